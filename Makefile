@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make          installs what is missing, runs the main job, prints the comparison table
+# make smoke    the same with the small config
+# make test     all checks and all tests
+# make lint     the checks alone
+# make relock   pins the newest kernels and guest packages (config/kernels.yaml)
+# make relock-python   pins the newest Python packages (envs/requirements.txt)
+# make clean    removes what runs left in this folder; the cache outside it stays
+
+SNAKEMAKE := snakemake --cores all
+
+SNAKEFILES := Snakefile workflow/rules workflow/strategies
+PYTHON := workflow/carveout workflow/scripts tests
+C_FILES = $(shell find workflow -name '*.[ch]')
+GUEST_SHELL = workflow/guest/init $(shell find workflow -name '*.sh')
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)/workflow
+
+.PHONY: main
+main: install
+	$(SNAKEMAKE)
+
+.PHONY: smoke
+smoke: install
+	$(SNAKEMAKE) --configfile config/smoke.yaml
+
+.PHONY: install
+install:
+	@envs/install.sh
+
+.PHONY: test
+test: lint
+	pytest
+
+.PHONY: lint
+lint: install
+	ruff check $(PYTHON)
+	ruff format --check $(PYTHON)
+	mypy --strict $(PYTHON)
+	snakefmt --check $(SNAKEFILES)
+	snakemake --lint
+	shellcheck envs/install.sh .ci/run
+	shellcheck --shell=sh $(GUEST_SHELL)
+	"$$(python -m carveout.kernels checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
+
+.PHONY: relock
+relock: install
+	python -m carveout.kernels relock
+
+.PHONY: relock-python
+relock-python: install
+	for name in requirements-build requirements; do \
+		uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
+			--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+			--custom-compile-command 'make relock-python' \
+			--output-file envs/$$name.txt envs/$$name.in || exit 1; \
+	done
+
+.PHONY: clean
+clean:
+	rm -rf results/* .snakemake .mypy_cache .pytest_cache .ruff_cache

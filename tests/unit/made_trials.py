@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Made trials for the tests of tables, statistics, figures and report: never measured."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from carveout.sizes import GIB, MIB
+from carveout.tables import PHASES, ZONES
+
+RAM_BYTES = 4 * GIB
+LENDABLE_BYTES = GIB
+REQUESTS_BYTES = (256 * MIB, GIB)
+PAGEBLOCKS = RAM_BYTES // (2 * MIB)
+LENDABLE_BLOCKS = LENDABLE_BYTES // (2 * MIB)
+# Load: dose, and how many pageblocks it makes movable and unmovable.
+LOADS = {
+    "idle": (0, 0, 0),
+    "anonymous_memory": (50, 1024, 4),
+    "page_cache": (50, 900, 12),
+    "unmovable_pages": (10, 40, 200),
+}
+
+
+@dataclass(frozen=True)
+class MadeVariant:
+    """How a made variant behaves.
+
+    Attributes:
+        chance: of success with a request of 256 MiB and of 1 GiB, once per kind of load.
+        lend_ns: what a lend of 256 MiB typically takes.
+        idle: the class of the pageblocks that it sets aside, "" when it sets none aside.
+    """
+
+    strategy: str
+    variant: str
+    chance: Sequence[float]
+    lend_ns: float
+    idle: str = ""
+    memmap_hidden: bool = False
+    stranded: bool = False
+    movable_only: bool = False
+    regained: float = 1.0
+
+
+VARIANTS = (
+    MadeVariant("baseline", "ordinary_pages", (1, 1, 0.9, 0.8), 40e6),
+    MadeVariant("mem", "carveout", (1, 1, 1, 1), 2e4, "A", True, True, False, 0.0),
+    MadeVariant("cma", "area", (0.95, 0.9, 0.9, 0.8), 3e6, "C", movable_only=True),
+    MadeVariant("alloc_contig_range", "whole_memory", (1, 0.7, 0.4, 0.02), 2e7),
+    MadeVariant("alloc_contig_range", "zone_movable", (1, 0.9, 0.9, 0.9), 9e6, movable_only=True),
+    MadeVariant("hugetlbfs", "2m_boot", (1, 1, 1, 1), 6e5, "U", stranded=True, regained=0.0),
+    MadeVariant("hugetlbfs", "1g_boot", (1, 1, 1, 1), 3e4, "U", stranded=True, regained=0.0),
+    MadeVariant("hugetlbfs", "2m_run_time", (1, 0.9, 0.9, 0.5), 5e7),
+    MadeVariant("hugetlbfs", "1g_run_time", (0.8, 0.2, 0.1, 0.0), 9e7),
+    MadeVariant("virtio-mem", "online_movable", (1, 0.95, 0.9, 1), 6e7, "", True),
+    MadeVariant("virtio-mem", "online_kernel", (1, 0.6, 0.4, 0.1), 7e7, "", True),
+)
+
+
+@cache
+def made_trials(seeds: int = 5) -> pd.DataFrame:
+    """Trials of all variants under all loads, with successes and each kind of failure."""
+    random = np.random.default_rng(1)
+    rows = [
+        _trial(random, variant, load, seed, cycle)
+        for variant in VARIANTS
+        for load in LOADS
+        for seed in range(1, seeds + 1)
+        for cycle in (1, 2)
+    ]
+    return pd.DataFrame(rows)
+
+
+@cache
+def made_phases(load: str = "anonymous_memory", seed: int = 1) -> pd.DataFrame:
+    """Censuses of one trial of each variant."""
+    random = np.random.default_rng(2)
+    return pd.concat(
+        [_censuses(random, variant, load, seed) for variant in VARIANTS], ignore_index=True
+    )
+
+
+@cache
+def made_runs(seeds: int = 5) -> pd.DataFrame:
+    """What the runner's machine spent on the made trials."""
+    trials = made_trials(seeds).drop_duplicates("trial_id")
+    return trials[["trial_id", "strategy", "variant", "scenario", "seed"]].assign(
+        wall_ns=5_000_000_000,
+        qemu_user_ns=4_100_000_000,
+        qemu_system_ns=400_000_000,
+        qemu_peak_rss_bytes=900 * MIB,
+        qemu_version="7.2.15",
+        guest_exit="shutdown",
+    )
+
+
+def made_metadata() -> dict[str, str]:
+    """Provenance as the trials' file carries it."""
+    return {"kernel.debian-6.12-arm64.version": "6.12.107-1", "module_sha256": "4f" * 32}
+
+
+def _scenario(load: str) -> str:
+    return f"{load}-{LOADS[load][0]}.quarter_then_whole"
+
+
+def _key(variant: MadeVariant, load: str, seed: int) -> dict[str, object]:
+    names = (variant.strategy, variant.variant, _scenario(load))
+    return {
+        "trial_id": "-".join((*names, str(seed))),
+        "strategy": variant.strategy,
+        "variant": variant.variant,
+        "scenario": _scenario(load),
+        "seed": seed,
+    }
+
+
+def _trial(
+    random: np.random.Generator, variant: MadeVariant, load: str, seed: int, cycle: int
+) -> dict[str, object]:
+    dose = LOADS[load][0]
+    request_bytes = REQUESTS_BYTES[cycle - 1]
+    memmap_bytes = (48 if variant.idle == "A" else 64) * MIB
+    row: dict[str, object] = _key(variant, load, seed) | {
+        "kernel": "debian-6.12-arm64",
+        "kernel_release": "6.12.107+deb13-arm64",
+        "page_bytes": 4096,
+        "ram_bytes": RAM_BYTES,
+        "lendable_bytes": LENDABLE_BYTES,
+        "cpus": 2,
+        "load": load,
+        "dose_target": dose,
+        "dose_achieved": None if load == "idle" else round(dose - random.uniform(0, 0.6), 1),
+        "requests": "quarter_then_whole",
+        "cycle": cycle,
+        "request_bytes": request_bytes,
+        "align_bytes": 2 * MIB,
+        "stage": None,
+        "cause": None,
+        "errno": None,
+        "memmap_idle_bytes": memmap_bytes,
+        "stranded_bytes": LENDABLE_BYTES if variant.stranded else 3 * MIB,
+        "movable_only_bytes": LENDABLE_BYTES if variant.movable_only else 0,
+        "give_back_errno": None,
+        "blocker": None,
+    }
+    chance = variant.chance[list(LOADS).index(load)] ** cycle
+    return row | (
+        _granted(random, variant, request_bytes, memmap_bytes)
+        if random.random() < chance
+        else _failed(random, variant, load, request_bytes)
+    )
+
+
+def _granted(
+    random: np.random.Generator, variant: MadeVariant, request_bytes: int, memmap_bytes: int
+) -> dict[str, object]:
+    memmap_lent_bytes = 0 if variant.memmap_hidden else request_bytes // 64
+    lend_ns = variant.lend_ns * (request_bytes / REQUESTS_BYTES[0]) * random.lognormal(0, 0.5)
+    planted = random.random() < 0.004
+    return {
+        "outcome": "granted",
+        "granted_bytes": request_bytes,
+        "extents": 1,
+        "largest_extent_bytes": request_bytes,
+        "lend_ns": int(lend_ns),
+        "give_back_ns": int(lend_ns * random.uniform(0.05, 0.3)),
+        "memmap_bytes": memmap_bytes,
+        "memmap_lent_bytes": memmap_lent_bytes,
+        "verify": "not_checked" if variant.strategy == "virtio-mem" else "failed" * planted or "ok",
+        "verify_pages_checked": request_bytes // 4096,
+        "verify_pages_bad": int(planted),
+        "returned_bytes": request_bytes,
+        "regained_bytes": int(request_bytes * variant.regained),
+        "reuse_movable_bytes": int(request_bytes * variant.regained),
+        "reuse_unmovable_bytes": 0
+        if variant.movable_only
+        else int(request_bytes * variant.regained),
+        "pages_migrated": int(random.integers(0, 60_000)),
+        "pages_reclaimed": 0,
+        "oom_kills": 0,
+    }
+
+
+def _failed(
+    random: np.random.Generator, variant: MadeVariant, load: str, request_bytes: int
+) -> dict[str, object]:
+    blocker = json.dumps({"pfn": 300_000, "type": "slab", "flags": "slab"})
+    failure: dict[str, object] = {
+        "outcome": "refused",
+        "stage": "alloc",
+        "errno": "EBUSY" if load != "page_cache" else "ENOMEM",
+        "blocker": blocker if variant.strategy == "alloc_contig_range" else None,
+        "granted_bytes": 0,
+        "extents": 0,
+        "largest_extent_bytes": 0,
+        "lend_ns": int(variant.lend_ns * random.uniform(1, 3)),
+        "verify": "not_checked",
+    }
+    if variant.strategy == "virtio-mem":
+        half_bytes = request_bytes // 2
+        return failure | {
+            "outcome": "partial",
+            "granted_bytes": half_bytes,
+            "extents": 4,
+            "largest_extent_bytes": half_bytes // 2,
+            "memmap_lent_bytes": 0,
+            "regained_bytes": half_bytes,
+        }
+    if variant.strategy == "baseline":
+        crash = {"outcome": "crashed", "stage": "lend", "errno": None, "cause": "oom"}
+        return failure | crash | {"lend_ns": None}
+    return failure
+
+
+def _censuses(
+    random: np.random.Generator, variant: MadeVariant, load: str, seed: int
+) -> pd.DataFrame:
+    before = np.full(PAGEBLOCKS, "F")
+    _, movable, unmovable = LOADS[load]
+    places = random.permutation(PAGEBLOCKS - LENDABLE_BLOCKS)
+    before[places[:movable]] = "M"
+    before[places[movable : movable + unmovable + 60]] = "U"
+    before[places[movable + unmovable + 60 : movable + unmovable + 80]] = "R"
+    before[:40] = "X"
+    before[1000:1032] = "C"
+    if variant.idle:
+        before[-LENDABLE_BLOCKS:] = variant.idle
+    lent = before.copy()
+    lent[-LENDABLE_BLOCKS : -LENDABLE_BLOCKS * 3 // 4] = "L"
+    maps = {"before": before, "lent": lent, "after": before}
+    zones: dict[str, object] = {
+        f"{zone}_{what}_pages": 524_288 if zone in {"dma", "normal"} else 0
+        for zone in ZONES
+        for what in ("managed", "present", "spanned")
+    }
+    return pd.DataFrame(
+        _key(variant, load, seed)
+        | {"cycle": 1, "phase": phase, "pageblocks": "".join(maps[phase])}
+        | dict.fromkeys(_CENSUS_BYTES, 64 * MIB)
+        | zones
+        | {"first_pfn": 0x40000, "pageblock_bytes": 2 * MIB}
+        for phase in PHASES
+    )
+
+
+_CENSUS_BYTES = (
+    *("memmap_bytes", "memmap_lent_bytes", "memmap_counter_bytes", "page_table_bytes"),
+    *("mem_total_bytes", "mem_free_bytes", "mem_available_bytes", "present_bytes"),
+    *("lent_absent_bytes", "stranded_bytes", "movable_only_bytes"),
+)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The config as a whole: what it asks for, and every way in which it is refused."""
+
+import copy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from carveout.errors import CarveoutError
+from carveout.matrix import Cell, read_matrix
+
+WORKFLOW = Path("workflow")
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(Path("config/smoke.yaml").read_text())
+    return content
+
+
+def read(config: dict[str, Any]) -> list[Cell]:
+    return list(read_matrix(copy.deepcopy(config), "job.yaml", WORKFLOW).cells)
+
+
+def test_cells_are_variants_times_scenarios(config: dict[str, Any]) -> None:
+    config["strategies"] = {"hugetlbfs": ["2M_boot", "1G_boot"], "cma": "all"}
+    config["loads"] = {"idle": [0], "unmovable_pages": [5, 10]}
+    del config["figures"]
+    cells = read(config)
+    assert [(c.variant.strategy, c.variant.name) for c in cells[::3]] == [
+        ("hugetlbfs", "2M_boot"),
+        ("hugetlbfs", "1G_boot"),
+        ("cma", "area"),
+    ]
+    assert [c.scenario for c in cells[:3]] == [
+        "idle-0.quarter_then_whole",
+        "unmovable_pages-5.quarter_then_whole",
+        "unmovable_pages-10.quarter_then_whole",
+    ]
+
+
+def test_cell_survives_its_json(config: dict[str, Any]) -> None:
+    for cell in read(config):
+        again = Cell.from_json(cell.to_json())
+        assert again.to_json() == cell.to_json()
+        assert again.wildcards == cell.wildcards
+
+
+def test_virtio_mem_and_its_device_share_the_machines_ram(config: dict[str, Any]) -> None:
+    config["strategies"] = {"virtio-mem": "all"}
+    del config["figures"]
+    for cell in read(config):
+        assert cell.variant.boot_ram_bytes == cell.ram_bytes - cell.lendable_bytes
+
+
+def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
+    def apply(config: dict[str, Any]) -> None:
+        *path, last = key.split(".")
+        for part in path:
+            config = config[part]
+        config[last] = value
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("mistake", "wanted"),
+    [
+        (change("sedes", 3), "unknown key sedes"),
+        (change("limits", {"guest_m": 3}), "key limits: unknown key guest_m"),
+        (change("seeds", "many"), "key seeds: 'many' is not of type 'integer'"),
+        (change("seeds", 0), "key seeds: 0 is less than the minimum of 1"),
+        (change("strategies.cmaa", "all"), "key strategies.cmaa: unknown strategy cmaa"),
+        (change("strategies.cma", ["zone"]), "key strategies.cma: unknown variant zone"),
+        (change("loads.noise", [5]), "key loads.noise: unknown load noise"),
+        (change("kernels", ["debian-2.4"]), "key kernels: unknown kernel debian-2.4"),
+        (change("loads.unmovable_pages", [101]), "key loads.unmovable_pages.0: 101"),
+        (change("requests.big", ["1MiB"]), "multiple of the granule of 2MiB"),
+        (change("requests.big", ["2GiB"]), "wanted at most the lendable 1GiB, found 2GiB"),
+        (change("lendable", "100MiB"), "key lendable: wanted a multiple of the memory section"),
+        (change("lendable", "2GiB"), "key lendable: wanted less than the RAM of 2GiB"),
+        (change("lendable", "512MiB"), "granule of hugetlbfs 1G_boot, 1GiB"),
+        (change("ram", ["1500MiB"]), "key ram: wanted a multiple of the memory section"),
+        (change("ram", ["4 GB"]), "key ram.0: '4 GB' does not match"),
+        (change("figures.pageblock_map.seed", 9), "key figures.pageblock_map: wanted a trial"),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_and_key(
+    config: dict[str, Any], mistake: Callable[[dict[str, Any]], None], wanted: str
+) -> None:
+    mistake(config)
+    if "lendable" not in wanted and "requests" not in config:
+        pytest.fail("the mistake must leave the rest of the config whole")
+    if config["lendable"] == "512MiB":
+        config["requests"] = {"one": ["256MiB"]}
+        del config["figures"]
+    with pytest.raises(CarveoutError) as caught:
+        read(config)
+    message = str(caught.value)
+    assert message.startswith("job.yaml: key ")
+    assert wanted in message
+    assert "\n" not in message
+
+
+@pytest.fixture
+def plugin(config: dict[str, Any], tmp_path: Path) -> Path:
+    """A copy of a strategy in a folder outside the repository, and the config that names it."""
+    folder = tmp_path / "mine" / "own_area"
+    shutil.copytree(WORKFLOW / "strategies" / "cma", folder)
+    config["strategies"] = {"own_area": "all"}
+    config["strategy_folders"] = [str(folder.parent)]
+    del config["figures"]
+    return folder
+
+
+def test_a_strategy_from_outside_the_repository(config: dict[str, Any], plugin: Path) -> None:
+    assert {c.variant.strategy for c in read(config)} == {plugin.name}
+
+
+def test_a_strategy_without_a_hook(config: dict[str, Any], plugin: Path) -> None:
+    (plugin / "guest.sh").write_text("lend() { :; }\n")
+    with pytest.raises(CarveoutError, match=r"guest\.sh: wanted a function give_back\(\)"):
+        read(config)
+
+
+def test_a_strategy_without_its_guest_script(config: dict[str, Any], plugin: Path) -> None:
+    (plugin / "guest.sh").unlink()
+    with pytest.raises(CarveoutError, match=r"own_area: wanted the file guest\.sh, found none"):
+        read(config)
+
+
+def test_a_strategy_with_an_unknown_key(config: dict[str, Any], plugin: Path) -> None:
+    text = (plugin / "strategy.yaml").read_text()
+    (plugin / "strategy.yaml").write_text(text + "wishes: none\n")
+    with pytest.raises(CarveoutError, match=r"strategy\.yaml: key .*unknown key wishes"):
+        read(config)
+
+
+def test_a_template_with_an_unknown_name(config: dict[str, Any], plugin: Path) -> None:
+    text = (plugin / "strategy.yaml").read_text()
+    (plugin / "strategy.yaml").write_text(text.replace("lendable_bytes", "lend_able"))
+    with pytest.raises(CarveoutError, match=r"key variants\.area: the template .*lend_able"):
+        read(config)
+
+
+def test_two_strategies_of_one_name(config: dict[str, Any], plugin: Path) -> None:
+    shutil.copytree(plugin, plugin.parent / "cma")
+    with pytest.raises(CarveoutError, match="a strategy named cma is already in"):
+        read(config)

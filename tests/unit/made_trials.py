@@ -48,15 +48,15 @@ class MadeVariant:
 
 
 VARIANTS = (
-    MadeVariant("baseline", "ordinary_pages", (1, 1, 0.9, 0.8), 40e6),
+    MadeVariant("baseline", "anonymous", (1, 1, 0.9, 0.8), 40e6),
     MadeVariant("mem", "carveout", (1, 1, 1, 1), 2e4, "A", True, True, False, 0.0),
     MadeVariant("cma", "area", (0.95, 0.9, 0.9, 0.8), 3e6, "C", movable_only=True),
     MadeVariant("alloc_contig_range", "whole_memory", (1, 0.7, 0.4, 0.02), 2e7),
     MadeVariant("alloc_contig_range", "zone_movable", (1, 0.9, 0.9, 0.9), 9e6, movable_only=True),
-    MadeVariant("hugetlbfs", "2m_boot", (1, 1, 1, 1), 6e5, "U", stranded=True, regained=0.0),
-    MadeVariant("hugetlbfs", "1g_boot", (1, 1, 1, 1), 3e4, "U", stranded=True, regained=0.0),
-    MadeVariant("hugetlbfs", "2m_run_time", (1, 0.9, 0.9, 0.5), 5e7),
-    MadeVariant("hugetlbfs", "1g_run_time", (0.8, 0.2, 0.1, 0.0), 9e7),
+    MadeVariant("hugetlbfs", "2M_boot", (1, 1, 1, 1), 6e5, "U", stranded=True, regained=0.0),
+    MadeVariant("hugetlbfs", "1G_boot", (1, 1, 1, 1), 3e4, "U", stranded=True, regained=0.0),
+    MadeVariant("hugetlbfs", "2M_run_time", (1, 0.9, 0.9, 0.5), 5e7),
+    MadeVariant("hugetlbfs", "1G_run_time", (0.8, 0.2, 0.1, 0.0), 9e7),
     MadeVariant("virtio-mem", "online_movable", (1, 0.95, 0.9, 1), 6e7, "", True),
     MadeVariant("virtio-mem", "online_kernel", (1, 0.6, 0.4, 0.1), 7e7, "", True),
 )
@@ -142,6 +142,7 @@ def _trial(
         "stage": None,
         "cause": None,
         "errno": None,
+        "message": None,
         "memmap_idle_bytes": memmap_bytes,
         "stranded_bytes": LENDABLE_BYTES if variant.stranded else 3 * MIB,
         "movable_only_bytes": LENDABLE_BYTES if variant.movable_only else 0,
@@ -165,7 +166,7 @@ def _granted(
     return {
         "outcome": "granted",
         "granted_bytes": request_bytes,
-        "extents": 1,
+        "extents": request_bytes // 16_384 if variant.strategy == "baseline" else 1,
         "largest_extent_bytes": request_bytes,
         "lend_ns": int(lend_ns),
         "give_back_ns": int(lend_ns * random.uniform(0.05, 0.3)),
@@ -212,7 +213,13 @@ def _failed(
             "regained_bytes": half_bytes,
         }
     if variant.strategy == "baseline":
-        crash = {"outcome": "crashed", "stage": "lend", "errno": None, "cause": "oom"}
+        crash = {
+            "outcome": "crashed",
+            "stage": "lend",
+            "errno": None,
+            "cause": "oom",
+            "message": "killed",
+        }
         return failure | crash | {"lend_ns": None}
     return failure
 

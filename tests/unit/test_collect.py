@@ -206,7 +206,8 @@ def test_the_tables_take_all_of_it(tmp_path: Any) -> None:
     write_table(
         "phases",
         pd.DataFrame(
-            [row for entry in trials for row in census_rows(entry)], columns=TABLES["phases"].columns
+            [row for entry in trials for row in census_rows(entry)],
+            columns=TABLES["phases"].columns,
         ),
         tmp_path / "phases.parquet",
     )

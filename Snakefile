@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# carveout: which way of setting memory aside for virtual machines costs least, and works?
+#
+# kernels + guest image -> boots -> trial records -> tables -> statistics -> figures -> report
+
+
+if not workflow.config_settings.configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/kernels.smk"
+include: "workflow/rules/guest.smk"
+include: "workflow/rules/boots.smk"
+
+
+for strategy in MATRIX.strategies.values():
+
+    include: strategy.folder.absolute() / "rules.smk"
+
+
+#include: "workflow/rules/tables.smk"
+#include: "workflow/rules/figures.smk"
+#include: "workflow/rules/report.smk"
+
+
+onstart:
+    begin_progress(workflow.dag)
+
+
+rule all:
+    input:
+        cell_files("trials"),

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What guest tests and workflow tests share: a copy of the checkout, and runs of it."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from carveout.tables import read_table
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the checkout in which runs can be made and files be changed."""
+
+    path: Path
+
+    def snakemake(self, *args: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
+        """Runs Snakemake in the copy; a run that ends otherwise than expected fails the test."""
+        command = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", *args]
+        done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
+        assert (done.returncode != 0) == fails, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+        return done
+
+    def clone(self, path: Path) -> "Checkout":
+        """Another copy, results and all, in which every file has a new time stamp."""
+        shutil.copytree(self.path, path, copy_function=shutil.copyfile, symlinks=True)
+        return Checkout(path)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The tables of one run."""
+
+    checkout: Checkout
+    results: Path
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One of the run's tables, checked against its schema."""
+        return read_table(name, self.results / "tables" / f"{name}.parquet")
+
+
+def copy_checkout(path: Path) -> Checkout:
+    """Copies what git knows or would add, without results."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0")[:-1]:
+        if (CHECKOUT / name).is_file():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CHECKOUT / name, path / name)
+    return Checkout(path)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The copy in which all runs of this session are made."""
+    return copy_checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="session")
+def smoke(checkout: Checkout) -> Run:
+    """One run of the smoke config."""
+    checkout.snakemake("--configfile", "config/smoke.yaml", "--config", "results=first")
+    return Run(checkout, checkout.path / "first")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A user's mistake ends the command with one line, a status and nothing half-written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import Checkout, copy_checkout
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Checkout:
+    """A copy of the checkout in which nothing was ever run."""
+    return copy_checkout(tmp_path / "fresh")
+
+
+def write_config(checkout: Checkout, **changes: object) -> str:
+    config = yaml.safe_load((checkout.path / "config/smoke.yaml").read_text())
+    del config["figures"]
+    (checkout.path / "job.yaml").write_text(yaml.safe_dump(config | {"seeds": 1} | changes))
+    return "job.yaml"
+
+
+def one_line(stderr: str) -> str:
+    """The line that carveout says; there is one, and no traceback."""
+    assert "Traceback" not in stderr
+    lines = [line for line in stderr.splitlines() if line.startswith("carveout: ")]
+    messages = sorted({line for line in lines if " trials, " not in line})
+    assert len(messages) == 1, stderr
+    return messages[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"seedz": 3}, "job.yaml: key (top level): unknown key seedz"),
+        ({"seeds": "three"}, "job.yaml: key seeds: 'three' is not of type 'integer'"),
+        ({"strategies": {"telepathy": "all"}}, "unknown strategy telepathy"),
+        ({"loads": {"telepathy": [1]}}, "unknown load telepathy"),
+        ({"kernels": ["debian-0.1"]}, "unknown kernel debian-0.1"),
+        ({"requests": {"odd": ["3MiB"]}}, "multiple of the granule of 2MiB"),
+        ({"lendable": "8GiB"}, "key lendable: wanted less than the RAM"),
+        ({"loads": {"unmovable_pages": [150]}}, "150 is greater than the maximum of 100"),
+        ({"strategy_folders": ["nowhere"]}, "nowhere: wanted a folder of strategy folders"),
+    ],
+)
+def test_a_config_that_cannot_be_run(
+    fresh: Checkout, changes: dict[str, object], wanted: str
+) -> None:
+    done = fresh.snakemake("--configfile", write_config(fresh, **changes), fails=True)
+    assert wanted in one_line(done.stderr)
+    assert not (fresh.path / "results").exists()
+
+
+def boot_one_cell(
+    fresh: Checkout, *, environment: dict[str, str] | None = None, **changes: object
+) -> str:
+    """What a run of one cell says that is bound to fail."""
+    config = write_config(
+        fresh, strategies={"baseline": "all"}, loads={"idle": [0]}, results="out", **changes
+    )
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("snakemake")),
+            *("--cores", "2", "--configfile", config, "all"),
+        ],
+        cwd=fresh.path,
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert not list((fresh.path / "out").glob("trials/**/*.jsonl"))
+    assert not (fresh.path / "out" / "tables").exists()
+    return one_line(done.stderr)
+
+
+def test_qemu_is_missing(fresh: Checkout) -> None:
+    message = boot_one_cell(fresh, qemu="qemu-system-abacus")
+    assert "wanted the program qemu-system-abacus, found none in PATH" in message
+    assert "install" in message
+
+
+def test_a_cache_that_cannot_be_read(fresh: Checkout, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "carveout").write_text("a file where a folder belongs")
+    message = boot_one_cell(fresh, environment={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    assert str(tmp_path / "cache" / "carveout") in message
+
+
+def test_a_corrupt_kernel_package(fresh: Checkout, tmp_path: Path) -> None:
+    pins = yaml.safe_load((fresh.path / "config/kernels.yaml").read_text())
+    sha256 = pins["kernels"]["debian-6.12"]["packages"]["image"]["sha256"]
+    archive = tmp_path / "cache" / "carveout" / "archive"
+    archive.mkdir(parents=True)
+    (archive / f"{sha256}.deb").write_bytes(b"this is no package")
+    message = boot_one_cell(fresh, environment={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+    assert f"{sha256}.deb" in message
+
+
+def test_a_pin_that_vanished_names_the_way_out(fresh: Checkout, tmp_path: Path) -> None:
+    path = fresh.path / "config/kernels.yaml"
+    pins = yaml.safe_load(path.read_text())
+    image = pins["kernels"]["debian-6.12"]["packages"]["image"]
+    image |= {"version": "6.12.1-1", "sha256": "0" * 64}
+    path.write_text(yaml.safe_dump(pins))
+    message = boot_one_cell(fresh)
+    assert "6.12.1-1" in message
+    assert "make relock" in message

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The smoke config as a whole: it repeats to the bit, and reruns what changed and no more."""
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Checkout, Run
+
+SMOKE = ("--configfile", "config/smoke.yaml", "--config", "results=first")
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def jobs_to_run(checkout: Checkout, *args: str) -> dict[str, int]:
+    """Rule and count of every job that a dry run would make."""
+    done = checkout.snakemake(*SMOKE, "--dry-run", *args)
+    rows = re.findall(r"^(\w+)\s+(\d+)$", done.stdout, re.MULTILINE)
+    return {rule: int(count) for rule, count in rows if rule != "total"}
+
+
+def test_two_runs_give_the_same_bytes(smoke: Run) -> None:
+    smoke.checkout.snakemake("--configfile", "config/smoke.yaml", "--config", "results=second")
+    for table in ("trials", "phases"):
+        first, second = (
+            sha256_of(smoke.checkout.path / results / "tables" / f"{table}.parquet")
+            for results in ("first", "second")
+        )
+        assert first == second, f"{table}.parquet differs between two runs"
+
+
+def test_every_strategy_variant_is_in_the_tables_and_the_report(smoke: Run) -> None:
+    trials = smoke.table("trials")
+    report = (smoke.results / "report.html").read_text()
+    assert trials["strategy"].nunique() >= 6
+    variants = trials.groupby(["strategy", "variant"]).size()
+    assert (variants == variants.iloc[0]).all(), "each variant runs the same trials"
+    for strategy, variant in variants.index:
+        assert variant in report, f"{strategy} {variant} is not in the report"
+
+
+@pytest.fixture
+def clone(smoke: Run, tmp_path: Path) -> Checkout:
+    """The finished run, copied so that every file is new."""
+    return smoke.checkout.clone(tmp_path / "clone")
+
+
+def test_a_new_clone_reruns_nothing(clone: Checkout) -> None:
+    assert jobs_to_run(clone) == {}
+
+
+def test_a_touched_file_reruns_nothing(clone: Checkout) -> None:
+    for path in [*clone.path.glob("workflow/**/*"), *clone.path.glob("config/*")]:
+        path.touch()
+    assert jobs_to_run(clone) == {}
+
+
+def test_a_changed_strategy_reruns_its_own_cells(clone: Checkout) -> None:
+    script = clone.path / "workflow/strategies/cma/guest.sh"
+    script.write_text(script.read_text() + "\n# one line more\n")
+    jobs = jobs_to_run(clone)
+    assert jobs.pop("pack_strategy_overlay") == 1
+    assert {rule for rule in jobs if rule.startswith(("boot_", "pack_"))} == {"boot_cma"}
+
+
+def test_a_changed_load_reruns_its_own_cells(clone: Checkout) -> None:
+    script = clone.path / "workflow/loads/unmovable_pages/guest.sh"
+    script.write_text(script.read_text() + "\n# one line more\n")
+    boots = {r: n for r, n in jobs_to_run(clone).items() if r.startswith("boot_")}
+    everything = {r: n for r, n in jobs_to_run(clone, "--forceall").items() if r in boots}
+    assert len(boots) >= 6
+    assert {rule: 2 * count for rule, count in boots.items()} == everything
+
+
+def test_a_changed_guest_library_reruns_every_boot_and_builds_nothing(clone: Checkout) -> None:
+    library = clone.path / "workflow/guest/lib.sh"
+    library.write_text(library.read_text() + "\n# one line more\n")
+    jobs = jobs_to_run(clone)
+    assert jobs["pack_base_image"] == 1
+    assert "build_module" not in jobs
+    assert "pack_strategy_overlay" not in jobs
+    assert len([rule for rule in jobs if rule.startswith("boot_")]) >= 6
+
+
+@pytest.mark.parametrize("target", ["figures", "report"])
+def test_figures_and_report_are_redrawn_from_the_tables_alone(clone: Checkout, target: str) -> None:
+    for folder in ("trials", "runs", "guest", "kernels", "figures"):
+        shutil.rmtree(clone.path / "first" / folder, ignore_errors=True)
+    (clone.path / "first" / "report.html").unlink()
+    done = clone.snakemake(*SMOKE, target)
+    assert "boot_" not in done.stderr
+    drawn = list((clone.path / "first" / "figures").glob("*.svg"))
+    assert len(drawn) >= 4
+    assert (clone.path / "first" / "report.html").exists() == (target == "report")

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Figure: what lending and giving back cost, in guest time."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+from carveout.figures import style
+from carveout.labels import Labels, load_label, ns_label
+
+COLUMNS = (
+    *("kernel", "ram_bytes", "strategy", "variant", "load", "dose_target"),
+    *("request_bytes", "outcome", "verify", "lend_ns", "give_back_ns"),
+)
+_STEPS = {"lend_ns": "lend", "give_back_ns": "give back"}
+# A log scale has no zero: what costs less than this is drawn here.
+_LEAST_NS = 100
+# More trials than this in a cell are drawn as a box instead of dots.
+_DOTS = 30
+
+
+def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
+    """Draw the costs of all granted lends: a dot a trial, or a box where there are many."""
+    machines = style.machines(trials)
+    rows = max(len(labels.variants(style.of_machine(trials, m))) for m in machines)
+    requests = trials["request_bytes"].nunique()
+    figure = style.new_figure((rows * style.ROW_IN * 1.3 + 0.75) * requests * len(machines) + 0.4)
+    for part, machine in zip(style.parts(figure, machines), machines, strict=True):
+        _draw_machine(part, style.of_machine(trials, machine), labels)
+    return figure
+
+
+def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None:
+    rows = labels.variants(trials)
+    loads = _load_looks(trials)
+    requests = sorted(trials["request_bytes"].unique())
+    granted = trials[(trials["outcome"] == "granted") & (trials["verify"] != "failed")]
+    grid = part.subplots(len(requests), len(_STEPS), sharex=True, sharey=True, squeeze=False)
+    for line, request_bytes in zip(grid, requests, strict=True):
+        for ax, (column, step) in zip(line, _STEPS.items(), strict=True):
+            of_request = granted[granted["request_bytes"] == request_bytes]
+            _draw_costs(ax, of_request, column, rows, loads)
+            _draw_failing(ax, trials[trials["request_bytes"] == request_bytes], of_request, rows)
+            style.draw_variant_rows(ax, labels, rows)
+            ax.set_title(f"{step}, {style.request_label(request_bytes)}")
+            ax.set_xscale("log")
+            ax.xaxis.set_major_locator(LogLocator(numticks=20))
+            ax.xaxis.set_minor_locator(LogLocator(numticks=1))
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ns_label(value)))
+            ax.tick_params(labelbottom=True, labelleft=column == "lend_ns")
+    part.supxlabel("guest time (1 ns = 1 instruction), log scale", fontsize=9)
+    _draw_legend(part, loads)
+
+
+def _load_looks(trials: pd.DataFrame) -> dict[tuple[str, int], tuple[str, str]]:
+    """Return each load's colour and marker: idle first, the rest by name."""
+    pairs = set(trials[["load", "dose_target"]].drop_duplicates().itertuples(index=False, name=None))
+    ordered = sorted(pairs, key=lambda pair: (pair[0] != "idle", pair))
+    looks = zip((style.MUTED, *style.PALETTE), style.MARKERS, strict=False)
+    return {load: look for load, look in zip(ordered, [*looks] * len(ordered), strict=False)}
+
+
+def _draw_costs(
+    ax: Axes,
+    granted: pd.DataFrame,
+    column: str,
+    rows: Sequence[tuple[str, str]],
+    loads: Mapping[tuple[str, int], tuple[str, str]],
+) -> None:
+    places = {row: place for place, row in enumerate(rows)}
+    step = 0.72 / len(loads)
+    shifts = {load: step * (n - (len(loads) - 1) / 2) for n, load in enumerate(loads)}
+    costs = granted.dropna(subset=[column])
+    for key, cell in costs.groupby(["strategy", "variant", "load", "dose_target"], sort=True):
+        row, load = (key[0], key[1]), (key[2], key[3])
+        color, marker = loads[load]
+        values = cell[column].astype(float).clip(lower=_LEAST_NS)
+        y = places[row] + shifts[load]
+        if len(values) > _DOTS:
+            _draw_box(ax, values, y, color)
+        else:
+            ax.scatter(
+                values, [y] * len(values), s=9, marker=marker, color=color, alpha=0.75, linewidths=0
+            )
+    medians = costs.groupby(["strategy", "variant"])[column].median().clip(lower=_LEAST_NS)
+    y = [places[row] for row in medians.index]
+    ax.vlines(medians, [v - 0.42 for v in y], [v + 0.42 for v in y], color=style.INK, linewidth=1.6)
+
+
+def _draw_box(ax: Axes, values: "pd.Series[float]", y: float, color: str) -> None:
+    low, left, middle, right, high = values.quantile([0.05, 0.25, 0.5, 0.75, 0.95])
+    ax.hlines(y, low, high, color=color, linewidth=0.9)
+    ax.hlines(y, left, right, color=color, linewidth=3.6)
+    ax.plot(middle, y, ".", color="white", markersize=2.5)
+
+
+def _draw_failing(
+    ax: Axes, trials: pd.DataFrame, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]
+) -> None:
+    """Say where there is no cost because there was no success."""
+    counts = trials.groupby(["strategy", "variant"]).size()
+    succeeded = set(granted[["strategy", "variant"]].itertuples(index=False, name=None))
+    for place, row in enumerate(rows):
+        if row in counts.index and row not in succeeded:
+            style.note(ax, place, f"no success in {counts[row]} trials")
+
+
+def _draw_legend(part: SubFigure, loads: Mapping[tuple[str, int], tuple[str, str]]) -> None:
+    handles = [
+        Line2D([], [], linestyle="", marker=marker, color=color, label=load_label(*load))
+        for load, (color, marker) in loads.items()
+    ]
+    handles.append(
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker="|",
+            markersize=10,
+            markeredgewidth=1.6,
+            color=style.INK,
+            label="median",
+        )
+    )
+    part.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 5))

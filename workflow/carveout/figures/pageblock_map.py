@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Figure: the host's pageblocks before, during and after one lend."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from carveout.figures import style
+from carveout.labels import Labels, bytes_label
+from carveout.sizes import GIB, MIB
+from carveout.tables import PHASES
+
+COLUMNS = (
+    *("strategy", "variant", "scenario", "seed", "cycle"),
+    *("phase", "first_pfn", "pageblock_bytes", "pageblocks"),
+)
+_SECTION_BYTES = 128 * MIB
+_PAGE_BYTES = 4096
+# Letter: name and colour. Lightness falls from absent to lent, so that grey prints are legible too.
+_CLASSES = {
+    "A": ("absent (no memmap)", "#FFFFFF"),
+    "F": ("free", "#E9F0D8"),
+    "M": ("movable", "#A9D3F0"),
+    "C": ("CMA", "#E3A72F"),
+    "R": ("reclaimable", "#3A9E85"),
+    "U": ("unmovable", "#C23B22"),
+    "X": ("reserved", "#5A3A6E"),
+    "L": ("lent", "#08121F"),
+}
+_PANEL_TITLES = {"before": "before", "lent": "lent", "after": "given back"}
+
+
+def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
+    """Draw the three pageblock maps of one trial's cycle, a row of the grid a memory section.
+
+    Args:
+        phases: the censuses of one trial and cycle.
+        labels: how the strategy is called.
+    """
+    first = phases.iloc[0]
+    per_row = max(1, _SECTION_BYTES // int(first["pageblock_bytes"]))
+    maps = dict(zip(phases["phase"], phases["pageblocks"], strict=True))
+    grid_rows = max(-(-len(text) // per_row) for text in maps.values())
+    figure = style.new_figure(1.7 + min(max(grid_rows, 16), 128) * 0.082)
+    axes = figure.subplots(1, len(PHASES), sharey=True)
+    for ax, phase in zip(axes, PHASES, strict=True):
+        _draw_map(ax, maps.get(phase), per_row, grid_rows)
+        ax.set_title(_PANEL_TITLES[phase])
+    _draw_addresses(axes[0], int(first["first_pfn"]) * _PAGE_BYTES, grid_rows)
+    figure.suptitle(_title(first, labels), x=0.01, ha="left", fontsize=9)
+    _draw_legend(figure, maps, int(first["pageblock_bytes"]))
+    return figure
+
+
+def _draw_map(ax: Axes, text: str | None, per_row: int, grid_rows: int) -> None:
+    ax.grid(visible=False)
+    ax.set(xticks=[], xlim=(-0.5, per_row - 0.5), ylim=(grid_rows - 0.5, -0.5))
+    if text is None:
+        style.note(ax, grid_rows / 2, "the trial ended before this census")
+        return
+    letters = list(_CLASSES)
+    numbers = np.full(grid_rows * per_row, letters.index("A"))
+    numbers[: len(text)] = [letters.index(letter) for letter in text]
+    ax.imshow(
+        numbers.reshape(grid_rows, per_row),
+        cmap=ListedColormap([color for _, color in _CLASSES.values()]),
+        vmin=-0.5,
+        vmax=len(letters) - 0.5,
+        interpolation="none",
+        aspect="auto",
+    )
+    for spine in ax.spines.values():
+        spine.set_visible(True)
+
+
+def _draw_addresses(ax: Axes, start_bytes: int, grid_rows: int) -> None:
+    """Label the rows with their distance from the start of RAM."""
+    rows_per_gib = GIB // _SECTION_BYTES
+    step = max(rows_per_gib, grid_rows // 8 // rows_per_gib * rows_per_gib)
+    places = list(range(0, grid_rows, step))
+    ax.set_yticks(
+        [place - 0.5 for place in places],
+        [f"{start_bytes / GIB + place / rows_per_gib:g} GiB" for place in places],
+    )
+    ax.tick_params(axis="y", length=3)
+    ax.set_ylabel("physical address; a row is one section of 128 MiB")
+
+
+def _title(first: "pd.Series[object]", labels: Labels) -> str:
+    variant = labels.variant(str(first["strategy"]), str(first["variant"]))
+    return f"{variant}: {first['scenario']}, seed {first['seed']}, cycle {first['cycle']}"
+
+
+def _draw_legend(figure: Figure, maps: dict[str, str], pageblock_bytes: int) -> None:
+    """Explain the colours, with how much memory each class has in each panel."""
+    handles = [
+        Patch(
+            facecolor=color,
+            edgecolor=style.MUTED,
+            linewidth=0.6,
+            label=f"{letter}  {name}: {_amounts(letter, maps, pageblock_bytes)}",
+        )
+        for letter, (name, color) in _CLASSES.items()
+        if any(letter in text for text in maps.values())
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=2)
+
+
+def _amounts(letter: str, maps: dict[str, str], pageblock_bytes: int) -> str:
+    """Return a class's size in each panel, or once when it stays as it is."""
+    sizes = [maps[phase].count(letter) * pageblock_bytes for phase in PHASES if phase in maps]
+    return " → ".join(bytes_label(size) for size in (sizes if len(set(sizes)) > 1 else sizes[:1]))

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What all figures share: size, fonts, colours, rows of variants, and how they are saved.
+
+A figure is as wide as the report's column, so its text is read at the size that it has here.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from carveout.files import write_atomically
+from carveout.labels import Labels, bytes_label, machine_label
+
+WIDTH_IN = 9.4
+ROW_IN = 0.27
+INK = "#222222"
+FAINT = "#d9d9d9"
+MUTED = "#767676"
+
+# Okabe and Ito's colours, told apart by all kinds of colour vision; grey is for the baseline.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#000000")
+MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
+
+_SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 9,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.facecolor": "white",
+    "svg.fonttype": "path",
+}
+
+
+def new_figure(height_in: float) -> Figure:
+    """Return an empty figure of the report's width, in the style of all figures."""
+    mpl.rcParams.update(_SETTINGS)
+    return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+
+
+def machines(frame: pd.DataFrame) -> list[tuple[str, int]]:
+    """Return the (kernel, RAM) pairs of a table: a comparison is made within one."""
+    pairs = frame[["kernel", "ram_bytes"]].drop_duplicates().sort_values(["kernel", "ram_bytes"])
+    return list(pairs.itertuples(index=False, name=None))
+
+
+def of_machine(frame: pd.DataFrame, machine: tuple[str, int]) -> pd.DataFrame:
+    """Return the rows of one machine."""
+    kernel, ram_bytes = machine
+    return frame[(frame["kernel"] == kernel) & (frame["ram_bytes"] == ram_bytes)]
+
+
+def parts(figure: Figure, found: Sequence[tuple[str, int]]) -> list[SubFigure]:
+    """Return one part of the figure a machine, titled when there is more than one."""
+    made = list(figure.subfigures(len(found), 1, squeeze=False)[:, 0])
+    if len(found) > 1:
+        for part, machine in zip(made, found, strict=True):
+            part.suptitle(machine_label(*machine), x=0.01, ha="left", fontweight="bold")
+    return made
+
+
+def strategy_colors(labels: Labels, frame: pd.DataFrame) -> Mapping[str, str]:
+    """Return a colour a strategy; the baseline is grey."""
+    others = [name for name in labels.strategies(frame) if name != "baseline"]
+    colors = {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(others)}
+    return {"baseline": MUTED, **colors}
+
+
+def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]]) -> None:
+    """Make the y axis a list of variants, first on top, a line between strategies."""
+    ax.set_yticks(range(len(rows)), [labels.variant(*row) for row in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.spines["left"].set_visible(False)
+    for place in range(1, len(rows)):
+        if rows[place][0] != rows[place - 1][0]:
+            ax.axhline(place - 0.5, color=FAINT, linewidth=0.8)
+
+
+def note(ax: Axes, row: float, text: str) -> None:
+    """Say in a row why nothing is drawn there."""
+    ax.annotate(
+        text,
+        (0, row),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=7.5,
+        fontstyle="italic",
+        color=MUTED,
+    )
+
+
+def request_label(request_bytes: int) -> str:
+    """Return what was asked for, for a legend or a panel's title."""
+    return f"{bytes_label(request_bytes)} request"
+
+
+def save(figure: Figure, name: str, svg: Path, png: Path) -> None:
+    """Write a figure as SVG and PNG; the same figure gives the same bytes."""
+    with mpl.rc_context({"svg.hashsalt": name}):
+        write_atomically(svg, _bytes(figure, "svg", {"Date": None, "Creator": None}))
+    write_atomically(png, _bytes(figure, "png", {"Software": None}))
+
+
+def _bytes(figure: Figure, kind: str, metadata: Mapping[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=200, metadata=dict(metadata))
+    return buffer.getvalue()

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Figure: how often each variant lends all that was asked for, under each load."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+
+from carveout.figures import style
+from carveout.labels import Labels, load_label
+
+_PANELS_A_ROW = 4
+
+
+def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
+    """Draw success rates with their 95 % Wilson intervals, one panel a load and dose."""
+    machines = style.machines(summary)
+    heights = [_height_in(style.of_machine(summary, m), labels) for m in machines]
+    figure = style.new_figure(sum(heights))
+    colors = style.strategy_colors(labels, summary)
+    for part, machine in zip(style.parts(figure, machines), machines, strict=True):
+        _draw_machine(part, style.of_machine(summary, machine), labels, colors)
+    return figure
+
+
+def _loads(summary: pd.DataFrame) -> list[tuple[str, int]]:
+    """Return the (load, dose) pairs: idle first, the rest by name."""
+    pairs = set(summary[["load", "dose_target"]].itertuples(index=False, name=None))
+    return sorted(pairs, key=lambda pair: (pair[0] != "idle", pair))
+
+
+def _panel_rows(summary: pd.DataFrame) -> int:
+    return -(-len(_loads(summary)) // _PANELS_A_ROW)
+
+
+def _height_in(summary: pd.DataFrame, labels: Labels) -> float:
+    rows = len(labels.variants(summary))
+    return (rows * style.ROW_IN * 1.15 + 0.7) * _panel_rows(summary) + 0.5
+
+
+def _draw_machine(
+    part: SubFigure, summary: pd.DataFrame, labels: Labels, colors: Mapping[str, str]
+) -> None:
+    rows, loads = labels.variants(summary), _loads(summary)
+    requests = sorted(summary["request_bytes"].unique())
+    columns = min(len(loads), _PANELS_A_ROW)
+    grid = part.subplots(_panel_rows(summary), columns, sharey=True, sharex=True, squeeze=False)
+    for ax in grid.flat[len(loads) :]:
+        ax.set_visible(False)
+    for place, (load, ax) in enumerate(zip(loads, grid.flat, strict=False)):
+        ax.set_title(load_label(*load), fontsize=8)
+        ax.set_xlim(-6, 106)
+        ax.set_xticks([0, 25, 50, 75, 100])
+        style.draw_variant_rows(ax, labels, rows)
+        ax.tick_params(labelleft=place % columns == 0, labelbottom=True)
+        of_load = summary[(summary["load"] == load[0]) & (summary["dose_target"] == load[1])]
+        _draw_rates(ax, of_load, rows, requests, colors)
+    part.supxlabel("trials in which all that was asked for was granted, %", fontsize=9)
+    _draw_legend(part, requests)
+
+
+def _draw_rates(
+    ax: Axes,
+    cells: pd.DataFrame,
+    rows: Sequence[tuple[str, str]],
+    requests: Sequence[int],
+    colors: Mapping[str, str],
+) -> None:
+    places = {row: place for place, row in enumerate(rows)}
+    shifts = _shifts(len(requests))
+    drawn = cells.assign(
+        y=[places[pair] for pair in zip(cells["strategy"], cells["variant"], strict=True)]
+    )
+    for number, request_bytes in enumerate(requests):
+        points = drawn[drawn["request_bytes"] == request_bytes]
+        y = points["y"] + shifts[number]
+        shades = [colors[name] for name in points["strategy"]]
+        ax.hlines(
+            y, points["success_low"] * 100, points["success_high"] * 100, shades, linewidth=1.4
+        )
+        ax.scatter(
+            points["success_rate"] * 100,
+            y,
+            s=24,
+            marker=style.MARKERS[number],
+            facecolors=shades if number == 0 else "white",
+            edgecolors=shades,
+            linewidths=1.2,
+            zorder=3,
+        )
+    for row in set(rows) - set(zip(cells["strategy"], cells["variant"], strict=True)):
+        style.note(ax, places[row], "not run")
+
+
+def _shifts(count: int) -> list[float]:
+    """Return where in its row each request is drawn."""
+    return [0.44 * (number - (count - 1) / 2) / max(count - 1, 1) for number in range(count)]
+
+
+def _draw_legend(part: SubFigure, requests: Sequence[int]) -> None:
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=style.INK,
+            marker=style.MARKERS[number],
+            linestyle="",
+            markerfacecolor=style.INK if number == 0 else "white",
+            markersize=5,
+            label=style.request_label(request_bytes),
+        )
+        for number, request_bytes in enumerate(requests)
+    ]
+    handles.append(Line2D([], [], color=style.INK, label="95 % interval (Wilson)"))
+    part.legend(handles=handles, loc="outside upper right", ncols=len(handles))

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How strategies, loads and quantities are written for people, in tables and figures alike."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from carveout import schemas
+from carveout.sizes import GIB, KIB, MIB
+
+NOTHING = "–"
+_BYTE_UNITS = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
+_NS_UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1))
+
+VARIANT = ["strategy", "variant"]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a strategy's own folder says about it."""
+
+    name: str
+    title: str
+    description: str
+    variants: Mapping[str, str]
+    expects: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The strategies' titles, and the order in which the config names them.
+
+    A table may hold strategies that this checkout does not know: they come last, by name.
+    """
+
+    descriptions: Mapping[str, Description] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, files: Iterable[Path]) -> "Labels":
+        """Return the labels that `strategy.yaml` files give, in the order of the files."""
+        read = [_description(path.parent.name, schemas.load_yaml(path)) for path in files]
+        return cls({description.name: description for description in read})
+
+    def strategy(self, name: str) -> str:
+        """Return a strategy's title."""
+        return self.descriptions[name].title if name in self.descriptions else name
+
+    def variant(self, strategy: str, variant: str) -> str:
+        """Return a variant's title."""
+        if strategy in self.descriptions:
+            return self.descriptions[strategy].variants.get(variant, f"{strategy} {variant}")
+        return f"{strategy} {variant}"
+
+    def strategies(self, frame: pd.DataFrame) -> list[str]:
+        """Return the strategies of a table, in order."""
+        found = set(frame["strategy"])
+        known = [name for name in self.descriptions if name in found]
+        return known + sorted(found - set(known))
+
+    def variants(self, frame: pd.DataFrame) -> list[tuple[str, str]]:
+        """Return the (strategy, variant) pairs of a table, in order."""
+        found = set(frame[VARIANT].drop_duplicates().itertuples(index=False, name=None))
+        return sorted(found, key=lambda pair: self._place(frame, *pair))
+
+    def _place(self, frame: pd.DataFrame, strategy: str, variant: str) -> tuple[int, int, str]:
+        described = self.descriptions.get(strategy)
+        known = list(described.variants) if described else []
+        place = known.index(variant) if variant in known else len(known)
+        return self.strategies(frame).index(strategy), place, variant
+
+
+def load_label(name: str, dose_percent: int) -> str:
+    """Return a load with its dose: ``anonymous memory 50 %``."""
+    words = name.replace("_", " ")
+    return f"{words} {dose_percent} %" if dose_percent else words
+
+
+def machine_label(kernel: str, ram_bytes: int) -> str:
+    """Return the machine that a comparison was made on."""
+    return f"{kernel}, {bytes_label(ram_bytes)} RAM"
+
+
+def bytes_label(size_bytes: float | None) -> str:
+    """Return a size in the largest binary unit that leaves at least 1."""
+    return _scaled(size_bytes, _BYTE_UNITS, "bytes")
+
+
+def ns_label(duration_ns: float | None) -> str:
+    """Return a duration in the largest unit that leaves at least 1."""
+    return _scaled(duration_ns, _NS_UNITS, "ns")
+
+
+def percent_label(share: float | None) -> str:
+    """Return a share of 1 in whole percent."""
+    return NOTHING if share is None or pd.isna(share) else f"{share * 100:.0f} %"
+
+
+def success_label(row: Mapping[str, Any]) -> str:
+    """Return a success rate with its interval: ``17/20 (64–95 %)``."""
+    low, high = (f"{row[name] * 100:.0f}" for name in ("success_low", "success_high"))
+    return f"{row['successes']}/{row['trials']} ({low}–{high} %)"
+
+
+def _scaled(value: float | None, units: Sequence[tuple[str, float]], smallest: str) -> str:
+    if value is None or pd.isna(value):
+        return NOTHING
+    for unit, factor in units:
+        if abs(value) >= factor:
+            return f"{_three_digits(value / factor)} {unit}"
+    return f"{value:.0f} {smallest}" if value else "0"
+
+
+def _three_digits(value: float) -> str:
+    """Return a number of three digits where it has them, without needless zeros."""
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") if digits else f"{value:.0f}"
+
+
+def _description(name: str, content: Mapping[str, Any]) -> Description:
+    return Description(
+        name=name,
+        title=content["title"],
+        description=content["description"],
+        variants={key: value["title"] for key, value in content["variants"].items()},
+        expects=content.get("expects", []),
+    )

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU: the command line of a repeatable guest, and one running guest seen through QMP."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, cast
+
+from qemu.qmp import EventListener, Message, QMPClient, QMPError
+
+from carveout.errors import CarveoutError
+
+# What the guest reads its parameters from has one fixed size, so that a restored guest can be
+# handed another file of the same name (fw_cfg files are no part of a saved state).
+PARAMETER_FILE_BYTES = 4096
+
+# Kernel arguments of every host under test. `quiet` and no crypto self-tests shorten the boot and
+# touch no memory that is measured; panic=-1 makes a panic end the guest at once.
+KERNEL_ARGS = "console=ttyAMA0 nokaslr quiet cryptomgr.notests panic=-1"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine that QEMU emulates: what the command line needs beside the files."""
+
+    qemu: str
+    cpu_model: str
+    cpus: int
+    ram_bytes: int
+    kernel_args: str
+    qemu_args: Sequence[str]
+
+
+@dataclass(frozen=True)
+class GuestFiles:
+    """The files of one guest: what it reads and what it writes."""
+
+    kernel: Path
+    initrd: Path
+    boot_parameters: Path
+    trial_parameters: Path
+    console: Path
+    records: Path
+
+
+def find_qemu(name: str, where: str) -> str:
+    """The path of QEMU, or a one-line error that says how to get it."""
+    path = shutil.which(name)
+    if path is None:
+        raise CarveoutError(
+            f"{where}: wanted the program {name}, found none in PATH; "
+            "run envs/install.sh, or name another QEMU in the key qemu"
+        )
+    return path
+
+
+def qemu_version(qemu: str) -> str:
+    """The version that a QEMU says of itself, with its distribution's suffix."""
+    try:
+        answer = subprocess.run([qemu, "--version"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CarveoutError(f"{qemu}: does not run as a QEMU: {error}") from error
+    match = re.search(r"version (.+)", answer.stdout)
+    if match is None:
+        raise CarveoutError(f"{qemu}: wanted a QEMU, found a program that says {answer.stdout!r}")
+    return match[1].strip()
+
+
+def machine_args(machine: Machine) -> list[str]:
+    """QEMU's arguments for a machine, without any path: they are part of a trial's digest.
+
+    The instruction counter is the guest's clock (one instruction, one nanosecond), all seeds are
+    fixed, and nothing reaches the guest but by its own synchronous reads.
+    """
+    return [
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+        *("-machine", "virt,gic-version=3,dtb-randomness=off"),
+        *("-cpu", machine.cpu_model, "-smp", str(machine.cpus)),
+        *("-m", f"{machine.ram_bytes // 2**20}M"),
+        *("-icount", "shift=0,sleep=off"),
+        *("-seed", "1", "-rtc", "base=2020-01-01,clock=vm"),
+        *("-device", "pvpanic-pci", "-action", "panic=pause"),
+        *("-device", "i6300esb", "-action", "watchdog=pause"),
+        *("-append", f"{KERNEL_ARGS} {machine.kernel_args}".strip()),
+        *machine.qemu_args,
+    ]
+
+
+def file_args(files: GuestFiles) -> list[str]:
+    """QEMU's arguments for a guest's files."""
+    return [
+        *("-kernel", str(files.kernel), "-initrd", str(files.initrd)),
+        *("-fw_cfg", f"name=opt/carveout/boot,file={files.boot_parameters}"),
+        *("-fw_cfg", f"name=opt/carveout/trial,file={files.trial_parameters}"),
+        *("-serial", f"file:{files.console}"),
+        *("-chardev", f"file,id=records,path={files.records}"),
+        *("-device", "pci-serial,chardev=records"),
+    ]
+
+
+class Stop(Enum):
+    """Why a guest stands still or is gone."""
+
+    PAUSED = "paused"
+    """The guest asked for the host: it stands at an exact instruction and can go on."""
+    WATCHDOG = "watchdog"
+    """The guest's time limit, counted in its own time, is over."""
+    POWERED_OFF = "powered_off"
+    RESET = "reset"
+    """The guest wanted to start anew: the kernel panicked."""
+    DIED = "died"
+    """QEMU ended without a word of its guest: the experiment could not be made."""
+
+
+_EVENT_STOPS = {
+    ("GUEST_PANICKED", "pause"): Stop.PAUSED,
+    ("WATCHDOG", "pause"): Stop.WATCHDOG,
+    ("SHUTDOWN", "guest-shutdown"): Stop.POWERED_OFF,
+    ("SHUTDOWN", "guest-reset"): Stop.RESET,
+}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a QEMU process took of the runner's machine."""
+
+    wall_ns: int
+    user_ns: int
+    system_ns: int
+    peak_rss_bytes: int
+
+
+class Guest:
+    """One QEMU process and its monitor. It is born standing still; `resume` lets it run."""
+
+    def __init__(self, process: subprocess.Popen[bytes], monitor: QMPClient) -> None:
+        self._process = process
+        self._monitor = monitor
+        self._events = EventListener({"STOP", *(event for event, _ in _EVENT_STOPS)})
+        self._start_ns = time.monotonic_ns()
+        monitor.register_listener(self._events)
+
+    async def resume(self) -> None:
+        """Lets the guest run on."""
+        await self.execute("cont", {})
+
+    async def execute(self, command: str, arguments: Mapping[str, Any]) -> object:
+        """Runs one QMP command and returns its answer; only while the guest stands still."""
+        return await self._monitor.execute(command, dict(arguments))
+
+    async def next_stop(self) -> Stop:
+        """Waits until the guest stands still or is gone."""
+        stop = None
+        while (event := await self._next_event()) is not None:
+            if event["event"] == "STOP" and stop is not None:
+                return stop  # the reason comes first; only now do all CPUs stand
+            stop = _stop_of(event)
+            if stop not in (Stop.PAUSED, Stop.WATCHDOG):
+                return stop
+        return Stop.DIED
+
+    async def _next_event(self) -> Message | None:
+        """The monitor's next event, or None when QEMU closed the monitor."""
+        event = asyncio.ensure_future(self._events.get())
+        closed = asyncio.ensure_future(self._monitor.runstate_changed())
+        await asyncio.wait({event, closed}, return_when=asyncio.FIRST_COMPLETED)
+        closed.cancel()
+        # A monitor that closes may have said why just before.
+        if event.done() or not self._events.empty():
+            return await event
+        event.cancel()
+        return None
+
+    async def end(self) -> Usage:
+        """Ends QEMU if it still runs, waits for it, and says what it took."""
+        with contextlib.suppress(QMPError, asyncio.CancelledError):
+            await self._monitor.disconnect()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+        _, status, usage = await asyncio.to_thread(os.wait4, self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return Usage(
+            wall_ns=time.monotonic_ns() - self._start_ns,
+            user_ns=round(usage.ru_utime * 1e9),
+            system_ns=round(usage.ru_stime * 1e9),
+            peak_rss_bytes=usage.ru_maxrss * 1024,
+        )
+
+
+async def start_guest(qemu: str, args: Sequence[str], messages: Path) -> Guest:
+    """Starts QEMU with its guest standing before the first instruction.
+
+    QEMU dies with the thread that starts it (setpriv --pdeathsig), so that nothing outlives a
+    runner that is killed, and stands in a session of its own, so that a Ctrl-C reaches the runner
+    alone.
+
+    Args:
+        qemu: the program.
+        args: its arguments beside those of the monitor.
+        messages: the file that gets what QEMU itself says.
+
+    Raises:
+        CarveoutError: QEMU did not start; the message holds what it said.
+    """
+    ours, theirs = socket.socketpair()
+    command = [
+        *("setpriv", "--pdeathsig", "KILL", "--", qemu, *args, "-S"),
+        *("-chardev", f"socket,id=monitor,fd={theirs.fileno()}"),
+        *("-mon", "chardev=monitor,mode=control"),
+    ]
+    with messages.open("wb") as stream:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    theirs.close()
+    monitor = QMPClient("carveout")
+    try:
+        await monitor.connect(ours)
+    except QMPError as error:
+        process.kill()
+        process.wait()
+        said = " ".join(messages.read_text(errors="replace").split())
+        raise CarveoutError(f"{qemu}: did not start the guest: {said or error}") from error
+    return Guest(process, monitor)
+
+
+def _stop_of(event: Message) -> Stop:
+    data = cast(dict[str, str], event.get("data", {}))
+    how = data.get("action", data.get("reason", ""))
+    return _EVENT_STOPS.get((str(event["event"]), how), Stop.DIED)

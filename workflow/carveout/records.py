@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guest's records: one JSON object a line, numbered, each checked against the schema."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from carveout import schemas
+
+Record = Mapping[str, Any]
+
+
+def parse_records(channel: bytes) -> tuple[list[Record], str | None]:
+    """All whole records that a guest has written so far, and what is wrong after them.
+
+    Args:
+        channel: the bytes of the channel from its start.
+
+    Returns:
+        The records up to the first line that is cut short, is no JSON, breaks the schema or whose
+        number does not follow the number before it; and what is wrong with that line, or None.
+    """
+    lines = channel.replace(b"\r\n", b"\n").split(b"\n")
+    records: list[Record] = []
+    for number, line in enumerate(lines[:-1]):
+        record, problem = _parse_line(line, number)
+        if record is None:
+            return records, problem
+        records.append(record)
+    return records, f"line {len(lines)} has no end: {_excerpt(lines[-1])}" if lines[-1] else None
+
+
+def _parse_line(line: bytes, number: int) -> tuple[Record | None, str | None]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None, f"line {number + 1} is no JSON: {_excerpt(line)}"
+    problem = schemas.matches(record, "record")
+    if problem is not None:
+        return None, f"line {number + 1} is no record: {problem}"
+    if record["seq"] != number:
+        return None, f"line {number + 1}: wanted seq {number}, found {record['seq']}"
+    return record, None
+
+
+def _excerpt(line: bytes) -> str:
+    return repr(line[:80].decode("ascii", "replace"))

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The report: one self-contained HTML page, and the comparison as plain text.
+
+Made from the tables and figures alone. `python -m carveout.report table` prints the comparison.
+"""
+
+import argparse
+import io
+import re
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+import rich.box
+import rich.console
+import rich.table
+from markupsafe import Markup
+
+from carveout import views
+from carveout.errors import entry_point
+from carveout.files import write_atomically
+from carveout.labels import Labels, bytes_label, machine_label, ns_label
+from carveout.tables import read_metadata, read_table
+
+_TRIAL_COLUMNS = (
+    *("trial_id", "kernel", "kernel_release", "page_bytes", "ram_bytes", "lendable_bytes", "cpus"),
+    *("load", "dose_target", "dose_achieved", "seed", "request_bytes", "outcome"),
+)
+# Wide enough for all columns: a terminal may wrap lines, but nothing is cut off.
+_TEXT_WIDTH = 240
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure in the report.
+
+    Attributes:
+        title: its heading.
+        caption: how to read it.
+        svg: its file.
+    """
+
+    title: str
+    caption: Path
+    svg: Path
+
+
+def write_report(
+    path: Path,
+    *,
+    tables: Path,
+    labels: Labels,
+    figures: Sequence[Drawn],
+    template: Path,
+    facts: Mapping[str, str],
+) -> None:
+    """Write the report.
+
+    Args:
+        path: the HTML file.
+        tables: the folder of the tables.
+        labels: the strategies' descriptions.
+        figures: in the order in which they are shown.
+        template: the page's Jinja template.
+        facts: what else is known of the run: the command to repeat it, the git revision.
+    """
+    comparison = read_table("comparison", tables / "comparison.parquet")
+    summary = read_table("summary", tables / "summary.parquet")
+    failures = read_table("failures", tables / "failures.parquet")
+    trials = read_table("trials", tables / "trials.parquet", _TRIAL_COLUMNS)
+    page = _template(template).render(
+        machines=[
+            {
+                "label": machine_label(kernel, ram_bytes),
+                "comparison": comparison_html(rows, labels),
+                "success": _html(views.success_view(_of(summary, kernel, ram_bytes), labels)),
+                "failures": _failures_html(_of(failures, kernel, ram_bytes), labels),
+            }
+            for (kernel, ram_bytes), rows in comparison.groupby(["kernel", "ram_bytes"])
+        ],
+        run=_run_facts(trials, tables) | dict(facts),
+        provenance=read_metadata(tables / "trials.parquet"),
+        loads=_html(views.loads_view(trials), index=False),
+        outcomes=_outcomes(trials),
+        figures=[
+            {"title": f.title, "caption": _caption(f.caption), "svg": inline_svg(f.svg)}
+            for f in figures
+        ],
+        strategies=[_strategy(labels, name, comparison) for name in labels.strategies(comparison)],
+    )
+    write_atomically(path, page)
+
+
+def comparison_html(comparison: pd.DataFrame, labels: Labels) -> Markup:
+    """Return one machine's comparison as an HTML table, a bar behind each success rate."""
+    view = views.comparison_view(comparison, labels)
+    rates = views.success_rates(comparison, labels)
+    bars = rates.map(_bar).reindex(columns=view.columns).fillna("")
+    return _styled(view.style.apply(lambda _: bars, axis=None), "comparison")
+
+
+def comparison_text(comparison: pd.DataFrame, labels: Labels) -> str:
+    """Return the comparison as plain text, one table a machine."""
+    return "\n".join(
+        f"{machine_label(kernel, ram_bytes)}; success with its 95 % interval; medians\n"
+        + _text_table(views.comparison_view(rows, labels))
+        for (kernel, ram_bytes), rows in comparison.groupby(["kernel", "ram_bytes"])
+    )
+
+
+def inline_svg(path: Path) -> Markup:
+    """Return an SVG file's content for use within HTML, with ids that no other figure has."""
+    text = path.read_text(encoding="utf-8")
+    text = text[text.index("<svg") :]
+    for name in set(re.findall(r'\bid="([^"]+)"', text)):
+        own = f"{path.stem}-{name}"
+        text = text.replace(f'id="{name}"', f'id="{own}"')
+        text = text.replace(f'"#{name}"', f'"#{own}"').replace(f"url(#{name})", f"url(#{own})")
+    # The page sets the width; the height follows from the view box.
+    return Markup(re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1))
+
+
+def _template(path: Path) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(path.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(path.name)
+
+
+def _of(frame: pd.DataFrame, kernel: str, ram_bytes: int) -> pd.DataFrame:
+    return frame[(frame["kernel"] == kernel) & (frame["ram_bytes"] == ram_bytes)]
+
+
+def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
+    """Say what was run, each fact as the tables tell it."""
+    runs = read_table("runs", tables / "runs.parquet", ["wall_ns", "qemu_version"])
+
+    def each(column: str) -> str:
+        return ", ".join(str(value) for value in trials[column].dropna().drop_duplicates())
+
+    def each_size(column: str) -> str:
+        return ", ".join(bytes_label(size) for size in sorted(trials[column].unique()))
+
+    seeds = sorted(trials["seed"].unique())
+    return {
+        "Kernel": each("kernel_release"),
+        "Host": f"{each_size('ram_bytes')} RAM, {each('cpus')} CPUs, {each('page_bytes')}-byte pages",
+        "Lendable": each_size("lendable_bytes"),
+        "Requests": each_size("request_bytes"),
+        "QEMU": ", ".join(runs["qemu_version"].dropna().unique()),
+        "Trials": f"{trials['trial_id'].nunique()} boots, {len(trials)} lends",
+        "Seeds": f"{len(seeds)} ({seeds[0]} to {seeds[-1]})" if seeds else "none",
+        "QEMU's wall time": f"{ns_label(runs['wall_ns'].sum())} in all, "
+        f"{ns_label(runs['wall_ns'].median())} a boot (median)",
+    }
+
+
+def _outcomes(trials: pd.DataFrame) -> str:
+    counts = trials["outcome"].value_counts()
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+
+
+def _strategy(labels: Labels, name: str, comparison: pd.DataFrame) -> dict[str, object]:
+    """Return what is said of a strategy, and its rows of the comparison as columns beside it."""
+    known = labels.descriptions.get(name)
+    own = comparison[comparison["strategy"] == name]
+    return {
+        "title": labels.strategy(name),
+        "description": known.description if known else "This checkout has no folder of this name.",
+        "expects": known.expects if known else (),
+        "measured": [
+            _html(views.comparison_view(rows, labels).T)
+            for _, rows in own.groupby(["kernel", "ram_bytes"])
+        ],
+    }
+
+
+def _caption(path: Path) -> str:
+    return " ".join(path.read_text(encoding="utf-8").split())
+
+
+def _failures_html(failures: pd.DataFrame, labels: Labels) -> Markup:
+    if failures.empty:
+        return Markup("<p>Every lend was granted.</p>")
+    return _html(views.failures_view(failures, labels), index=False)
+
+
+def _html(view: pd.DataFrame, *, index: bool = True) -> Markup:
+    styler = view.style if index else view.style.hide(axis="index")
+    return _styled(styler, "plain")
+
+
+def _styled(styler: "pd.io.formats.style.Styler", css_class: str) -> Markup:
+    return Markup(
+        styler.format(escape="html")
+        .set_uuid(css_class)
+        .set_table_attributes(f'class="{css_class}"')
+        .to_html(cell_ids=False, bold_headers=False)
+    )
+
+
+def _bar(rate: float) -> str:
+    if pd.isna(rate):
+        return ""
+    return f"background: linear-gradient(90deg, var(--bar) {rate * 100:.0f}%, transparent 0)"
+
+
+def _text_table(view: pd.DataFrame) -> str:
+    """Return a view as text, as narrow as its cells allow."""
+    cells = view.map(lambda cell: cell.replace(" %", "%").replace("(", "").replace(")", ""))
+    widths = [max(7, *cells[column].str.len()) for column in cells.columns]
+    headings = [
+        textwrap.wrap(" ".join(column).replace(" (95 % interval)", ""), width)
+        for column, width in zip(cells.columns, widths, strict=True)
+    ]
+    lines = max(len(heading) for heading in headings)
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("\n" * (lines - 1) + "strategy", no_wrap=True)
+    for heading in headings:
+        table.add_column(
+            "\n".join([""] * (lines - len(heading)) + heading), justify="right", no_wrap=True
+        )
+    for title, row in zip(cells.index, cells.to_numpy(), strict=True):
+        table.add_row(title, *row)
+    stream = io.StringIO()
+    rich.console.Console(file=stream, width=_TEXT_WIDTH, color_system=None).print(table)
+    return "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").splitlines()) + "\n"
+
+
+@entry_point
+def main() -> None:
+    """Print the comparison of a folder of tables."""
+    parser = argparse.ArgumentParser(prog="python -m carveout.report")
+    table = parser.add_subparsers(required=True).add_parser("table", help=main.__doc__)
+    table.add_argument("--tables", type=Path, default=Path("results/tables"))
+    table.add_argument(
+        "--descriptions",
+        type=Path,
+        nargs="*",
+        default=sorted(Path("workflow/strategies").glob("*/strategy.yaml")),
+        help="the strategies' strategy.yaml files, in the order of the rows",
+    )
+    wanted = parser.parse_args()
+    comparison = read_table("comparison", wanted.tables / "comparison.parquet")
+    print(comparison_text(comparison, Labels.read(wanted.descriptions)), end="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

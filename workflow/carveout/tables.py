@@ -1,0 +1,508 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tables: one schema each, checked when a table is written and when it is read.
+
+Same rows, same bytes: rows are sorted by the table's key, columns stand in the schema's order, the
+compression is fixed, and a file carries no metadata but what the caller gives. A column's name ends
+in its unit. A null means "not measured", never zero.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow
+import pyarrow.parquet
+from pandas.api.extensions import ExtensionDtype
+from pandera.errors import SchemaErrors
+
+from carveout.errors import CarveoutError
+from carveout.files import write_atomically
+
+OUTCOMES = ("granted", "partial", "refused", "crashed")
+CAUSES = ("oom", "panic", "hang", "wall_limit", "error", "torn_records")
+VERDICTS = ("ok", "failed", "not_checked")
+PHASES = ("before", "lent", "after")
+PAGEBLOCK_LETTERS = "FMURCXLA"
+ZONES = ("dma", "dma32", "normal", "movable")
+
+INTEGER = pd.Int64Dtype()
+NUMBER = pd.Float64Dtype()
+TEXT = pd.StringDtype("pyarrow", na_value=float("nan"))
+_ARROW_TYPES = {
+    "Int64": pyarrow.int64(),
+    "Float64": pyarrow.float64(),
+    "str": pyarrow.string(),
+}
+
+
+def _integer(*, least: int | None = 0, most: int | None = None, null: bool = False) -> pa.Column:
+    return pa.Column(INTEGER, _bounds(least, most), nullable=null)
+
+
+def _number(*, least: float | None = 0, most: float | None = None, null: bool = False) -> pa.Column:
+    return pa.Column(NUMBER, _bounds(least, most), nullable=null)
+
+
+def _bounds(least: float | None, most: float | None) -> list[pa.Check]:
+    checks = [] if least is None else [pa.Check.ge(least)]
+    return checks if most is None else [*checks, pa.Check.le(most)]
+
+
+def _text(*, values: Sequence[str] | None = None, null: bool = False) -> pa.Column:
+    return pa.Column(TEXT, [] if values is None else pa.Check.isin(values), nullable=null)
+
+
+def _measured() -> pa.Column:
+    """Return a count that is null when the trial did not get that far."""
+    return _integer(null=True)
+
+
+def _rule(name: str, holds: Callable[[pd.DataFrame], "pd.Series[bool]"]) -> pa.Check:
+    """Return a check across columns; `name` is what the user reads when it fails."""
+    return pa.Check(holds, name=name, error=name, ignore_na=False)
+
+
+def _each_once(key: Sequence[str]) -> pa.Check:
+    names = ", ".join(key)
+    return _rule(f"one row for each {names}", lambda t: ~t.duplicated(list(key), keep=False))
+
+
+@dataclass(frozen=True)
+class Table:
+    """How one table looks: its schema, what identifies a row, and how rows are ordered."""
+
+    columns: Mapping[str, pa.Column]
+    key: Sequence[str]
+    order: Sequence[str]
+    rules: Sequence[pa.Check] = ()
+    csv: bool = False
+    rows_per_group: int = 131_072
+
+    def schema(self, names: Sequence[str] | None = None) -> pa.DataFrameSchema:
+        """Return the whole table's schema, or some columns' without the rules across columns."""
+        if names is not None:
+            return pa.DataFrameSchema({n: self.columns[n] for n in names}, strict=True)
+        return pa.DataFrameSchema(
+            dict(self.columns),
+            checks=[_each_once(self.key), *self.rules],
+            strict=True,
+            ordered=True,
+        )
+
+    def dtypes(self, names: Sequence[str] | None = None) -> dict[str, ExtensionDtype]:
+        """Return each column's pandas type."""
+        return {name: _dtype(self.columns[name]) for name in (names or self.columns)}
+
+    def arrow_schema(self) -> pyarrow.Schema:
+        """Return the same schema as Arrow and parquet see it."""
+        return pyarrow.schema(
+            [
+                pyarrow.field(name, _ARROW_TYPES[_dtype(column).name], bool(column.nullable))
+                for name, column in self.columns.items()
+            ]
+        )
+
+
+def _dtype(column: pa.Column) -> ExtensionDtype:
+    dtype: ExtensionDtype = column.dtype.type
+    return dtype
+
+
+_CELL_COLUMNS = {
+    "kernel": _text(),
+    "ram_bytes": _integer(),
+    "strategy": _text(),
+    "variant": _text(),
+    "load": _text(),
+    "dose_target": _integer(most=100),
+    "requests": _text(),
+    "cycle": _integer(least=1),
+    "request_bytes": _integer(least=1),
+}
+CELL = tuple(_CELL_COLUMNS)
+_ORDER = ("strategy", "variant", "scenario", "seed")
+
+TRIALS = Table(
+    columns={
+        "trial_id": _text(),
+        "kernel": _text(),
+        "kernel_release": _text(null=True),
+        "page_bytes": _integer(least=1, null=True),
+        "ram_bytes": _integer(least=1),
+        "lendable_bytes": _integer(),
+        "cpus": _integer(least=1),
+        "strategy": _text(),
+        "variant": _text(),
+        "scenario": _text(),
+        "load": _text(),
+        "dose_target": _integer(most=100),
+        "dose_achieved": _number(null=True),
+        "requests": _text(),
+        "seed": _integer(),
+        "cycle": _integer(least=1),
+        "request_bytes": _integer(least=1),
+        "align_bytes": _integer(least=1),
+        "outcome": _text(values=OUTCOMES),
+        "stage": _text(null=True),
+        "cause": _text(values=CAUSES, null=True),
+        # What ended a trial that crashed, in one line for a person.
+        "message": _text(null=True),
+        "errno": _text(null=True),
+        "granted_bytes": _integer(),
+        "extents": _integer(),
+        "largest_extent_bytes": _integer(),
+        "lend_ns": _measured(),
+        "give_back_ns": _measured(),
+        # memmap of the whole host: census "before" (idle) and census "lent".
+        "memmap_idle_bytes": _measured(),
+        "memmap_bytes": _measured(),
+        # memmap of the lent frames alone: census "lent".
+        "memmap_lent_bytes": _measured(),
+        # What is set aside while nothing is lent: census "before".
+        "stranded_bytes": _measured(),
+        "movable_only_bytes": _measured(),
+        "verify": _text(values=VERDICTS),
+        "verify_pages_checked": _measured(),
+        "verify_pages_bad": _measured(),
+        "returned_bytes": _measured(),
+        "give_back_errno": _text(null=True),
+        # MemAvailable after - lent: the load lives on, so it may be negative.
+        "regained_bytes": _integer(least=None, null=True),
+        "reuse_movable_bytes": _measured(),
+        "reuse_unmovable_bytes": _measured(),
+        "pages_migrated": _measured(),
+        "pages_reclaimed": _measured(),
+        "oom_kills": _measured(),
+        "blocker": _text(null=True),
+    },
+    key=("trial_id", "cycle"),
+    order=("kernel", "ram_bytes", *_ORDER, "cycle", "trial_id"),
+    rules=(
+        _rule(
+            "a granted row has granted_bytes >= request_bytes",
+            lambda t: (t["outcome"] != "granted") | (t["granted_bytes"] >= t["request_bytes"]),
+        ),
+        _rule(
+            "a partial row has 0 < granted_bytes < request_bytes",
+            lambda t: (
+                (t["outcome"] != "partial")
+                | ((t["granted_bytes"] > 0) & (t["granted_bytes"] < t["request_bytes"]))
+            ),
+        ),
+        _rule(
+            "a refused row has granted_bytes = 0",
+            lambda t: (t["outcome"] != "refused") | (t["granted_bytes"] == 0),
+        ),
+        _rule(
+            "a crashed row has a cause",
+            lambda t: (t["outcome"] != "crashed") | t["cause"].notna(),
+        ),
+    ),
+)
+
+PHASES_TABLE = Table(
+    columns={
+        "trial_id": _text(),
+        "strategy": _text(),
+        "variant": _text(),
+        "scenario": _text(),
+        "seed": _integer(),
+        "cycle": _integer(least=1),
+        "phase": _text(values=PHASES),
+        "memmap_bytes": _integer(),
+        "memmap_lent_bytes": _integer(),
+        "memmap_counter_bytes": _measured(),
+        "page_table_bytes": _integer(),
+        "mem_total_bytes": _integer(),
+        "mem_free_bytes": _integer(),
+        "mem_available_bytes": _integer(),
+        "present_bytes": _integer(),
+        "lent_absent_bytes": _integer(),
+        "stranded_bytes": _integer(),
+        "movable_only_bytes": _integer(),
+        **{
+            f"{zone}_{what}_pages": _measured()
+            for zone in ZONES
+            for what in ("managed", "present", "spanned")
+        },
+        "first_pfn": _integer(),
+        "pageblock_bytes": _integer(least=1),
+        "pageblocks": pa.Column(TEXT, pa.Check.str_matches(f"^[{PAGEBLOCK_LETTERS}]*$")),
+    },
+    key=("trial_id", "cycle", "phase"),
+    order=(*_ORDER, "cycle", "phase", "trial_id"),
+    # Small groups: the pageblock map finds its three rows without reading all maps.
+    rows_per_group=4096,
+)
+
+RUNS = Table(
+    columns={
+        "trial_id": _text(),
+        "strategy": _text(),
+        "variant": _text(),
+        "scenario": _text(),
+        "seed": _integer(),
+        "wall_ns": _integer(),
+        "qemu_user_ns": _measured(),
+        "qemu_system_ns": _measured(),
+        "qemu_peak_rss_bytes": _measured(),
+        "qemu_version": _text(null=True),
+        "guest_exit": _text(null=True),
+    },
+    key=("trial_id",),
+    order=(*_ORDER, "trial_id"),
+)
+
+QUANTILES = (5, 25, 50, 75, 95)
+
+
+def _quantiles(prefix: str) -> dict[str, pa.Column]:
+    return {f"{prefix}_p{q:02d}": _number(null=True) for q in QUANTILES}
+
+
+_COUNTS = {"trials": _integer(least=1)} | {outcome: _integer() for outcome in OUTCOMES}
+_SUCCESS = {
+    "verify_failed": _integer(),
+    "successes": _integer(),
+    "success_rate": _number(most=1),
+    "success_low": _number(most=1),
+    "success_high": _number(most=1),
+}
+_SHARES = {
+    # Medians over the trials that were granted anything at all.
+    "extents_p50": _number(null=True),
+    "memmap_per_lent_gib_bytes": _number(null=True),
+    "regained_share": _number(least=None, null=True),
+    "reuse_movable_share": _number(null=True),
+    "reuse_unmovable_share": _number(null=True),
+}
+_IDLE = {
+    # Medians of the census before the lend; in `comparison`, before the trials' first lend.
+    "memmap_idle_bytes": _number(null=True),
+    "stranded_bytes": _number(null=True),
+    "movable_only_bytes": _number(null=True),
+}
+_SUCCESS_RULE = _rule(
+    "outcomes add up to trials",
+    lambda t: t[list(OUTCOMES)].sum(axis=1) == t["trials"],
+)
+
+SUMMARY = Table(
+    columns={
+        **_CELL_COLUMNS,
+        **_COUNTS,
+        **_SUCCESS,
+        "dose_achieved": _number(null=True),
+        **_IDLE,
+        "memmap_bytes": _number(null=True),
+        **_SHARES,
+        **_quantiles("lend_ns"),
+        **_quantiles("give_back_ns"),
+        "refusal_ns_p50": _number(null=True),
+        "pages_migrated_p50": _number(null=True),
+        "pages_reclaimed_p50": _number(null=True),
+    },
+    key=CELL,
+    order=CELL,
+    rules=(_SUCCESS_RULE,),
+    csv=True,
+)
+
+COMPARISON = Table(
+    columns={
+        "kernel": _text(),
+        "ram_bytes": _integer(),
+        "strategy": _text(),
+        "variant": _text(),
+        "request_bytes": _integer(least=1),
+        **_COUNTS,
+        **_SUCCESS,
+        **_IDLE,
+        "memmap_bytes": _number(null=True),
+        **_SHARES,
+        "lend_ns_p50": _number(null=True),
+        "give_back_ns_p50": _number(null=True),
+    },
+    key=("kernel", "ram_bytes", "strategy", "variant", "request_bytes"),
+    order=("kernel", "ram_bytes", "strategy", "variant", "request_bytes"),
+    rules=(_SUCCESS_RULE,),
+    csv=True,
+)
+
+_FAILURE = (
+    *("kernel", "ram_bytes", "strategy", "variant"),
+    *("outcome", "cause", "stage", "errno", "blocker_type"),
+)
+
+FAILURES = Table(
+    columns={
+        "kernel": _text(),
+        "ram_bytes": _integer(),
+        "strategy": _text(),
+        "variant": _text(),
+        "outcome": _text(values=(*OUTCOMES, "verify failed")),
+        "cause": _text(null=True),
+        "stage": _text(null=True),
+        "errno": _text(null=True),
+        "blocker_type": _text(null=True),
+        "loads": _text(),
+        "count": _integer(least=1),
+    },
+    key=_FAILURE,
+    order=_FAILURE,
+    csv=True,
+)
+
+TABLES: Mapping[str, Table] = {
+    "trials": TRIALS,
+    "phases": PHASES_TABLE,
+    "runs": RUNS,
+    "summary": SUMMARY,
+    "comparison": COMPARISON,
+    "failures": FAILURES,
+}
+
+
+def write_table(
+    name: str, frame: pd.DataFrame, path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Check, sort and write a table: parquet, and a CSV beside it when it is a summary.
+
+    Columns may stand in any order and have any type that converts without loss. `metadata` goes
+    into the file: give only what does not change from run to run when the table must not.
+    """
+    table = _table(name)
+    checked = _checked(name, _typed(name, frame, path), path)
+    ordered = checked.sort_values(list(table.order), key=_sort_key, kind="stable")
+    arrow = pyarrow.Table.from_pandas(ordered, table.arrow_schema(), preserve_index=False)
+    write_atomically(path, _parquet_bytes(arrow, table.rows_per_group, metadata or {}))
+    if table.csv:
+        write_atomically(path.with_suffix(".csv"), ordered.to_csv(index=False))
+
+
+def read_table(
+    name: str,
+    path: Path,
+    columns: Sequence[str] | None = None,
+    where: Mapping[str, str | int] | None = None,
+) -> pd.DataFrame:
+    """Read and check a table, or some columns of it, or the rows in which columns have values."""
+    table = _table(name)
+    _check_file(name, path)
+    arrow = pyarrow.parquet.read_table(
+        path,
+        columns=None if columns is None else list(columns),
+        filters=None if not where else [(key, "==", value) for key, value in where.items()],
+    )
+    dtypes = {str(_ARROW_TYPES[t.name]): t for t in (INTEGER, NUMBER, TEXT)}
+    frame = arrow.to_pandas(
+        types_mapper=lambda kind: dtypes.get(str(kind)), split_blocks=True, self_destruct=True
+    )
+    return _checked(name, frame.astype(table.dtypes(columns)), path, columns)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the key-value metadata that was given when the table was written."""
+    stored = _parquet_file(path).metadata.metadata or {}
+    return {key.decode(): value.decode() for key, value in sorted(stored.items())}
+
+
+def _table(name: str) -> Table:
+    if name not in TABLES:
+        raise CarveoutError(f"wanted a table of {', '.join(TABLES)}; found the name {name!r}")
+    return TABLES[name]
+
+
+def _typed(name: str, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return the frame with the schema's columns, in its order, in its types."""
+    table = _table(name)
+    missing = [column for column in table.columns if column not in frame.columns]
+    unknown = [str(column) for column in frame.columns if column not in table.columns]
+    if missing or unknown:
+        raise CarveoutError(
+            f"table {name} ({path}): wanted the columns of its schema; found "
+            f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+        )
+    typed = frame[list(table.columns)].reset_index(drop=True)
+    for column, dtype in table.dtypes().items():
+        try:
+            typed[column] = typed[column].astype(dtype)
+        except (TypeError, ValueError) as error:
+            raise CarveoutError(
+                f"table {name} ({path}): wanted {dtype.name} in column {column}; found {error}"
+            ) from error
+    return typed
+
+
+def _checked(
+    name: str, frame: pd.DataFrame, path: Path, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return the frame when it fits the schema."""
+    try:
+        return _table(name).schema(columns).validate(frame, lazy=True)
+    except SchemaErrors as error:
+        raise CarveoutError(
+            f"table {name} ({path}): {_first_failure(error.failure_cases)}"
+        ) from error
+
+
+def _first_failure(cases: pd.DataFrame) -> str:
+    """Say in one line what a failed check wanted and found."""
+    first = cases.iloc[0]
+    rows = cases["index"].dropna().nunique()
+    others = f" and {rows - 1} more" if rows > 1 else ""
+    where = "" if pd.isna(first["index"]) else f" in row {first['index']}{others}"
+    if first["schema_context"] == "DataFrameSchema":
+        return f"wanted: {first['check']}; found otherwise{where}"
+    return (
+        f"wanted {first['check']} of column {first['column']}; found {first['failure_case']}{where}"
+    )
+
+
+def _sort_key(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Order phases as they happen, all else by value."""
+    if values.name == "phase":
+        return values.map({phase: place for place, phase in enumerate(PHASES)})
+    return values
+
+
+def _parquet_bytes(arrow: pyarrow.Table, rows_per_group: int, metadata: Mapping[str, str]) -> bytes:
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.parquet.ParquetWriter(
+        sink,
+        arrow.schema.remove_metadata(),
+        version="2.6",
+        compression="zstd",
+        compression_level=3,
+        # Else the file carries what pandas and Arrow of this day think of the columns.
+        store_schema=False,
+    ) as writer:
+        writer.write_table(arrow.replace_schema_metadata(), row_group_size=rows_per_group)
+        writer.add_key_value_metadata(dict(sorted(metadata.items())))
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise CarveoutError(f"wanted a parquet table in {path}; found {error}") from error
+
+
+def _check_file(name: str, path: Path) -> None:
+    """Refuse a file whose columns or types are not the schema's."""
+    wanted = _table(name).arrow_schema()
+    found = _parquet_file(path).schema_arrow.remove_metadata()
+    if not wanted.equals(found):
+        differing = sorted(
+            {f"{field.name}: {field.type}" for field in wanted}
+            ^ {f"{field.name}: {field.type}" for field in found}
+        )
+        raise CarveoutError(
+            f"table {name} ({path}): wanted the columns of its schema; found a difference in "
+            f"{', '.join(differing) or 'their order'}; write it again with this version"
+        )

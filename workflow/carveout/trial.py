@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One trial: a guest runs to its end, the host acts when asked, and every end is an outcome."""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qemu.qmp import ExecuteError
+
+from carveout.errors import CarveoutError
+from carveout.qemu import Guest, GuestFiles, Stop
+from carveout.records import Record, parse_records
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ended.
+
+    Attributes:
+        cause: None when the guest came to its end, else ``oom``, ``panic``, ``hang``,
+            ``wall_limit``, ``torn_records`` or ``error``.
+        message: one line for a person, or None.
+        records: the guest's whole records, with the answers to its requests to the host
+            (``host_reply``) among them.
+    """
+
+    cause: str | None
+    message: str | None
+    records: Sequence[Record]
+
+
+async def run_trial(guest: Guest, files: GuestFiles, wall_limit_s: float) -> Ending:
+    """Runs a guest from where it stands to its end.
+
+    Raises:
+        CarveoutError: QEMU ended on its own, or asks for what the host cannot do.
+    """
+    replies: dict[int, Record] = {}
+    try:
+        async with asyncio.timeout(wall_limit_s):
+            stop = await _run_until_gone(guest, files, replies)
+    except TimeoutError:
+        stop = None
+    records, problem = parse_records(files.records.read_bytes())
+    cause, message = _judge(stop, records, problem, files)
+    return Ending(cause=cause, message=message, records=_with_replies(records, replies))
+
+
+async def _run_until_gone(guest: Guest, files: GuestFiles, replies: dict[int, Record]) -> Stop:
+    while True:
+        await guest.resume()
+        stop = await guest.next_stop()
+        if stop is Stop.DIED:
+            raise CarveoutError("QEMU ended without a word of its guest; see the log of this job")
+        if stop is not Stop.PAUSED:
+            return stop
+        reply = await _act(guest, files)
+        replies[reply["seq"]] = reply
+
+
+async def _act(guest: Guest, files: GuestFiles) -> Record:
+    """Does what the guest's last record asks the host for."""
+    records, problem = parse_records(files.records.read_bytes())
+    if problem is not None or not records or records[-1]["record"] != "host":
+        raise CarveoutError(
+            f"the guest paused: wanted a host record as its last, found {problem or records[-1:]}"
+        )
+    asked = records[-1]
+    try:
+        answer = await guest.execute(asked["execute"], asked["arguments"])
+    except ExecuteError as error:
+        raise CarveoutError(
+            f"QEMU refused {asked['execute']} {asked['arguments']}: {error}; "
+            "see the strategy's guest.sh and qemu_args"
+        ) from error
+    return {"seq": asked["seq"], "record": "host_reply", "return": answer}
+
+
+def _judge(
+    stop: Stop | None, records: Sequence[Record], problem: str | None, files: GuestFiles
+) -> tuple[str | None, str | None]:
+    """Cause and message of an ending; ``stop`` is None when the wall limit struck."""
+    if stop is None:
+        return "wall_limit", "the guest ran longer than limits.wall_s"
+    if stop is Stop.WATCHDOG:
+        return "hang", "the guest ran longer than limits.guest_s of its own time"
+    if stop is Stop.RESET:
+        return "panic", _panic_message(files.console.read_text(errors="replace"))
+    return _judge_records(records, problem)
+
+
+def _judge_records(records: Sequence[Record], problem: str | None) -> tuple[str | None, str | None]:
+    """Cause and message of a guest that powered itself off."""
+    last: Mapping[str, Any] = records[-1] if records else {"record": "nothing"}
+    if problem is not None:
+        return "torn_records", problem
+    if last["record"] == "fault":
+        return last["cause"], last["message"]
+    if last["record"] != "end":
+        return "torn_records", f"wanted end as the last record, found {last['record']}"
+    return None, None
+
+
+def _panic_message(console: str) -> str:
+    """The kernel's own words for a panic, without its time stamp."""
+    match = re.search(r"Kernel panic - not syncing: (.*)", console)
+    return match[1].strip() if match else "the guest reset itself without a panic message"
+
+
+def _with_replies(records: Sequence[Record], replies: Mapping[int, Record]) -> list[Record]:
+    merged: list[Record] = []
+    for record in records:
+        merged.append(record)
+        if record["record"] == "host":
+            merged.extend(reply for seq, reply in replies.items() if seq == record["seq"])
+    return merged

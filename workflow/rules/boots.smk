@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Boots: every cell is one job, which runs the cell's seeds and writes one line a trial.
+#
+# `boot_guest` itself matches no strategy: each strategy's rules.smk makes a rule of its own of it.
+
+
+rule boot_guest:
+    input:
+        kernel="<results>/kernels/{kernel}/kernel.json",
+        base="<results>/guest/{kernel}/base.cpio",
+        strategy="<results>/guest/{kernel}/strategies/{strategy}.cpio",
+        load="<results>/guest/{kernel}/loads/{load}.cpio",
+        record_schema="workflow/schemas/record.schema.yaml",
+        runner=RUNNER_SOURCES,
+    output:
+        trials="<results>/trials/{kernel}/{ram}/{strategy}/{variant}/{load}-{dose}.{requests}.jsonl",
+        runs="<results>/runs/{kernel}/{ram}/{strategy}/{variant}/{load}-{dose}.{requests}.jsonl",
+    log:
+        "<logs>/boots/{kernel}/{ram}/{strategy}/{variant}/{load}-{dose}.{requests}.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        cell=cell_json,
+        qemu=config["qemu"],
+        engine=config["boot"],
+        wall_limit_s=config["limits"]["wall_s"],
+        progress=PROGRESS_FILE,
+    wildcard_constraints:
+        strategy="(?!)",
+    shell:
+        "python -m carveout.runner --cell {params.cell:q} --qemu {params.qemu:q}"
+        " --engine {params.engine} --wall-limit-s {params.wall_limit_s} --at-once {threads}"
+        " --kernel {input.kernel:q} --images {input.base:q} {input.strategy:q} {input.load:q}"
+        " --trials {output.trials:q} --runs {output.runs:q}"
+        " --log {log:q} --progress {params.progress:q}"

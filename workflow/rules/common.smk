@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# What all rules share: the checked config, the matrix of cells, and where plug-ins lie.
+
+import glob
+import sys
+from pathlib import Path
+
+PACKAGE_PARENT = Path(workflow.basedir) / "workflow"
+sys.path.insert(0, str(PACKAGE_PARENT))
+
+from carveout import progress
+from carveout.errors import CarveoutError
+from carveout.jobs import prepare_environment
+from carveout.matrix import read_matrix
+
+prepare_environment(PACKAGE_PARENT)
+
+CONFIG_SOURCE = ", ".join(
+    str(path) for path in workflow.config_settings.configfiles or ["config/config.yaml"]
+)
+try:
+    MATRIX = read_matrix(config, CONFIG_SOURCE, Path("workflow"))
+except CarveoutError as error:
+    sys.exit(f"carveout: {error}")
+
+CELLS = {tuple(cell.wildcards.values()): cell for cell in MATRIX.cells}
+STRATEGY_FOLDERS = {name: str(plugin.folder) for name, plugin in MATRIX.strategies.items()}
+LOAD_FOLDERS = {name: str(plugin.folder) for name, plugin in MATRIX.loads.items()}
+PROGRESS_FILE = f"{config['results']}/progress"
+
+# What of the package decides about a trial, beside the cell itself.
+RUNNER_SOURCES = [
+    f"workflow/carveout/{name}.py" for name in ("engines", "qemu", "records", "runner", "trial")
+]
+
+
+wildcard_constraints:
+    kernel="[^/]+",
+    ram="[1-9][0-9]*(KiB|MiB|GiB)",
+    strategy="[^/.]+",
+    variant="[^/.]+",
+    load="[^/.]+",
+    dose="[0-9]+",
+    requests="[^/.]+",
+
+
+pathvars:
+    results=config["results"],
+    logs="<results>/logs",
+
+
+def cell_json(wildcards):
+    """The cell that a boot job makes, as the runner reads it."""
+    return CELLS[tuple(wildcards[name] for name in MATRIX.cells[0].wildcards)].to_json()
+
+
+def cell_files(kind):
+    """The outputs of all cells: `trials` or `runs`."""
+    template = "{kernel}/{ram}/{strategy}/{variant}/{load}-{dose}.{requests}.jsonl"
+    return [f"<results>/{kind}/{template.format(**cell.wildcards)}" for cell in MATRIX.cells]
+
+
+def begin_progress(dag):
+    """Starts the count of what this run is to make."""
+    boots = sum(job.rule.name.startswith("boot_") for job in dag.needrun_jobs())
+    if boots:
+        progress.begin(Path(PROGRESS_FILE), boots * config["seeds"], boots)
+
+
+def folder_sources(folder):
+    """A plug-in's files that go into the guest: what it is made of, not how it is run."""
+    return sorted(
+        path
+        for pattern in ("*.yaml", "guest.sh", "*.c", "*.h")
+        for path in glob.glob(f"{folder}/{pattern}")
+    )

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The guest: its tool, its kernel module, and the three archives that its initramfs consists of.
+#
+# All sources are plain relative inputs, which Snakemake compares by content.
+
+IMAGE_SOURCES = [f"workflow/carveout/{name}.py" for name in ("cpio", "image")]
+GUEST_HEADERS = sorted(glob.glob("workflow/guest/include/*.h"))
+
+
+rule build_tool:
+    input:
+        sources=sorted(glob.glob("workflow/guest/tools/*.[ch]")),
+        headers=GUEST_HEADERS,
+        packer=IMAGE_SOURCES,
+    output:
+        "<results>/guest/carveout",
+    log:
+        "<logs>/guest/build_tool.log",
+    conda:
+        "../../envs/environment.yaml"
+    shell:
+        "python -m carveout.image tool --include workflow/guest/include"
+        " --sources {input.sources:q} --output {output:q} >{log:q}"
+
+
+rule fetch_busybox:
+    input:
+        pins="config/kernels.yaml",
+    output:
+        "<results>/guest/busybox",
+    log:
+        "<logs>/guest/fetch_busybox.log",
+    conda:
+        "../../envs/environment.yaml"
+    shell:
+        "python -m carveout.kernels --pins {input.pins:q} busybox {output:q} >{log:q}"
+
+
+rule build_module:
+    input:
+        kernel="<results>/kernels/{kernel}/kernel.json",
+        sources=sorted(glob.glob("workflow/guest/module/*")),
+        headers=GUEST_HEADERS,
+    output:
+        "<results>/guest/{kernel}/carveout.ko",
+    log:
+        "<logs>/guest/{kernel}/build_module.log",
+    conda:
+        "../../envs/environment.yaml"
+    shell:
+        "python -m carveout.kernels module --include workflow/guest/include"
+        " {input.kernel:q} workflow/guest/module {output:q} >{log:q} 2>&1"
+
+
+rule pack_base_image:
+    input:
+        kernel="<results>/kernels/{kernel}/kernel.json",
+        init="workflow/guest/init",
+        library="workflow/guest/lib.sh",
+        busybox="<results>/guest/busybox",
+        tool="<results>/guest/carveout",
+        module="<results>/guest/{kernel}/carveout.ko",
+        packer=IMAGE_SOURCES,
+    output:
+        "<results>/guest/{kernel}/base.cpio",
+    log:
+        "<logs>/guest/{kernel}/pack_base_image.log",
+    conda:
+        "../../envs/environment.yaml"
+    shell:
+        "python -m carveout.image base --kernel {input.kernel:q} --init {input.init:q}"
+        " --library {input.library:q} --busybox {input.busybox:q}"
+        " --tool {input.tool:q} --module {input.module:q}"
+        " --output {output:q} >{log:q}"
+
+
+rule pack_strategy_overlay:
+    input:
+        kernel="<results>/kernels/{kernel}/kernel.json",
+        sources=lambda wildcards: folder_sources(STRATEGY_FOLDERS[wildcards.strategy]),
+        headers=GUEST_HEADERS,
+        packer=IMAGE_SOURCES,
+    output:
+        "<results>/guest/{kernel}/strategies/{strategy}.cpio",
+    log:
+        "<logs>/guest/{kernel}/strategies/{strategy}.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        folder=lambda wildcards: STRATEGY_FOLDERS[wildcards.strategy],
+    shell:
+        "python -m carveout.image overlay strategy --kernel {input.kernel:q}"
+        " --folder {params.folder:q} --include workflow/guest/include --output {output:q} >{log:q}"
+
+
+rule pack_load_overlay:
+    input:
+        kernel="<results>/kernels/{kernel}/kernel.json",
+        sources=lambda wildcards: folder_sources(LOAD_FOLDERS[wildcards.load]),
+        headers=GUEST_HEADERS,
+        packer=IMAGE_SOURCES,
+    output:
+        "<results>/guest/{kernel}/loads/{load}.cpio",
+    log:
+        "<logs>/guest/{kernel}/loads/{load}.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        folder=lambda wildcards: LOAD_FOLDERS[wildcards.load],
+    shell:
+        "python -m carveout.image overlay load --kernel {input.kernel:q}"
+        " --folder {params.folder:q} --include workflow/guest/include --output {output:q} >{log:q}"

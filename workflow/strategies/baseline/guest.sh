@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+
+lend() {
+	operate touch lend anonymous "$1"
+}
+
+give_back() {
+	operate unmap give-back
+}

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+
+# mem= keeps the lowest RAM, so what it hides is the end of the only memory node.
+lend() {
+	operate map lend carveout $((RAM_START_BYTES + RAM_BYTES - LENDABLE_BYTES)) "$1"
+}
+
+give_back() {
+	operate unmap give-back
+}

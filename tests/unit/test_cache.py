@@ -46,7 +46,7 @@ def test_cache_that_is_no_folder_is_named(cache: Path) -> None:
 
 
 def test_unreadable_cache_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != cache / "kind")
+    monkeypatch.setattr("os.access", lambda path, _: Path(path) != cache / "kind")
     with pytest.raises(CarveoutError, match=r"cannot use the cache .*kind: permission denied"):
         cache_folder("kind")
 

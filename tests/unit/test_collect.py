@@ -207,7 +207,7 @@ def test_the_tables_take_all_of_it(tmp_path: Any) -> None:
         "phases",
         pd.DataFrame(
             [row for entry in trials for row in census_rows(entry)],
-            columns=TABLES["phases"].columns,
+            columns=list(TABLES["phases"].columns),
         ),
         tmp_path / "phases.parquet",
     )

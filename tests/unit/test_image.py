@@ -10,7 +10,7 @@ import pytest
 from carveout.cpio import Entry, pack
 from carveout.errors import CarveoutError
 from carveout.image import COMPILER, compile_program, module_entries
-from carveout.kernels import Module
+from carveout.modules import Module
 
 ENTRIES = [
     Entry("init", b"#!/bin/sh\n", executable=True),

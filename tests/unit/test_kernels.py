@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels: pins, unpacking and module order, on a made kernel of a few bytes."""
+"""Kernels: unpacking and module order, on a made kernel of a few bytes."""
 
 import gzip
 import json
 import lzma
 import struct
 import subprocess
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from carveout import kernels
+from carveout import kernels, modules
 from carveout.archive import Package
+from carveout.cache import cache_folder
 from carveout.errors import CarveoutError
 from carveout.files import sha256_of
-from carveout.kernels import Kernel, KernelPin
+from carveout.kernels import Kernel
+from carveout.pins import KernelPin
 
 RELEASE = "6.12.9+deb13-arm64"
 
@@ -64,8 +63,7 @@ def made_deb(folder: Path, name: str, files: dict[str, bytes]) -> Package:
     )
     deb = folder / f"{name}.deb"
     subprocess.run(["dpkg-deb", "--build", tree, deb], check=True, capture_output=True)
-    cached = kernels.cached_folder("archive", "", lambda _: None)
-    deb = deb.rename(cached / f"{sha256_of(deb)}.deb")
+    deb = deb.rename(cache_folder("archive") / f"{sha256_of(deb)}.deb")
     return Package(name, "1", "arm64", deb.stem, ("made",), f"kernels.yaml: {name}")
 
 
@@ -136,9 +134,9 @@ def test_page_size_that_is_not_the_images_is_refused(tmp_path: Path) -> None:
 
 def test_modules_come_after_what_they_need(tmp_path: Path) -> None:
     kernel = unpacked(made_kernel(tmp_path, arm64_image()), tmp_path)
-    modules = kernels.resolve_modules(kernel, ["a", "c", "virtio-pci"])
-    assert [module.name for module in modules] == ["c", "b_one", "a"]
-    assert modules[2].content == elf_module("b-one,virtio_pci")
+    found = modules.resolve_modules(kernel, ["a", "c", "virtio-pci"])
+    assert [module.name for module in found] == ["c", "b_one", "a"]
+    assert found[2].content == elf_module("b-one,virtio_pci")
 
 
 @pytest.mark.parametrize(
@@ -148,70 +146,4 @@ def test_modules_come_after_what_they_need(tmp_path: Path) -> None:
 def test_missing_module_is_named(tmp_path: Path, name: str, message: str) -> None:
     kernel = unpacked(made_kernel(tmp_path, arm64_image()), tmp_path)
     with pytest.raises(CarveoutError, match=message):
-        kernels.resolve_modules(kernel, [name])
-
-
-PINS = Path("config/kernels.yaml")
-
-
-def changed_pins(folder: Path, keys: Sequence[str], value: object) -> Path:
-    """The repository's pins with one key changed."""
-    pins = yaml.safe_load(PINS.read_text())
-    section = pins
-    for key in keys[:-1]:
-        section = section[key]
-    section[keys[-1]] = value
-    path = folder / "kernels.yaml"
-    path.write_text("# first comment\n# goes on\n" + yaml.safe_dump(pins, sort_keys=False))
-    return path
-
-
-IMAGE = ("kernels", "debian-6.12", "packages", "image")
-
-
-@pytest.mark.parametrize(
-    ("keys", "value"),
-    [
-        ((*IMAGE, "sha256"), "tooshort"),
-        ((*IMAGE, "colour"), "blue"),
-        (("kernels", "debian-6.12", "page_bytes"), "4096"),
-        (("kernels", "debian-6.12", "suites"), []),
-    ],
-)
-def test_bad_pins_name_file_and_key(tmp_path: Path, keys: tuple[str, ...], value: object) -> None:
-    path = changed_pins(tmp_path, keys, value)
-    with pytest.raises(CarveoutError) as error:
-        kernels.read_pins(path)
-    message = str(error.value)
-    assert str(path) in message
-    assert keys[-1] in message
-    assert "\n" not in message
-
-
-def test_unknown_kernel_lists_the_known() -> None:
-    with pytest.raises(CarveoutError, match=r"no debian-1.0; there are debian-6.12"):
-        kernels.kernel_pin(PINS, "debian-1.0")
-
-
-def test_relock_changes_the_pins_and_keeps_the_comment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = changed_pins(tmp_path, (*IMAGE, "version"), "6.12.1-1")
-    monkeypatch.setattr(
-        kernels, "newest", lambda packages: [replace(p, version="9-9") for p in packages]
-    )
-    changes = kernels.relock(path)
-    assert f"({path}: kernels.debian-6.12.packages.image) -> 9-9" in changes[0]
-    assert path.read_text().startswith("# first comment\n# goes on\nkernels:\n")
-    assert kernels.kernel_pin(path, "debian-6.12").packages["libc"].version == "9-9"
-
-
-def test_relock_refuses_a_mixture_of_versions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = changed_pins(tmp_path, (*IMAGE, "version"), "6.12.1-1")
-    before = path.read_text()
-    monkeypatch.setattr(kernels, "newest", list)
-    with pytest.raises(CarveoutError, match=r"image is 6.12.1-1, but .*try again later"):
-        kernels.relock(path)
-    assert path.read_text() == before
+        modules.resolve_modules(kernel, [name])

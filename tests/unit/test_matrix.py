@@ -77,6 +77,7 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (change("strategies.cmaa", "all"), "key strategies.cmaa: unknown strategy cmaa"),
         (change("strategies.cma", ["zone"]), "key strategies.cma: unknown variant zone"),
         (change("loads.noise", [5]), "key loads.noise: unknown load noise"),
+        (change("loads.idle", [10]), "key loads.idle: wanted [0], since this load has no dose"),
         (change("kernels", ["debian-2.4"]), "key kernels: unknown kernel debian-2.4"),
         (change("loads.unmovable_pages", [101]), "key loads.unmovable_pages.0: 101"),
         (change("requests.big", ["1MiB"]), "multiple of the granule of 2MiB"),

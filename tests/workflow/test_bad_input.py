@@ -103,7 +103,7 @@ def test_a_corrupt_kernel_package(fresh: Checkout, tmp_path: Path) -> None:
     assert f"{sha256}.deb" in message
 
 
-def test_a_pin_that_vanished_names_the_way_out(fresh: Checkout, tmp_path: Path) -> None:
+def test_a_pin_that_vanished_names_the_way_out(fresh: Checkout) -> None:
     path = fresh.path / "config/kernels.yaml"
     pins = yaml.safe_load(path.read_text())
     image = pins["kernels"]["debian-6.12"]["packages"]["image"]

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+
+lend() {
+	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any
+}
+
+while_lent() {
+	carveout poke 7
+}
+
+give_back() {
+	operate free give-back
+}

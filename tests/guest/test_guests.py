@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What real hosts must do: the kernel's numbers add up, and a host that dies is a row."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Checkout, Run
+
+PAGE_BYTES = 4096
+SECTION_BYTES = 128 * 2**20
+MEMMAP_PAGES_OF_A_SECTION = 512
+MEMMAP_BYTES_OF_A_SECTION = MEMMAP_PAGES_OF_A_SECTION * PAGE_BYTES
+RAM_BYTES = 2 * 2**30
+LENDABLE_BYTES = 2**30
+
+
+def censuses(smoke: Run, strategy: str, **columns: object) -> pd.DataFrame:
+    """The censuses of a strategy in the smoke run; no row fails the test."""
+    phases = smoke.table("phases")
+    chosen = phases[phases["strategy"] == strategy]
+    for name, value in columns.items():
+        chosen = chosen[chosen[name] == value]
+    assert len(chosen) > 0
+    return chosen
+
+
+def trials(smoke: Run, strategy: str) -> pd.DataFrame:
+    """The rows of a strategy in the smoke run."""
+    table = smoke.table("trials")
+    chosen = table[table["strategy"] == strategy]
+    assert len(chosen) > 0
+    return chosen
+
+
+def test_baseline_memmap_is_512_pages_a_section(smoke: Run) -> None:
+    wanted = RAM_BYTES // SECTION_BYTES * MEMMAP_BYTES_OF_A_SECTION
+    assert set(censuses(smoke, "baseline")["memmap_bytes"]) == {wanted}
+
+
+def test_memmap_equals_the_kernels_counters(smoke: Run) -> None:
+    phases = smoke.table("phases")
+    assert (phases["memmap_bytes"] == phases["memmap_counter_bytes"]).all()
+
+
+def test_mem_saves_exactly_the_hidden_sections(smoke: Run) -> None:
+    wanted = (RAM_BYTES - LENDABLE_BYTES) // SECTION_BYTES * MEMMAP_BYTES_OF_A_SECTION
+    assert set(censuses(smoke, "mem")["memmap_bytes"]) == {wanted}
+    assert set(trials(smoke, "mem")["memmap_lent_bytes"]) == {0}
+
+
+@pytest.mark.parametrize("strategy", ["cma", "alloc_contig_range", "hugetlbfs"])
+def test_these_save_no_memmap(smoke: Run, strategy: str) -> None:
+    whole = RAM_BYTES // SECTION_BYTES * MEMMAP_BYTES_OF_A_SECTION
+    assert set(censuses(smoke, strategy)["memmap_bytes"]) == {whole}
+    lent = trials(smoke, strategy)
+    lent = lent[lent["granted_bytes"] > 0]
+    assert len(lent) > 0
+    assert (lent["memmap_lent_bytes"] == lent["granted_bytes"] // PAGE_BYTES * 64).all()
+
+
+def test_virtio_mems_memmap_goes_with_its_blocks(smoke: Run) -> None:
+    table = censuses(smoke, "virtio-mem", variant="online_movable")
+    keys = ["variant", "scenario", "seed", "cycle"]
+    memmap = table.pivot_table(index=keys, columns="phase", values="memmap_bytes")
+    absent = table[table["phase"] == "lent"].set_index(keys)["lent_absent_bytes"]
+    saved = memmap["before"] - memmap["lent"]
+    assert (saved > 0).any()
+    assert (saved % MEMMAP_BYTES_OF_A_SECTION == 0).all()
+    # A block goes as a whole: no more than what was lent, and all of it where that is whole blocks.
+    blocks = (absent // SECTION_BYTES) * MEMMAP_BYTES_OF_A_SECTION
+    assert (saved <= blocks).all()
+    whole = absent == LENDABLE_BYTES
+    assert whole.any()
+    assert (saved[whole] == blocks[whole]).all()
+    assert (memmap["after"] == memmap["before"]).all()
+
+
+def test_every_lend_is_verified(smoke: Run) -> None:
+    table = smoke.table("trials")
+    assert set(table.loc[table["granted_bytes"] > 0, "verify"]) == {"ok"}
+
+
+def test_carve_out_is_of_no_use_to_linux(smoke: Run) -> None:
+    table = trials(smoke, "mem")
+    assert set(table["stranded_bytes"]) == {LENDABLE_BYTES}
+    assert set(table["reuse_movable_bytes"]) == {0}
+
+
+def test_cma_is_for_movable_pages_alone(smoke: Run) -> None:
+    table = trials(smoke, "cma")
+    lent = table[table["granted_bytes"] > 0]
+    assert len(lent) > 0
+    assert (lent["reuse_movable_bytes"] > 0).all()
+    assert set(lent["reuse_unmovable_bytes"]) == {0}
+    assert (table["movable_only_bytes"] >= LENDABLE_BYTES).all()
+
+
+def test_the_seeds_of_a_load_differ(smoke: Run) -> None:
+    first = smoke.table("phases").query("cycle == 1 and phase == 'before'")
+    maps = first.groupby(["strategy", "variant", "scenario"])["pageblocks"].nunique()
+    unmovable = maps[maps.index.get_level_values("scenario").str.startswith("unmovable")]
+    assert len(unmovable) >= 6
+    assert (unmovable == 2).all()
+
+
+@pytest.fixture(scope="session")
+def guests(checkout: Checkout) -> Run:
+    """One run of the hosts that misbehave."""
+    config = ("--configfile", "tests/guest/guests.yaml", "--config", "results=guests")
+    checkout.snakemake(*config, "tables")
+    return Run(checkout, checkout.path / "guests")
+
+
+def row(run: Run, strategy: str, cycle: int = 1) -> dict[str, Any]:
+    """The one row of a strategy's cycle."""
+    table = trials(run, strategy)
+    (found,) = table[table["cycle"] == cycle].to_dict("records")
+    return {str(column): value for column, value in found.items()}
+
+
+def console(run: Run, strategy: str) -> str:
+    """What a strategy's host wrote on its console."""
+    (path,) = (run.results / "logs" / "boots").glob(f"**/{strategy}/**/*.log")
+    return Path(path).read_text()
+
+
+def test_the_verifier_catches_a_page_written_behind_its_back(guests: Run) -> None:
+    found = row(guests, "planted_error")
+    assert found["outcome"] == "granted"
+    assert (found["verify"], found["verify_pages_bad"]) == ("failed", 1)
+
+
+def test_a_panic_is_a_row(guests: Run) -> None:
+    found = row(guests, "panics")
+    assert (found["outcome"], found["cause"], found["stage"]) == ("crashed", "panic", "lend")
+    assert found["message"] == "sysrq triggered crash"
+    later = row(guests, "panics", cycle=2)
+    assert (later["outcome"], later["stage"]) == ("crashed", "earlier_cycle")
+
+
+def test_a_hang_is_a_row(guests: Run) -> None:
+    found = row(guests, "hangs")
+    assert (found["outcome"], found["cause"], found["stage"]) == ("crashed", "hang", "lend")
+
+
+def test_the_module_answers_nonsense_with_an_errno_and_unloads(guests: Run) -> None:
+    found = row(guests, "nonsense")
+    answers = re.findall(r"nonsense: (.*): wanted (\w+), found (\w+)", console(guests, "nonsense"))
+    assert len(answers) >= 15
+    assert [what for what, wanted, got in answers if wanted != got] == []
+    assert (found["outcome"], found["verify"]) == ("granted", "ok")
+
+
+def test_the_pageblock_map_agrees_with_kpageflags(guests: Run) -> None:
+    phases = guests.table("phases")
+    chosen = phases.query("strategy == 'kpageflags' and cycle == 1 and phase == 'before'")
+    (ours,) = chosen["pageblocks"]
+    said = console(guests, "kpageflags")
+    theirs = re.findall(r"own_map: (\w+)", said)[0]
+    cma_blocks = int(re.findall(r"own_cma_blocks: (\d+)", said)[0])
+    assert ours.count("C") == cma_blocks
+    assert len(ours) == len(theirs)
+    # Flags show no CMA and no reclaimable slab, and a page without flags is a kernel page or lies
+    # on a per-CPU list.
+    agree = {"A": "A", "F": "FC", "X": "X", "U": "URC", "M": "MC", "z": "UFRMXC"}
+    differing = [
+        (block, our, their)
+        for block, (our, their) in enumerate(zip(ours, theirs, strict=True))
+        if our not in agree[their]
+    ]
+    assert differing == []
+    # Free, reserved, unmovable: the map is not all one letter, and few blocks are open to doubt.
+    assert theirs.count("F") > len(theirs) // 2
+    assert set("XU") <= set(theirs)
+    assert theirs.count("z") < len(theirs) // 8
+
+
+def test_out_of_memory_is_a_row(checkout: Checkout) -> None:
+    config = ("--configfile", "tests/guest/out_of_memory.yaml", "--config", "results=oom")
+    checkout.snakemake(*config, "tables")
+    found = row(Run(checkout, checkout.path / "oom"), "baseline")
+    assert (found["outcome"], found["cause"], found["stage"]) == ("crashed", "oom", "load")

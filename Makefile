@@ -43,11 +43,11 @@ lint: install
 	snakemake --lint
 	shellcheck envs/install.sh .ci/run
 	shellcheck --shell=sh $(GUEST_SHELL)
-	"$$(python -m carveout.kernels checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
+	"$$(python -m carveout.checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
 
 .PHONY: relock
 relock: install
-	python -m carveout.kernels relock
+	python -m carveout.pins
 
 .PHONY: relock-python
 relock-python: install

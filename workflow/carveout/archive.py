@@ -52,11 +52,13 @@ class Package:
 def fetch(packages: Sequence[Package]) -> list[Path]:
     """Return the checked .deb files of packages, downloading those that are not in the cache."""
     missing = [package for package in packages if not _cached(package).exists()]
+    for package in packages:
+        if package not in missing:
+            _check_cached(package)
     if missing:
         with locked("archive"):
+            # Another run may have been downloading the same until now.
             _download([package for package in missing if not _cached(package).exists()])
-    for package in packages:
-        _check_cached(package)
     return [_cached(package) for package in packages]
 
 

@@ -207,8 +207,8 @@ def _census_columns(census: Mapping[str, Mapping[str, Any]]) -> Row:
 def _verify_columns(found: Mapping[str, Mapping[str, Any]], lent: Mapping[str, Any] | None) -> Row:
     """Whether all that was granted is really there and ours alone.
 
-    Every lent page must hold its pattern, lie in no earlier lend and be free in no allocator. Frames
-    that Linux gave away (virtio-mem) cannot be written by it: they must be absent instead.
+    Every lent page must hold its pattern, lie in no earlier lend and be free in no allocator.
+    Frames that Linux gave away (virtio-mem) cannot be written by it: they must be absent instead.
     """
     verify = found.get("verify")
     if verify is None or lent is None:

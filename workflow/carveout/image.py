@@ -16,7 +16,8 @@ from carveout import cpio, schemas
 from carveout.cpio import Entry
 from carveout.errors import CarveoutError, entry_point
 from carveout.files import write_atomically
-from carveout.kernels import Kernel, Module, resolve_modules, unpacked_kernel
+from carveout.kernels import Kernel, unpacked_kernel
+from carveout.modules import Module, resolve_modules
 
 COMPILER = "aarch64-linux-gnu-gcc"
 # A program must not depend on where or when it was built.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a config asks for: machines x strategy variants x scenarios, checked before anything boots."""
+"""What a config asks for: machines x strategy variants x scenarios, checked before any boot."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -106,6 +106,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
     strategies = _read_plugins(config, source, workflow_folder, "strategy", "strategies")
     loads = _read_plugins(config, source, workflow_folder, "load", "loads")
     _check_kernels(config, source)
+    _check_doses(config, source, loads)
     lendable_bytes = _lendable_bytes(config, source)
     requests = _requests(config, source, lendable_bytes)
     cells = [
@@ -152,6 +153,14 @@ def _check_kernels(config: Mapping[str, Any], source: str) -> None:
             raise CarveoutError(
                 f"{source}: key kernels: unknown kernel {name}; "
                 f"known in {path} are {', '.join(sorted(known))}"
+            )
+
+
+def _check_doses(config: Mapping[str, Any], source: str, loads: Mapping[str, Plugin]) -> None:
+    for name, doses in config["loads"].items():
+        if loads[name].content["dose"]["of"] == "none" and doses != [0]:
+            raise CarveoutError(
+                f"{source}: key loads.{name}: wanted [0], since this load has no dose, found {doses}"
             )
 
 

@@ -48,7 +48,7 @@ rule build_module:
     conda:
         "../../envs/environment.yaml"
     shell:
-        "python -m carveout.kernels module --include workflow/guest/include"
+        "python -m carveout.modules --include workflow/guest/include"
         " {input.kernel:q} workflow/guest/module {output:q} >{log:q} 2>&1"
 
 

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The report: one self-contained page, and the comparison as plain text.
+
+
+rule write_report:
+    input:
+        tables=[table("trials"), table("runs")],
+        statistics=expand(
+            "<results>/tables/{name}.parquet", name=["comparison", "summary", "failures"]
+        ),
+        figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
+        captions=expand("workflow/report/{figure}.rst", figure=FIGURES),
+        template="workflow/report/report.html.jinja",
+        descriptions=DESCRIPTIONS,
+        sources=[
+            *TABLE_SOURCES,
+            *(f"workflow/carveout/{name}.py" for name in ("labels", "report", "schemas", "views")),
+        ],
+    output:
+        page=report(
+            "<results>/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"page": "the whole report"},
+        ),
+        text="<results>/comparison.txt",
+    log:
+        "<logs>/report/write_report.log",
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        config=CONFIG_SOURCE,
+    shell:
+        "python -m carveout.report write --tables $(dirname {input.tables[0]:q})"
+        " --figures {input.figures:q} --captions {input.captions:q} --template {input.template:q}"
+        " --descriptions {input.descriptions:q} --config {params.config:q}"
+        " --page {output.page:q} --text {output.text:q} >{log:q}"
+
+
+rule report:
+    input:
+        rules.write_report.output,

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Tables: statistics of the trials. All that follows is made from the tables alone.
+
+REDRAWING = {"figures", "report"}
+TABLE_SOURCES = [
+    f"workflow/carveout/{name}.py" for name in ("errors", "files", "sizes", "tables")
+]
+
+
+def table(name):
+    """A table of trials as a rule's input: made from boots, except when only a redraw is asked for.
+
+    `snakemake figures` and `snakemake report` take the tables that are there, a colleague's or
+    those of another config. Flagged `before_update`, a file is taken as it is and its rule is not
+    looked for.
+    """
+
+    def as_asked(wildcards):
+        path = f"{config['results']}/tables/{name}.parquet"
+        targets = set(workflow.dag_settings.targets)
+        redraws = bool(targets) and targets <= REDRAWING
+        return before_update(path) if redraws and Path(path).is_file() else path
+
+    return as_asked
+
+
+rule summarize_trials:
+    input:
+        trials=table("trials"),
+        sources=[*TABLE_SOURCES, "workflow/carveout/summary.py"],
+    output:
+        summary="<results>/tables/summary.parquet",
+        comparison="<results>/tables/comparison.parquet",
+        failures="<results>/tables/failures.parquet",
+        comparison_csv=report(
+            "<results>/tables/comparison.csv",
+            caption="../report/comparison.rst",
+            category="Tables",
+            labels={"table": "comparison of strategies"},
+        ),
+        summary_csv=report(
+            "<results>/tables/summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "summary of cells"},
+        ),
+        failures_csv=report(
+            "<results>/tables/failures.csv",
+            caption="../report/failures.rst",
+            category="Tables",
+            labels={"table": "failures"},
+        ),
+    log:
+        "<logs>/tables/summarize_trials.log",
+    conda:
+        "../../envs/environment.yaml"
+    shell:
+        "python -m carveout.summary {input.trials:q} --summary {output.summary:q}"
+        " --comparison {output.comparison:q} --failures {output.failures:q} >{log:q}"

@@ -20,15 +20,27 @@ for strategy in MATRIX.strategies.values():
     include: strategy.folder.absolute() / "rules.smk"
 
 
-#include: "workflow/rules/tables.smk"
-#include: "workflow/rules/figures.smk"
-#include: "workflow/rules/report.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.write_report.output,
+        rules.figures.input,
+
+
+rule tables:
+    input:
+        rules.collect_trials.output,
+        rules.summarize_trials.output,
 
 
 onstart:
     begin_progress(workflow.dag)
 
 
-rule all:
-    input:
-        cell_files("trials"),
+onsuccess:
+    show_comparison()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """From trial records to tables: one row a trial and cycle, one a census, one a QEMU process."""
 
+import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,23 +9,23 @@ from typing import Any
 
 import pandas as pd
 
+from carveout.errors import entry_point
 from carveout.tables import TABLES, ZONES, write_table
 
 Row = dict[str, Any]
 
 
-def collect(trials: Sequence[Path], runs: Sequence[Path], folder: Path) -> None:
+def collect(trials: Iterable[Path], runs: Iterable[Path], folder: Path) -> None:
     """Writes ``trials``, ``phases`` and ``runs`` of all cells' outputs into ``folder``."""
     trial_rows: list[Row] = []
     phase_rows: list[Row] = []
     for trial in read_lines(trials):
         trial_rows.extend(cycle_rows(trial))
         phase_rows.extend(census_rows(trial))
-    write_table("trials", _frame(trial_rows, TABLES["trials"].columns), folder / "trials.parquet")
-    write_table("phases", _frame(phase_rows, TABLES["phases"].columns), folder / "phases.parquet")
-    write_table(
-        "runs", _frame(list(read_lines(runs)), TABLES["runs"].columns), folder / "runs.parquet"
-    )
+    rows = {"trials": trial_rows, "phases": phase_rows, "runs": list(read_lines(runs))}
+    for name, content in rows.items():
+        frame = pd.DataFrame(content, columns=list(TABLES[name].columns))
+        write_table(name, frame, folder / f"{name}.parquet")
 
 
 def read_lines(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
@@ -243,6 +244,35 @@ def _zone_columns(zones: Sequence[Mapping[str, Any]]) -> Row:
     }
 
 
-def _frame(rows: Sequence[Row], columns: Iterable[str]) -> pd.DataFrame:
-    """Rows as a table with all of its columns, even when there is no row."""
-    return pd.DataFrame(rows, columns=list(columns))
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="carveout.collect", description=__doc__)
+    parser.add_argument("--results", required=True, type=Path, help="the results folder")
+    # The cells are a product, which spares a command line as long as the matrix is large.
+    for name, example in {
+        "machines": "kernel/ram",
+        "variants": "strategy/variant",
+        "scenarios": "load-dose.requests",
+    }.items():
+        parser.add_argument(f"--{name}", required=True, nargs="+", metavar=example)
+    return parser.parse_args()
+
+
+@entry_point
+def main() -> None:
+    """Collects the outputs of the boot jobs of a matrix."""
+    args = _arguments()
+    cells = [
+        f"{machine}/{variant}/{scenario}.jsonl"
+        for machine in args.machines
+        for variant in args.variants
+        for scenario in args.scenarios
+    ]
+    collect(
+        [args.results / "trials" / cell for cell in cells],
+        [args.results / "runs" / cell for cell in cells],
+        args.results / "tables",
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -84,6 +84,20 @@ def machine_label(kernel: str, ram_bytes: int) -> str:
     return f"{kernel}, {bytes_label(ram_bytes)} RAM"
 
 
+def by_machine(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each machine with its label: strategies are compared within one."""
+    return [
+        (machine_label(*cast("tuple[str, int]", machine)), rows)
+        for machine, rows in frame.groupby(["kernel", "ram_bytes"])
+    ]
+
+
+def loads_of(frame: pd.DataFrame) -> list[tuple[str, int]]:
+    """Return the (load, dose) pairs of a table: idle first, the rest by name."""
+    pairs = frame[["load", "dose_target"]].drop_duplicates().itertuples(index=False, name=None)
+    return sorted(pairs, key=lambda pair: (pair[0] != "idle", pair))
+
+
 def bytes_label(size_bytes: float | None) -> str:
     """Return a size in the largest binary unit that leaves at least 1."""
     return _scaled(size_bytes, _BYTE_UNITS, "bytes")
@@ -100,7 +114,7 @@ def percent_label(share: float | None) -> str:
 
 
 def success_label(row: Mapping[str, Any]) -> str:
-    """Return a success rate with its interval: ``17/20 (64–95 %)``."""
+    """Return a success rate with its interval: 17 of 20 with 64 to 95 %."""
     low, high = (f"{row[name] * 100:.0f}" for name in ("success_low", "success_high"))
     return f"{row['successes']}/{row['trials']} ({low}–{high} %)"
 

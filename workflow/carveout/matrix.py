@@ -59,17 +59,19 @@ class Cell:
         return f"{self.load}-{self.dose_percent}.{self.requests}"
 
     @property
-    def wildcards(self) -> dict[str, str]:
-        """The cell's place below the results folder."""
-        return {
-            "kernel": self.kernel,
-            "ram": format_size(self.ram_bytes),
-            "strategy": self.variant.strategy,
-            "variant": self.variant.name,
-            "load": self.load,
-            "dose": str(self.dose_percent),
-            "requests": self.requests,
-        }
+    def machine_path(self) -> str:
+        """The machine's part of the cell's path."""
+        return f"{self.kernel}/{format_size(self.ram_bytes)}"
+
+    @property
+    def variant_path(self) -> str:
+        """The strategy variant's part of the cell's path."""
+        return f"{self.variant.strategy}/{self.variant.name}"
+
+    @property
+    def path(self) -> str:
+        """Where the cell's output lies below ``trials`` and ``runs``, without the suffix."""
+        return f"{self.machine_path}/{self.variant_path}/{self.scenario}"
 
     def to_json(self) -> str:
         """The cell as one line of JSON, keys sorted: the form in which a job gets it."""

@@ -50,7 +50,7 @@ class Progress:
 
 
 def describe(plan: dict[str, float], done: Counter[str], now_s: float) -> str:
-    """One line on a run: what of the plan is done, at which rate, what is left, how trials ended."""
+    """One line on a run: what is done, at which rate, what is left, how trials ended."""
     cells = done["cell"]
     endings = {word: count for word, count in sorted(done.items()) if word != "cell"}
     trials = sum(endings.values())

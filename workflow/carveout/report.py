@@ -7,10 +7,10 @@ Made from the tables and figures alone. `python -m carveout.report table` prints
 import argparse
 import io
 import re
+import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -23,7 +23,7 @@ from markupsafe import Markup
 from carveout import views
 from carveout.errors import entry_point
 from carveout.files import write_atomically
-from carveout.labels import Labels, bytes_label, machine_label, ns_label
+from carveout.labels import Labels, by_machine, bytes_label, ns_label
 from carveout.tables import read_metadata, read_table
 
 _TRIAL_COLUMNS = (
@@ -34,27 +34,13 @@ _TRIAL_COLUMNS = (
 _TEXT_WIDTH = 240
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A figure in the report.
-
-    Attributes:
-        title: its heading.
-        caption: how to read it.
-        svg: its file.
-    """
-
-    title: str
-    caption: Path
-    svg: Path
-
-
 def write_report(
     path: Path,
     *,
     tables: Path,
     labels: Labels,
-    figures: Sequence[Drawn],
+    figures: Sequence[Path],
+    captions: Sequence[Path],
     template: Path,
     facts: Mapping[str, str],
 ) -> None:
@@ -64,7 +50,8 @@ def write_report(
         path: the HTML file.
         tables: the folder of the tables.
         labels: the strategies' descriptions.
-        figures: in the order in which they are shown.
+        figures: SVG files in the order in which they are shown.
+        captions: how to read each figure: its title in the first line, text below.
         template: the page's Jinja template.
         facts: what else is known of the run: the command to repeat it, the git revision.
     """
@@ -72,24 +59,21 @@ def write_report(
     summary = read_table("summary", tables / "summary.parquet")
     failures = read_table("failures", tables / "failures.parquet")
     trials = read_table("trials", tables / "trials.parquet", _TRIAL_COLUMNS)
+    successes, failed = dict(by_machine(summary)), dict(by_machine(failures))
     page = _template(template).render(
         machines=[
             {
-                "label": machine_label(kernel, ram_bytes),
+                "label": machine,
                 "comparison": comparison_html(rows, labels),
-                "success": _html(views.success_view(_of(summary, kernel, ram_bytes), labels)),
-                "failures": _failures_html(_of(failures, kernel, ram_bytes), labels),
+                "success": _html(views.success_view(successes[machine], labels)),
+                "failures": _failures_html(failed.get(machine), labels),
             }
-            for (kernel, ram_bytes), rows in comparison.groupby(["kernel", "ram_bytes"])
+            for machine, rows in by_machine(comparison)
         ],
         run=_run_facts(trials, tables) | dict(facts),
-        provenance=read_metadata(tables / "trials.parquet"),
+        provenance=_provenance(tables),
         loads=_html(views.loads_view(trials), index=False),
-        outcomes=_outcomes(trials),
-        figures=[
-            {"title": f.title, "caption": _caption(f.caption), "svg": inline_svg(f.svg)}
-            for f in figures
-        ],
+        figures=[_figure(svg, caption) for svg, caption in zip(figures, captions, strict=True)],
         strategies=[_strategy(labels, name, comparison) for name in labels.strategies(comparison)],
     )
     write_atomically(path, page)
@@ -99,16 +83,16 @@ def comparison_html(comparison: pd.DataFrame, labels: Labels) -> Markup:
     """Return one machine's comparison as an HTML table, a bar behind each success rate."""
     view = views.comparison_view(comparison, labels)
     rates = views.success_rates(comparison, labels)
-    bars = rates.map(_bar).reindex(columns=view.columns).fillna("")
+    bars = rates.map(_bar).reindex(columns=view.columns, fill_value="")
     return _styled(view.style.apply(lambda _: bars, axis=None), "comparison")
 
 
 def comparison_text(comparison: pd.DataFrame, labels: Labels) -> str:
     """Return the comparison as plain text, one table a machine."""
     return "\n".join(
-        f"{machine_label(kernel, ram_bytes)}; success with its 95 % interval; medians\n"
+        f"{machine}; success with its 95 % interval; medians\n"
         + _text_table(views.comparison_view(rows, labels))
-        for (kernel, ram_bytes), rows in comparison.groupby(["kernel", "ram_bytes"])
+        for machine, rows in by_machine(comparison)
     )
 
 
@@ -135,10 +119,6 @@ def _template(path: Path) -> jinja2.Template:
     return environment.get_template(path.name)
 
 
-def _of(frame: pd.DataFrame, kernel: str, ram_bytes: int) -> pd.DataFrame:
-    return frame[(frame["kernel"] == kernel) & (frame["ram_bytes"] == ram_bytes)]
-
-
 def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
     """Say what was run, each fact as the tables tell it."""
     runs = read_table("runs", tables / "runs.parquet", ["wall_ns", "qemu_version"])
@@ -147,20 +127,27 @@ def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
         return ", ".join(str(value) for value in trials[column].dropna().drop_duplicates())
 
     def each_size(column: str) -> str:
-        return ", ".join(bytes_label(size) for size in sorted(trials[column].unique()))
+        return ", ".join(bytes_label(size) for size in sorted(trials[column].dropna().unique()))
 
     seeds = sorted(trials["seed"].unique())
     return {
         "Kernel": each("kernel_release"),
-        "Host": f"{each_size('ram_bytes')} RAM, {each('cpus')} CPUs, {each('page_bytes')}-byte pages",
+        "Host": f"{each_size('ram_bytes')} RAM, {each('cpus')} CPUs",
+        "Page": each_size("page_bytes"),
         "Lendable": each_size("lendable_bytes"),
         "Requests": each_size("request_bytes"),
         "QEMU": ", ".join(runs["qemu_version"].dropna().unique()),
         "Trials": f"{trials['trial_id'].nunique()} boots, {len(trials)} lends",
+        "Outcomes": _outcomes(trials),
         "Seeds": f"{len(seeds)} ({seeds[0]} to {seeds[-1]})" if seeds else "none",
         "QEMU's wall time": f"{ns_label(runs['wall_ns'].sum())} in all, "
         f"{ns_label(runs['wall_ns'].median())} a boot (median)",
     }
+
+
+def _provenance(tables: Path) -> dict[str, str]:
+    """Return what the tables' files say of where they come from."""
+    return read_metadata(tables / "trials.parquet") | read_metadata(tables / "runs.parquet")
 
 
 def _outcomes(trials: pd.DataFrame) -> str:
@@ -176,19 +163,21 @@ def _strategy(labels: Labels, name: str, comparison: pd.DataFrame) -> dict[str, 
         "title": labels.strategy(name),
         "description": known.description if known else "This checkout has no folder of this name.",
         "expects": known.expects if known else (),
-        "measured": [
-            _html(views.comparison_view(rows, labels).T)
-            for _, rows in own.groupby(["kernel", "ram_bytes"])
-        ],
+        "measured": [_html(views.comparison_view(rows, labels).T) for _, rows in by_machine(own)],
     }
 
 
-def _caption(path: Path) -> str:
-    return " ".join(path.read_text(encoding="utf-8").split())
+def _figure(svg: Path, caption: Path) -> dict[str, str]:
+    title, *lines = caption.read_text(encoding="utf-8").splitlines()
+    return {
+        "title": title.strip("* "),
+        "caption": " ".join(line.strip() for line in lines),
+        "svg": inline_svg(svg),
+    }
 
 
-def _failures_html(failures: pd.DataFrame, labels: Labels) -> Markup:
-    if failures.empty:
+def _failures_html(failures: pd.DataFrame | None, labels: Labels) -> Markup:
+    if failures is None:
         return Markup("<p>Every lend was granted.</p>")
     return _html(views.failures_view(failures, labels), index=False)
 
@@ -216,10 +205,9 @@ def _bar(rate: float) -> str:
 def _text_table(view: pd.DataFrame) -> str:
     """Return a view as text, as narrow as its cells allow."""
     cells = view.map(lambda cell: cell.replace(" %", "%").replace("(", "").replace(")", ""))
-    widths = [max(7, *cells[column].str.len()) for column in cells.columns]
     headings = [
-        textwrap.wrap(" ".join(column).replace(" (95 % interval)", ""), width)
-        for column, width in zip(cells.columns, widths, strict=True)
+        [line for part in column for line in _heading(part, int(cells[column].str.len().max()))]
+        for column in cells.columns
     ]
     lines = max(len(heading) for heading in headings)
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -235,22 +223,62 @@ def _text_table(view: pd.DataFrame) -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").splitlines()) + "\n"
 
 
+def _heading(text: str, width: int) -> list[str]:
+    """Return a heading in lines about as narrow as the column's cells."""
+    words = text.replace(" (95 % interval)", "")
+    return textwrap.wrap(words, max(width, 8), break_long_words=False)
+
+
+def _git_revision() -> str:
+    """Return the checkout's revision, and whether files differ from it."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
 @entry_point
 def main() -> None:
-    """Print the comparison of a folder of tables."""
-    parser = argparse.ArgumentParser(prog="python -m carveout.report")
-    table = parser.add_subparsers(required=True).add_parser("table", help=main.__doc__)
-    table.add_argument("--tables", type=Path, default=Path("results/tables"))
-    table.add_argument(
-        "--descriptions",
-        type=Path,
-        nargs="*",
-        default=sorted(Path("workflow/strategies").glob("*/strategy.yaml")),
-        help="the strategies' strategy.yaml files, in the order of the rows",
-    )
+    """Write the report, or print the comparison."""
+    parser = argparse.ArgumentParser(prog="python -m carveout.report", description=main.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    table = commands.add_parser("table", help="print the comparison")
+    write = commands.add_parser("write", help="write the report")
+    for command in (table, write):
+        command.add_argument("--tables", type=Path, default=Path("results/tables"))
+        command.add_argument(
+            "--descriptions",
+            type=Path,
+            nargs="*",
+            default=sorted(Path("workflow/strategies").glob("*/strategy.yaml")),
+            help="the strategies' strategy.yaml files, in the order of the rows",
+        )
+    for name in ("figures", "captions"):
+        write.add_argument(f"--{name}", type=Path, nargs="*", required=True)
+    for name in ("template", "page", "text"):
+        write.add_argument(f"--{name}", type=Path, required=True)
+    write.add_argument("--config", required=True)
     wanted = parser.parse_args()
-    comparison = read_table("comparison", wanted.tables / "comparison.parquet")
-    print(comparison_text(comparison, Labels.read(wanted.descriptions)), end="")
+    labels = Labels.read(wanted.descriptions)
+    text = comparison_text(read_table("comparison", wanted.tables / "comparison.parquet"), labels)
+    if wanted.command == "table":
+        print(text, end="")
+        return
+    write_report(
+        wanted.page,
+        tables=wanted.tables,
+        labels=labels,
+        figures=wanted.figures,
+        captions=wanted.captions,
+        template=wanted.template,
+        facts={
+            "To repeat it": f"snakemake --cores all --configfile {wanted.config}",
+            "Drawn by": f"carveout {_git_revision()}",
+        },
+    )
+    write_atomically(wanted.text, text)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,30 @@ trial counts in the denominator, whatever became of it. Costs and shares are of 
 unless they say otherwise.
 """
 
+import argparse
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.typing import DataFrameGroupBy
 from scipy.stats import binomtest
 
+from carveout.errors import entry_point
 from carveout.sizes import GIB
-from carveout.tables import CELL, COMPARISON, FAILURES, OUTCOMES, QUANTILES, SUMMARY
+from carveout.tables import (
+    CELL,
+    COMPARISON,
+    FAILURES,
+    OUTCOMES,
+    QUANTILES,
+    SUMMARY,
+    read_metadata,
+    read_table,
+    write_table,
+)
 
 _VARIANT = ("kernel", "ram_bytes", "strategy", "variant")
 _IDLE = ("memmap_idle_bytes", "stranded_bytes", "movable_only_bytes")
@@ -133,7 +149,7 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _counts(groups: "_Groups") -> pd.DataFrame:
+def _counts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
     """Return trials, outcomes, successes and the success rate with its interval."""
     counts = groups[[*OUTCOMES, "verify_failed", "success"]].sum()
     counts = counts.rename(columns={"success": "successes"})
@@ -146,6 +162,25 @@ def _counts(groups: "_Groups") -> pd.DataFrame:
     )
 
 
-def _quantiles(groups: "_Groups", column: str) -> pd.DataFrame:
+def _quantiles(groups: "DataFrameGroupBy[Any, Any]", column: str) -> pd.DataFrame:
     wide = groups[column].quantile(np.array(QUANTILES) / 100).unstack()
     return wide.set_axis([f"{column}_p{q:02d}" for q in QUANTILES], axis="columns")
+
+
+@entry_point
+def main() -> None:
+    """Make the three tables of statistics from the table of trials."""
+    parser = argparse.ArgumentParser(prog="python -m carveout.summary", description=main.__doc__)
+    parser.add_argument("trials", type=Path)
+    made = {"summary": summarize, "comparison": compare, "failures": list_failures}
+    for name in made:
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    wanted = parser.parse_args()
+    trials = read_table("trials", wanted.trials, COLUMNS)
+    metadata = read_metadata(wanted.trials)
+    for name, make in made.items():
+        write_table(name, make(trials), getattr(wanted, name), metadata)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
-import pyarrow
-import pyarrow.parquet
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.parquet  # type: ignore[import-untyped]
 from pandas.api.extensions import ExtensionDtype
 from pandera.errors import SchemaErrors
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tables as people read them, in the report and in a terminal alike: cells of text, units said once."""
+"""Tables as people read them, in the report and in a terminal alike: cells are text."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from carveout.labels import (
     Labels,
     bytes_label,
     load_label,
+    loads_of,
     ns_label,
     percent_label,
     success_label,
@@ -17,7 +19,6 @@ from carveout.labels import (
 
 ASIDE = "set aside, idle"
 BACK = "after give back"
-EXTENTS = "extents"
 LEND = "median lend"
 MEMMAP = "memmap"
 SUCCESS = "success (95 % interval)"
@@ -42,7 +43,8 @@ def success_rates(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     wide = comparison.pivot_table(
         index=["strategy", "variant"], columns="request_bytes", values="success_rate"
     ).reindex(pd.MultiIndex.from_tuples(labels.variants(comparison)))
-    wide.columns = pd.MultiIndex.from_tuples([(SUCCESS, bytes_label(n)) for n in wide.columns])
+    requests = sorted(comparison["request_bytes"].unique())
+    wide.columns = pd.MultiIndex.from_tuples([(SUCCESS, bytes_label(n)) for n in requests])
     return wide.set_axis([labels.variant(*row) for row in labels.variants(comparison)])
 
 
@@ -53,8 +55,12 @@ def success_view(summary: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     sums["text"] = sums["successes"].astype(str) + "/" + sums["trials"].astype(str)
     wide = sums.pivot_table(index=key[:2], columns=key[2:], values="text", aggfunc="first")
     wide = wide.reindex(pd.MultiIndex.from_tuples(labels.variants(summary)))
-    ordered = sorted(wide.columns, key=lambda column: (column[0] != "idle", column))
-    wide = wide[ordered].fillna(NOTHING)
+    ordered = [
+        (load, dose, size)
+        for load, dose in loads_of(summary)
+        for size in sorted(summary["request_bytes"].unique())
+    ]
+    wide = wide.reindex(columns=pd.MultiIndex.from_tuples(ordered)).fillna(NOTHING)
     wide.columns = pd.MultiIndex.from_tuples(
         [(load_label(load, dose), bytes_label(size)) for load, dose, size in ordered]
     )
@@ -99,7 +105,7 @@ def loads_view(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _comparison_cells(
-    found: Sequence[Mapping[str, object] | None], requests: Sequence[int]
+    found: Sequence[Mapping[Any, Any] | None], requests: Sequence[int]
 ) -> dict[tuple[str, str], str]:
     """Return one variant's row.
 
@@ -121,16 +127,16 @@ def _comparison_cells(
     for size, row in zip(requests, found, strict=True):
         cells[(LEND, bytes_label(size))] = ns_label(row["lend_ns_p50"]) if row else NOTHING
     return cells | {
-        (EXTENTS, "median"): _count(lent["extents_p50"]),
+        (LEND, "extents"): _count(lent["extents_p50"]),
         (BACK, "regained"): percent_label(lent["regained_share"]),
-        (BACK, "movable use"): percent_label(lent["reuse_movable_share"]),
-        (BACK, "unmovable use"): percent_label(lent["reuse_unmovable_share"]),
+        (BACK, "movable"): percent_label(lent["reuse_movable_share"]),
+        (BACK, "unmovable"): percent_label(lent["reuse_unmovable_share"]),
     }
 
 
 def _framed(cells: Sequence[Mapping[tuple[str, str], str]], index: Sequence[str]) -> pd.DataFrame:
-    columns = pd.MultiIndex.from_tuples(list(cells[0]) if cells else [])
-    return pd.DataFrame([list(row.values()) for row in cells], index=index, columns=columns)
+    columns = pd.MultiIndex.from_tuples(list(cells[0]))
+    return pd.DataFrame([list(row.values()) for row in cells], list(index), columns)
 
 
 def _count(number: float) -> str:

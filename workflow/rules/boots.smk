@@ -13,20 +13,20 @@ rule boot_guest:
         record_schema="workflow/schemas/record.schema.yaml",
         runner=RUNNER_SOURCES,
     output:
-        trials="<results>/trials/{kernel}/{ram}/{strategy}/{variant}/{load}-{dose}.{requests}.jsonl",
-        runs="<results>/runs/{kernel}/{ram}/{strategy}/{variant}/{load}-{dose}.{requests}.jsonl",
+        trials=f"<results>/trials/{CELL_PATH}.jsonl",
+        runs=f"<results>/runs/{CELL_PATH}.jsonl",
     log:
-        "<logs>/boots/{kernel}/{ram}/{strategy}/{variant}/{load}-{dose}.{requests}.log",
+        f"<logs>/boots/{CELL_PATH}.log",
+    wildcard_constraints:
+        strategy="(?!)",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     params:
         cell=cell_json,
         qemu=config["qemu"],
         engine=config["boot"],
         wall_limit_s=config["limits"]["wall_s"],
         progress=PROGRESS_FILE,
-    wildcard_constraints:
-        strategy="(?!)",
     shell:
         "python -m carveout.runner --cell {params.cell:q} --qemu {params.qemu:q}"
         " --engine {params.engine} --wall-limit-s {params.wall_limit_s} --at-once {threads}"

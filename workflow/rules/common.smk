@@ -23,14 +23,19 @@ try:
 except CarveoutError as error:
     sys.exit(f"carveout: {error}")
 
-CELLS = {tuple(cell.wildcards.values()): cell for cell in MATRIX.cells}
-STRATEGY_FOLDERS = {name: str(plugin.folder) for name, plugin in MATRIX.strategies.items()}
+CELLS = {cell.path: cell for cell in MATRIX.cells}
+STRATEGY_FOLDERS = {
+    name: str(plugin.folder) for name, plugin in MATRIX.strategies.items()
+}
 LOAD_FOLDERS = {name: str(plugin.folder) for name, plugin in MATRIX.loads.items()}
+# Absolute, because a strategy's rule inherits it into another folder.
+CONDA_ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 PROGRESS_FILE = f"{config['results']}/progress"
 
 # What of the package decides about a trial, beside the cell itself.
 RUNNER_SOURCES = [
-    f"workflow/carveout/{name}.py" for name in ("engines", "qemu", "records", "runner", "trial")
+    f"workflow/carveout/{name}.py"
+    for name in ("engines", "qemu", "records", "runner", "trial")
 ]
 
 
@@ -49,15 +54,22 @@ pathvars:
     logs="<results>/logs",
 
 
+CELL_PATH = "{kernel}/{ram}/{strategy}/{variant}/{load}-{dose}.{requests}"
+
+
 def cell_json(wildcards):
     """The cell that a boot job makes, as the runner reads it."""
-    return CELLS[tuple(wildcards[name] for name in MATRIX.cells[0].wildcards)].to_json()
+    return CELLS[CELL_PATH.format(**wildcards)].to_json()
 
 
 def cell_files(kind):
     """The outputs of all cells: `trials` or `runs`."""
-    template = "{kernel}/{ram}/{strategy}/{variant}/{load}-{dose}.{requests}.jsonl"
-    return [f"<results>/{kind}/{template.format(**cell.wildcards)}" for cell in MATRIX.cells]
+    return [f"<results>/{kind}/{path}.jsonl" for path in CELLS]
+
+
+def paths_of(part):
+    """What the cells' paths are a product of: each `machine_path`, `variant_path` or `scenario`."""
+    return list(dict.fromkeys(getattr(cell, part) for cell in MATRIX.cells))
 
 
 def begin_progress(dag):
@@ -74,3 +86,11 @@ def folder_sources(folder):
         for pattern in ("*.yaml", "guest.sh", "*.c", "*.h")
         for path in glob.glob(f"{folder}/{pattern}")
     )
+
+
+def show_comparison():
+    """Prints the comparison table and where the report lies, when this run has made a report."""
+    page = Path(config["results"]) / "report.html"
+    if page.is_file():
+        print((page.parent / "comparison.txt").read_text())
+        print(f"The report is {page}")

@@ -30,7 +30,7 @@ rule draw_memmap_overhead:
     log:
         "<logs>/figures/draw_memmap_overhead.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     shell:
         "python -m carveout.figures memmap_overhead {input.table:q}"
         " --descriptions {input.descriptions:q}"
@@ -53,7 +53,7 @@ rule draw_success:
     log:
         "<logs>/figures/draw_success.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     shell:
         "python -m carveout.figures success {input.table:q}"
         " --descriptions {input.descriptions:q}"
@@ -76,7 +76,7 @@ rule draw_cost:
     log:
         "<logs>/figures/draw_cost.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     shell:
         "python -m carveout.figures cost {input.table:q}"
         " --descriptions {input.descriptions:q}"
@@ -99,9 +99,12 @@ rule draw_pageblock_map:
     log:
         "<logs>/figures/draw_pageblock_map.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     params:
-        trial=[f"{key}={value}" for key, value in config["figures"].get("pageblock_map", {}).items()],
+        trial=[
+            f"{key}={value}"
+            for key, value in config["figures"].get("pageblock_map", {}).items()
+        ],
     shell:
         "python -m carveout.figures pageblock_map {input.table:q} --where {params.trial:q}"
         " --descriptions {input.descriptions:q}"

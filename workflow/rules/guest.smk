@@ -17,7 +17,7 @@ rule build_tool:
     log:
         "<logs>/guest/build_tool.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     shell:
         "python -m carveout.image tool --include workflow/guest/include"
         " --sources {input.sources:q} --output {output:q} >{log:q}"
@@ -31,7 +31,7 @@ rule fetch_busybox:
     log:
         "<logs>/guest/fetch_busybox.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     shell:
         "python -m carveout.kernels --pins {input.pins:q} busybox {output:q} >{log:q}"
 
@@ -46,7 +46,7 @@ rule build_module:
     log:
         "<logs>/guest/{kernel}/build_module.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     shell:
         "python -m carveout.modules --include workflow/guest/include"
         " {input.kernel:q} workflow/guest/module {output:q} >{log:q} 2>&1"
@@ -66,7 +66,7 @@ rule pack_base_image:
     log:
         "<logs>/guest/{kernel}/pack_base_image.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     shell:
         "python -m carveout.image base --kernel {input.kernel:q} --init {input.init:q}"
         " --library {input.library:q} --busybox {input.busybox:q}"
@@ -85,7 +85,7 @@ rule pack_strategy_overlay:
     log:
         "<logs>/guest/{kernel}/strategies/{strategy}.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     params:
         folder=lambda wildcards: STRATEGY_FOLDERS[wildcards.strategy],
     shell:
@@ -104,7 +104,7 @@ rule pack_load_overlay:
     log:
         "<logs>/guest/{kernel}/loads/{load}.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     params:
         folder=lambda wildcards: LOAD_FOLDERS[wildcards.load],
     shell:

@@ -14,7 +14,7 @@ rule unpack_kernel:
     log:
         "<logs>/kernels/{kernel}/unpack_kernel.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     shell:
         "python -m carveout.kernels --pins {input.pins:q}"
         " unpack {wildcards.kernel:q} {output:q} >{log:q}"

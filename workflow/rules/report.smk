@@ -4,9 +4,11 @@
 
 rule write_report:
     input:
-        tables=[table("trials"), table("runs")],
+        trials=table("trials"),
+        runs=table("runs"),
         statistics=expand(
-            "<results>/tables/{name}.parquet", name=["comparison", "summary", "failures"]
+            "<results>/tables/{name}.parquet",
+            name=["comparison", "summary", "failures"],
         ),
         figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
         captions=expand("workflow/report/{figure}.rst", figure=FIGURES),
@@ -14,7 +16,10 @@ rule write_report:
         descriptions=DESCRIPTIONS,
         sources=[
             *TABLE_SOURCES,
-            *(f"workflow/carveout/{name}.py" for name in ("labels", "report", "schemas", "views")),
+            *(
+                f"workflow/carveout/{name}.py"
+                for name in ("labels", "report", "schemas", "views")
+            ),
         ],
     output:
         page=report(
@@ -27,11 +32,12 @@ rule write_report:
     log:
         "<logs>/report/write_report.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     params:
+        tables=subpath(input.trials, parent=True),
         config=CONFIG_SOURCE,
     shell:
-        "python -m carveout.report write --tables $(dirname {input.tables[0]:q})"
+        "python -m carveout.report write --tables {params.tables:q}"
         " --figures {input.figures:q} --captions {input.captions:q} --template {input.template:q}"
         " --descriptions {input.descriptions:q} --config {params.config:q}"
         " --page {output.page:q} --text {output.text:q} >{log:q}"

@@ -24,6 +24,27 @@ def table(name):
     return as_asked
 
 
+rule collect_trials:
+    input:
+        trials=cell_files("trials"),
+        runs=cell_files("runs"),
+        sources=[*TABLE_SOURCES, "workflow/carveout/collect.py"],
+    output:
+        expand("<results>/tables/{name}.parquet", name=["trials", "phases", "runs"]),
+    log:
+        "<logs>/tables/collect_trials.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        results=config["results"],
+        machines=paths_of("machine_path"),
+        variants=paths_of("variant_path"),
+        scenarios=paths_of("scenario"),
+    shell:
+        "python -m carveout.collect --results {params.results:q} --machines {params.machines:q}"
+        " --variants {params.variants:q} --scenarios {params.scenarios:q} >{log:q}"
+
+
 rule summarize_trials:
     input:
         trials=table("trials"),
@@ -53,7 +74,7 @@ rule summarize_trials:
     log:
         "<logs>/tables/summarize_trials.log",
     conda:
-        "../../envs/environment.yaml"
+        CONDA_ENVIRONMENT
     shell:
         "python -m carveout.summary {input.trials:q} --summary {output.summary:q}"
         " --comparison {output.comparison:q} --failures {output.failures:q} >{log:q}"

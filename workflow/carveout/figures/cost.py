@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: what lending and giving back cost, in guest time."""
 
+import itertools
 from collections.abc import Mapping, Sequence
+from typing import cast
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -10,8 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from carveout.figures import style
-from carveout.labels import Labels, load_label, ns_label
+from carveout.labels import Labels, by_machine, load_label, loads_of, ns_label
 
+TABLE = "trials"
 COLUMNS = (
     *("kernel", "ram_bytes", "strategy", "variant", "load", "dose_target"),
     *("request_bytes", "outcome", "verify", "lend_ns", "give_back_ns"),
@@ -25,12 +29,14 @@ _DOTS = 30
 
 def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
     """Draw the costs of all granted lends: a dot a trial, or a box where there are many."""
-    machines = style.machines(trials)
-    rows = max(len(labels.variants(style.of_machine(trials, m))) for m in machines)
+    machines = dict(by_machine(trials))
+    rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
     requests = trials["request_bytes"].nunique()
     figure = style.new_figure((rows * style.ROW_IN * 1.3 + 0.75) * requests * len(machines) + 0.4)
-    for part, machine in zip(style.parts(figure, machines), machines, strict=True):
-        _draw_machine(part, style.of_machine(trials, machine), labels)
+    for part, of_machine in zip(
+        style.parts(figure, list(machines)), machines.values(), strict=True
+    ):
+        _draw_machine(part, of_machine, labels)
     return figure
 
 
@@ -57,11 +63,9 @@ def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None
 
 
 def _load_looks(trials: pd.DataFrame) -> dict[tuple[str, int], tuple[str, str]]:
-    """Return each load's colour and marker: idle first, the rest by name."""
-    pairs = set(trials[["load", "dose_target"]].drop_duplicates().itertuples(index=False, name=None))
-    ordered = sorted(pairs, key=lambda pair: (pair[0] != "idle", pair))
+    """Return each load's colour and marker."""
     looks = zip((style.MUTED, *style.PALETTE), style.MARKERS, strict=False)
-    return {load: look for load, look in zip(ordered, [*looks] * len(ordered), strict=False)}
+    return dict(zip(loads_of(trials), itertools.cycle(looks), strict=False))
 
 
 def _draw_costs(
@@ -76,10 +80,10 @@ def _draw_costs(
     shifts = {load: step * (n - (len(loads) - 1) / 2) for n, load in enumerate(loads)}
     costs = granted.dropna(subset=[column])
     for key, cell in costs.groupby(["strategy", "variant", "load", "dose_target"], sort=True):
-        row, load = (key[0], key[1]), (key[2], key[3])
-        color, marker = loads[load]
+        strategy, variant, load, dose = cast("tuple[str, str, str, int]", key)
+        color, marker = loads[(load, dose)]
         values = cell[column].astype(float).clip(lower=_LEAST_NS)
-        y = places[row] + shifts[load]
+        y = places[(strategy, variant)] + shifts[(load, dose)]
         if len(values) > _DOTS:
             _draw_box(ax, values, y, color)
         else:
@@ -87,8 +91,8 @@ def _draw_costs(
                 values, [y] * len(values), s=9, marker=marker, color=color, alpha=0.75, linewidths=0
             )
     medians = costs.groupby(["strategy", "variant"])[column].median().clip(lower=_LEAST_NS)
-    y = [places[row] for row in medians.index]
-    ax.vlines(medians, [v - 0.42 for v in y], [v + 0.42 for v in y], color=style.INK, linewidth=1.6)
+    centers = np.array([places[row] for row in medians.index])
+    ax.vlines(medians, centers - 0.42, centers + 0.42, color=style.INK, linewidth=1.6)
 
 
 def _draw_box(ax: Axes, values: "pd.Series[float]", y: float, color: str) -> None:

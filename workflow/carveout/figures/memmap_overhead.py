@@ -1,28 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: what each variant costs in memmap and in memory set aside."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from carveout.figures import style
-from carveout.labels import Labels
+from carveout.labels import Labels, by_machine
 from carveout.sizes import MIB
+
+TABLE = "comparison"
+COLUMNS = None
 
 
 def draw(comparison: pd.DataFrame, labels: Labels) -> Figure:
     """Draw memmap of the host, memmap of lent memory, and memory set aside while idle."""
-    machines = style.machines(comparison)
-    rows = max(len(labels.variants(style.of_machine(comparison, m))) for m in machines)
+    machines = dict(by_machine(comparison))
+    rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
     figure = style.new_figure((rows * style.ROW_IN + 1.1) * len(machines))
     colors = style.strategy_colors(labels, comparison)
-    for part, machine in zip(style.parts(figure, machines), machines, strict=True):
-        _draw_machine(part, style.of_machine(comparison, machine), labels, colors)
+    for part, of_machine in zip(
+        style.parts(figure, list(machines)), machines.values(), strict=True
+    ):
+        _draw_machine(part, of_machine, labels, colors)
     return figure
 
 
 def _draw_machine(
-    part: SubFigure, comparison: pd.DataFrame, labels: Labels, colors: dict[str, str]
+    part: SubFigure, comparison: pd.DataFrame, labels: Labels, colors: Mapping[str, str]
 ) -> None:
     rows = labels.variants(comparison)
     # What a variant costs while idle is the same for all requests; what lent memory costs

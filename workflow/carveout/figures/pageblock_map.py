@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: the host's pageblocks before, during and after one lend."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,8 +15,9 @@ from carveout.labels import Labels, bytes_label
 from carveout.sizes import GIB, MIB
 from carveout.tables import PHASES
 
+TABLE = "phases"
 COLUMNS = (
-    *("strategy", "variant", "scenario", "seed", "cycle"),
+    *("trial_id", "strategy", "variant", "scenario", "seed", "cycle"),
     *("phase", "first_pfn", "pageblock_bytes", "pageblocks"),
 )
 _SECTION_BYTES = 128 * MIB
@@ -37,10 +40,11 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     """Draw the three pageblock maps of one trial's cycle, a row of the grid a memory section.
 
     Args:
-        phases: the censuses of one trial and cycle.
+        phases: the censuses of one trial and cycle; of several machines, the first is drawn.
         labels: how the strategy is called.
     """
     first = phases.iloc[0]
+    phases = phases[phases["trial_id"] == first["trial_id"]]
     per_row = max(1, _SECTION_BYTES // int(first["pageblock_bytes"]))
     maps = dict(zip(phases["phase"], phases["pageblocks"], strict=True))
     grid_rows = max(-(-len(text) // per_row) for text in maps.values())
@@ -89,7 +93,7 @@ def _draw_addresses(ax: Axes, start_bytes: int, grid_rows: int) -> None:
     ax.set_ylabel("physical address; a row is one section of 128 MiB")
 
 
-def _title(first: "pd.Series[object]", labels: Labels) -> str:
+def _title(first: "pd.Series[Any]", labels: Labels) -> str:
     variant = labels.variant(str(first["strategy"]), str(first["variant"]))
     return f"{variant}: {first['scenario']}, seed {first['seed']}, cycle {first['cycle']}"
 

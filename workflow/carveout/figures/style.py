@@ -7,6 +7,7 @@ A figure is as wide as the report's column, so its text is read at the size that
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -14,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from carveout.files import write_atomically
-from carveout.labels import Labels, bytes_label, machine_label
+from carveout.labels import Labels, bytes_label
 
 WIDTH_IN = 9.4
 ROW_IN = 0.27
@@ -26,7 +27,7 @@ MUTED = "#767676"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#000000")
 MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
 
-_SETTINGS = {
+_SETTINGS: dict[Any, object] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9,
@@ -61,24 +62,12 @@ def new_figure(height_in: float) -> Figure:
     return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
 
 
-def machines(frame: pd.DataFrame) -> list[tuple[str, int]]:
-    """Return the (kernel, RAM) pairs of a table: a comparison is made within one."""
-    pairs = frame[["kernel", "ram_bytes"]].drop_duplicates().sort_values(["kernel", "ram_bytes"])
-    return list(pairs.itertuples(index=False, name=None))
-
-
-def of_machine(frame: pd.DataFrame, machine: tuple[str, int]) -> pd.DataFrame:
-    """Return the rows of one machine."""
-    kernel, ram_bytes = machine
-    return frame[(frame["kernel"] == kernel) & (frame["ram_bytes"] == ram_bytes)]
-
-
-def parts(figure: Figure, found: Sequence[tuple[str, int]]) -> list[SubFigure]:
+def parts(figure: Figure, machines: Sequence[str]) -> list[SubFigure]:
     """Return one part of the figure a machine, titled when there is more than one."""
-    made = list(figure.subfigures(len(found), 1, squeeze=False)[:, 0])
-    if len(found) > 1:
-        for part, machine in zip(made, found, strict=True):
-            part.suptitle(machine_label(*machine), x=0.01, ha="left", fontweight="bold")
+    made = list(figure.subfigures(len(machines), 1, squeeze=False)[:, 0])
+    if len(machines) > 1:
+        for part, machine in zip(made, machines, strict=True):
+            part.suptitle(machine, x=0.01, ha="left", fontweight="bold")
     return made
 
 

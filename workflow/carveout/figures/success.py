@@ -9,30 +9,29 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from carveout.figures import style
-from carveout.labels import Labels, load_label
+from carveout.labels import Labels, by_machine, load_label, loads_of
+
+TABLE = "summary"
+COLUMNS = None
 
 _PANELS_A_ROW = 4
 
 
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
     """Draw success rates with their 95 % Wilson intervals, one panel a load and dose."""
-    machines = style.machines(summary)
-    heights = [_height_in(style.of_machine(summary, m), labels) for m in machines]
-    figure = style.new_figure(sum(heights))
+    machines = dict(by_machine(summary))
+    heights_in = [_height_in(of_machine, labels) for of_machine in machines.values()]
+    figure = style.new_figure(sum(heights_in))
     colors = style.strategy_colors(labels, summary)
-    for part, machine in zip(style.parts(figure, machines), machines, strict=True):
-        _draw_machine(part, style.of_machine(summary, machine), labels, colors)
+    for part, of_machine in zip(
+        style.parts(figure, list(machines)), machines.values(), strict=True
+    ):
+        _draw_machine(part, of_machine, labels, colors)
     return figure
 
 
-def _loads(summary: pd.DataFrame) -> list[tuple[str, int]]:
-    """Return the (load, dose) pairs: idle first, the rest by name."""
-    pairs = set(summary[["load", "dose_target"]].itertuples(index=False, name=None))
-    return sorted(pairs, key=lambda pair: (pair[0] != "idle", pair))
-
-
 def _panel_rows(summary: pd.DataFrame) -> int:
-    return -(-len(_loads(summary)) // _PANELS_A_ROW)
+    return -(-len(loads_of(summary)) // _PANELS_A_ROW)
 
 
 def _height_in(summary: pd.DataFrame, labels: Labels) -> float:
@@ -43,7 +42,7 @@ def _height_in(summary: pd.DataFrame, labels: Labels) -> float:
 def _draw_machine(
     part: SubFigure, summary: pd.DataFrame, labels: Labels, colors: Mapping[str, str]
 ) -> None:
-    rows, loads = labels.variants(summary), _loads(summary)
+    rows, loads = labels.variants(summary), loads_of(summary)
     requests = sorted(summary["request_bytes"].unique())
     columns = min(len(loads), _PANELS_A_ROW)
     grid = part.subplots(_panel_rows(summary), columns, sharey=True, sharex=True, squeeze=False)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 
-NOISE_FILES=64
-LARGEST_FILE_PAGES=32
+NOISE_FILES=16
+LARGEST_FILE_PAGES=128
 
 load() {
 	mkdir /run/noise

@@ -7,24 +7,26 @@
 IMAGE=/run/page_cache.img
 FOLDER=/run/page_cache
 FILES=16
-# A quarter more than the dose is read; what is dropped again leaves holes.
-KEEP_PERCENT=80
+# A ninth more than the dose is read; what is dropped again leaves holes.
+KEEP_PERCENT=90
 
 load() {
-	make_file_system
+	make_file_system || fault error "the file system could not be made"
 	make_sparse_files $((RAM_BYTES * DOSE_PERCENT / KEEP_PERCENT / FILES))
-	before_bytes=$(cached_bytes)
-	/load/read_files "$SEED" $KEEP_PERCENT $FOLDER/* || fault error "the files could not be read"
-	reached_dose $(($(cached_bytes) - before_bytes)) "$RAM_BYTES"
+	cached_before_kib=$(cached_kib)
+	/load/read_files "$SEED" $KEEP_PERCENT $FOLDER/* ||
+		fault error "the files could not be read"
+	reached_dose $((($(cached_kib) - cached_before_kib) * 1024)) "$RAM_BYTES"
 }
 
 make_file_system() {
-	truncate -s 16M $IMAGE
-	mke2fs -F $IMAGE >/dev/null
-	losetup /dev/loop0 $IMAGE
-	mkdir $FOLDER
-	mount -t ext4 -o noatime /dev/loop0 $FOLDER
-	rmdir $FOLDER/lost+found
+	/load/credit_entropy "$SEED" &&
+		truncate -s 16M $IMAGE &&
+		mke2fs -F -b 4096 $IMAGE >/dev/null &&
+		losetup /dev/loop0 $IMAGE &&
+		mkdir $FOLDER &&
+		mount -t ext4 -o noatime /dev/loop0 $FOLDER &&
+		rmdir $FOLDER/lost+found
 }
 
 make_sparse_files() {
@@ -36,6 +38,6 @@ make_sparse_files() {
 	sync
 }
 
-cached_bytes() {
-	awk '/^Cached:/ { print $2 * 1024 }' /proc/meminfo
+cached_kib() {
+	awk '/^Cached:/ { print $2 }' /proc/meminfo
 }

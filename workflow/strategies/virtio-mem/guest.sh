@@ -42,7 +42,7 @@ give_back() {
 }
 
 total_bytes() {
-	awk '/^MemTotal:/ { print $2 * 1024 }' /proc/meminfo
+	echo $(($(awk '/^MemTotal:/ { print $2 }' /proc/meminfo) * 1024))
 }
 
 # resize STAGE DEVICE_BYTES TOTAL_BYTES: the clock starts before the host acts

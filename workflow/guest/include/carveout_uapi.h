@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * What carveout.ko and the guest's tool say to each other.
+ *
+ * Addresses are physical and sizes are bytes, so that nothing here depends on the page size.
+ * Every range is a multiple of the page size; the census asks for whole pageblocks.
+ */
+#ifndef CARVEOUT_UAPI_H
+#define CARVEOUT_UAPI_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define CARVEOUT_DEVICE "carveout"
+#define CARVEOUT_VERSION "1"
+#define CARVEOUT_MAX_RANGES 64
+#define CARVEOUT_MAX_MAP_BYTES (1U << 24)
+
+struct carveout_range {
+	__u64 start;
+	__u64 bytes;
+};
+
+/* Ranges ascend and do not overlap. */
+struct carveout_ranges {
+	__u64 pointer;		/* to struct carveout_range[count] */
+	__u32 count;
+	__u32 reserved;		/* 0 */
+};
+
+/* One reading of the frames in some ranges, and of the whole memmap. */
+struct carveout_census {
+	struct carveout_ranges ranges;
+	__u64 map_pointer;	/* to char[map_bytes]: one letter a pageblock */
+	__u64 map_bytes;
+	__u64 page_bytes;
+	__u64 pageblock_bytes;
+	__u64 first_pfn;
+	__u64 memmap_bytes;
+	__u64 memmap_lent_bytes;
+	__u64 present_bytes;
+	__u64 lent_absent_bytes;
+	__u64 hugetlb_unlent_bytes;
+	__u64 cma_unlent_bytes;
+	__u64 movable_zone_unlent_bytes;
+};
+
+struct carveout_lent {
+	__u64 granted_bytes;
+	__u64 extents;
+	__u64 largest_extent_bytes;
+};
+
+enum carveout_area {
+	CARVEOUT_AREA_ANY,
+	CARVEOUT_AREA_MOVABLE,	/* ZONE_MOVABLE */
+	CARVEOUT_AREA_CMA,	/* pageblocks of a CMA area; for the search for a blocker only */
+	CARVEOUT_AREAS
+};
+
+/* Every aligned candidate, lowest first, until one works. */
+struct carveout_contig {
+	__u64 bytes;
+	__u64 align_bytes;	/* power of two */
+	__u64 step_bytes;	/* from candidate to candidate, a multiple of align_bytes */
+	__u32 area;
+	__u32 reserved;		/* 0 */
+	__u64 start;		/* out: what was granted */
+	__u64 attempts;		/* out: calls of alloc_contig_range() */
+};
+
+/* The first page that cannot move in the candidate that has fewest of them. */
+struct carveout_blocker {
+	__u64 bytes;
+	__u64 align_bytes;
+	__u64 step_bytes;
+	__u32 area;
+	__u32 found;		/* out: 0 when no page stands in the way of the best candidate */
+	__u64 pfn;
+	char type[16];
+	char flags[112];
+};
+
+enum carveout_kind {
+	CARVEOUT_CONTIG,
+	CARVEOUT_CMA,
+	CARVEOUT_CARVE_OUT,
+	CARVEOUT_MAPPING,	/* pages of a process that holds them */
+	CARVEOUT_ABSENT,	/* frames that Linux gave up, as to virtio-mem */
+};
+
+/* Adopts the first bytes of a mapping of the caller, whose pages are all there. */
+struct carveout_mapping {
+	__u64 address;
+	__u64 bytes;
+};
+
+struct carveout_absent {
+	struct carveout_ranges ranges;
+	__u64 bytes;		/* out: adopted, or absent in the baseline */
+};
+
+/* Undoes the newest lend that is not CARVEOUT_ABSENT. */
+struct carveout_give_back {
+	__u32 kind;
+	__u32 holder;		/* the process to end, or 0 */
+	__u64 bytes;
+};
+
+struct carveout_pattern {
+	__u64 seed;
+	__u64 pages_checked;
+	__u64 pages_bad;
+	__u64 pages_overlapping;
+	__u64 pages_free;
+};
+
+struct carveout_reuse {
+	struct carveout_ranges ranges;	/* none: what was given back last */
+	__u32 movable;
+	__u32 exhaustive;	/* by the page allocator alone, until no memory is left: slow */
+	__u64 bytes;		/* out: asked and obtained */
+	__u64 allocated_bytes;	/* out: all that had to be allocated to obtain them */
+	__u64 untried_bytes;	/* out: free, but too scattered to ask for each piece */
+};
+
+struct carveout_unmovable {
+	__u64 pageblocks;
+	__u64 seed;
+	__u64 pages;		/* out: placed */
+	__u64 eligible;		/* out: pageblocks that could take one */
+};
+
+#define CARVEOUT_IOC_CENSUS		_IOWR(0xca, 0, struct carveout_census)
+#define CARVEOUT_IOC_LENT		_IOR(0xca, 1, struct carveout_lent)
+#define CARVEOUT_IOC_LEND_CONTIG	_IOWR(0xca, 2, struct carveout_contig)
+#define CARVEOUT_IOC_LEND_CMA		_IOWR(0xca, 3, struct carveout_range)
+#define CARVEOUT_IOC_LEND_CARVE_OUT	_IOW(0xca, 4, struct carveout_range)
+#define CARVEOUT_IOC_LEND_MAPPING	_IOW(0xca, 5, struct carveout_mapping)
+#define CARVEOUT_IOC_ABSENT_BASELINE	_IOWR(0xca, 6, struct carveout_absent)
+#define CARVEOUT_IOC_LEND_ABSENT	_IOWR(0xca, 7, struct carveout_absent)
+#define CARVEOUT_IOC_FORGET		_IOR(0xca, 8, __u64)
+#define CARVEOUT_IOC_GIVE_BACK		_IOR(0xca, 9, struct carveout_give_back)
+#define CARVEOUT_IOC_BLOCKER		_IOWR(0xca, 10, struct carveout_blocker)
+#define CARVEOUT_IOC_PATTERN_WRITE	_IOW(0xca, 11, struct carveout_pattern)
+#define CARVEOUT_IOC_PATTERN_CHECK	_IOWR(0xca, 12, struct carveout_pattern)
+#define CARVEOUT_IOC_POKE		_IOW(0xca, 13, __u64)
+#define CARVEOUT_IOC_REUSE		_IOWR(0xca, 14, struct carveout_reuse)
+#define CARVEOUT_IOC_UNMOVABLE		_IOWR(0xca, 15, struct carveout_unmovable)
+
+#endif

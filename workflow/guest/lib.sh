@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# The guest library: what init, strategies and loads stand on.
+#
+# For a strategy's guest.sh:
+#   operate STAGE ARGS...   run `carveout ARGS...`; its nanoseconds are added to the
+#                           cost of the step. Returns 1 when the kernel refused; the
+#                           first refusal of a step names its stage, errno and blocker.
+#   measure STAGE COMMAND...
+#                           the same for another program that speaks like carveout
+#   fail STAGE ERRNO        note a refusal that no tool reported; returns 1
+#   host MEMBERS            let the runner execute one QMP command while the guest
+#                           stands still
+#   lend_in_pieces BYTES SMALLEST_BYTES COMMAND...
+#                           lend with `COMMAND... PIECE_BYTES`, the whole first, halving
+#                           the piece whenever it is refused
+# A hook that returns 0 did all that was asked. One that returns anything else must
+# have noted a refusal; otherwise the trial ends with a fault.
+# and the runner's RAM_BYTES, BOOT_RAM_BYTES, LENDABLE_BYTES, the variant's parameters, and
+# RAM_START_BYTES, PAGE_BYTES and PAGEBLOCK_BYTES of the running kernel.
+# For a load's guest.sh, besides SEED, DOSE_PERCENT and the same:
+#   start_worker COMMAND... run a process that occupies memory; returns when it has
+#                           printed its one line of name=value, which is evaluated
+#   reached_dose PART WHOLE sets dose_achieved_percent, of the same unit each
+
+# --- State of the trial -----------------------------------------------------------
+
+sequence=0
+stage=boot
+cycle=0
+finished=no
+step_ns=0
+refused_stage=
+refused_errno=
+blocker=null
+worker_pids=
+oom_kills_seen=0
+ram_ranges=
+dose_achieved_percent=0
+# What the tool answers, by evaluating its name=value lines.
+ns=0
+errno=
+oom_kills=0
+pages_migrated=0
+pages_reclaimed=0
+granted_bytes=0
+extents=0
+largest_extent_bytes=0
+returned_bytes=0
+pages_checked=0
+pages_bad=0
+pages_overlapping=0
+pages_free=0
+bytes=0
+blocker_pfn=
+blocker_type=
+blocker_flags=
+
+# --- Records ----------------------------------------------------------------------
+
+# Descriptor 3 is the record channel. Children must not inherit it: the end of the
+# trial waits until the last holder has closed and so drained it.
+open_record_channel() {
+	stty -F /dev/ttyS0 raw -echo
+	exec 3>/dev/ttyS0
+}
+
+# record NAME [MEMBERS]
+record() {
+	printf '{"seq":%d,"record":"%s"%s}\n' "$sequence" "$1" "${2:+,$2}" >&3
+	sequence=$((sequence + 1))
+}
+
+# text_or_null VALUE: sets `json`
+text_or_null() {
+	json=null
+	[ -z "$1" ] || json="\"$1\""
+}
+
+# fault CAUSE MESSAGE: the trial ends here
+fault() {
+	fault_message=$(printf '%s' "$2" | tr -c 'A-Za-z0-9 _./:;=,()-' '?')
+	record fault "\"stage\":\"$stage\",\"cause\":\"$1\",\"message\":\"$fault_message\""
+	power_off
+}
+
+finish() {
+	record end
+	power_off
+}
+
+power_off() {
+	finished=yes
+	exec 3>&-
+	poweroff -f
+	# Not reached, but init must never return: the kernel would panic.
+	while :; do sleep 1000; done
+}
+
+# The shell ends by itself on a syntax error or an unset variable in a plug-in.
+at_exit() {
+	[ $finished = yes ] || fault error "the guest shell ended in stage $stage; the console log says why"
+}
+
+# --- Boot -------------------------------------------------------------------------
+
+protect_from_oom_killer() {
+	echo -1000 >/proc/self/oom_score_adj
+}
+
+# read_parameters NAME: evaluates the runner's shell assignments
+read_parameters() {
+	parameter_file=/sys/firmware/qemu_fw_cfg/by_name/opt/carveout/$1/raw
+	[ -r "$parameter_file" ] || fault error "the runner gave no opt/carveout/$1"
+	eval "$(cat "$parameter_file")"
+}
+
+# The watchdog is never pinged: it bounds the guest time of the whole trial.
+arm_watchdog() {
+	carveout watchdog "$GUEST_LIMIT_S" >/dev/null ||
+		fault error "the watchdog refused $GUEST_LIMIT_S s"
+}
+
+# ram_ranges is what a census covers: START:BYTES of all RAM that the runner gave,
+# whether Linux knows of it or not. A strategy with memory elsewhere adds to it.
+find_ram() {
+	for node in /proc/device-tree/memory@*; do
+		RAM_START_BYTES=$((0x${node##*@}))
+		break
+	done
+	ram_ranges=$RAM_START_BYTES:$BOOT_RAM_BYTES
+	page_kib=$(awk '/^KernelPageSize/ { print $2; exit }' /proc/self/smaps)
+	PAGE_BYTES=$((page_kib * 1024))
+	pageblock_pages=$(awk '/^Pages per block/ { print $4; exit }' /proc/pagetypeinfo)
+	PAGEBLOCK_BYTES=$((pageblock_pages * PAGE_BYTES))
+}
+
+# --- Steps ------------------------------------------------------------------------
+
+# begin_step STAGE: from here on, faults and costs are this step's
+begin_step() {
+	stage=$1
+	step_ns=0
+	refused_stage=
+	refused_errno=
+	blocker=null
+	record stage "\"stage\":\"$stage\",\"cycle\":$cycle"
+}
+
+# run_hook NAME ARGS...: returns whether the hook did all that was asked
+run_hook() {
+	hook=$1
+	shift
+	is_defined "$hook" || fault error "guest.sh defines no $hook"
+	"$hook" "$@" && return 0
+	hook_status=$?
+	[ -n "$refused_stage" ] ||
+		fault error "$hook returned $hook_status without naming a stage"
+	return 1
+}
+
+run_optional_hook() {
+	! is_defined "$1" || run_hook "$1" ||
+		fault error "$1 was refused at $refused_stage: $refused_errno"
+}
+
+# Names of hooks are also applets' names in other shells: only a function counts.
+is_defined() {
+	case $(type "$1" 2>/dev/null) in
+	*function*) return 0 ;;
+	*) return 1 ;;
+	esac
+}
+
+# A load whose worker was killed is not the load that was asked for: the trial ends.
+check_step() {
+	read_snapshot
+	if [ "$oom_kills" -gt "$oom_kills_seen" ] && [ -n "$worker_pids" ]; then
+		fault oom "the kernel killed $((oom_kills - oom_kills_seen)) processes for lack of memory"
+	fi
+	oom_kills_seen=$oom_kills
+	for worker_pid in $worker_pids; do
+		worker_lives "$worker_pid" || fault error "load worker $worker_pid ended"
+	done
+}
+
+worker_lives() {
+	worker_state=Z
+	while read -r key value _; do
+		[ "$key" != State: ] || worker_state=$value
+	done 2>/dev/null <"/proc/$1/status"
+	[ "$worker_state" != Z ]
+}
+
+# Sets pages_migrated, pages_reclaimed and oom_kills, counted since boot.
+read_snapshot() {
+	snapshot=$(carveout snapshot 3>&-) || fault error "carveout snapshot failed"
+	eval "$snapshot"
+}
+
+load_step() {
+	begin_step load
+	run_hook load || fault error "load was refused at $refused_stage: $refused_errno"
+	check_step
+	record load "\"dose_achieved_percent\":$dose_achieved_percent,\"oom_kills\":$oom_kills"
+}
+
+# census PHASE
+census() {
+	begin_step census
+	# The ranges are words on purpose.
+	# shellcheck disable=SC2086
+	census_members=$(carveout census $ram_ranges 3>&-) ||
+		fault error "the census failed"
+	record census "\"cycle\":$cycle,\"phase\":\"$1\",$census_members"
+}
+
+# lend_step REQUEST_BYTES
+lend_step() {
+	request_bytes=$1
+	begin_step lend
+	read_snapshot
+	migrated_before=$pages_migrated
+	reclaimed_before=$pages_reclaimed
+	killed_before=$oom_kills
+	! run_hook lend "$request_bytes" || refused_stage=
+	[ -n "$refused_stage" ] || refused_errno=
+	check_step
+	granted=$(carveout lent 3>&-) || fault error "carveout lent failed"
+	eval "$granted"
+	record_lend
+}
+
+record_lend() {
+	text_or_null "$refused_stage"
+	stage_json=$json
+	text_or_null "$refused_errno"
+	[ -n "$refused_stage" ] || blocker=null
+	record lend "\"cycle\":$cycle,\"request_bytes\":$request_bytes,\
+\"stage\":$stage_json,\"errno\":$json,\
+\"granted_bytes\":$granted_bytes,\"extents\":$extents,\
+\"largest_extent_bytes\":$largest_extent_bytes,\"lend_ns\":$step_ns,\
+\"pages_migrated\":$((pages_migrated - migrated_before)),\
+\"pages_reclaimed\":$((pages_reclaimed - reclaimed_before)),\
+\"oom_kills\":$((oom_kills - killed_before)),\"blocker\":$blocker"
+}
+
+write_pattern() {
+	begin_step verify
+	carveout pattern write "$SEED" 3>&- >/dev/null ||
+		fault error "writing the pattern failed"
+}
+
+check_pattern() {
+	checked=$(carveout pattern check "$SEED" 3>&-) ||
+		fault error "reading the pattern failed"
+	eval "$checked"
+	record verify "\"cycle\":$cycle,\"pages_checked\":$pages_checked,\
+\"pages_bad\":$pages_bad,\"pages_overlapping\":$pages_overlapping,\"pages_free\":$pages_free"
+}
+
+give_back_step() {
+	begin_step give_back
+	returned_bytes=0
+	! run_hook give_back || refused_stage=
+	[ -n "$refused_stage" ] || refused_errno=
+	check_step
+	text_or_null "$refused_stage"
+	stage_json=$json
+	text_or_null "$refused_errno"
+	record give_back "\"cycle\":$cycle,\"stage\":$stage_json,\"errno\":$json,\
+\"returned_bytes\":$returned_bytes,\"give_back_ns\":$step_ns"
+}
+
+reuse_step() {
+	begin_step reuse
+	probe_reuse movable
+	reuse_movable_bytes=$bytes
+	probe_reuse unmovable
+	check_step
+	record reuse "\"cycle\":$cycle,\"reuse_movable_bytes\":$reuse_movable_bytes,\
+\"reuse_unmovable_bytes\":$bytes"
+}
+
+# probe_reuse movable|unmovable: sets bytes
+probe_reuse() {
+	probed=$(carveout reuse "$1" last 3>&-) || fault error "the reuse probe failed"
+	eval "$probed"
+}
+
+# --- For strategies ---------------------------------------------------------------
+
+operate() {
+	operate_stage=$1
+	shift
+	measure "$operate_stage" carveout "$@"
+}
+
+measure() {
+	measure_stage=$1
+	shift
+	ns=0
+	errno=
+	measure_status=0
+	measure_output=$("$@" 3>&-) || measure_status=$?
+	eval "$measure_output"
+	step_ns=$((step_ns + ns))
+	case $measure_status in
+	0) return 0 ;;
+	1) fail "$measure_stage" "$errno" ;;
+	*) fault error "$* ended with status $measure_status" ;;
+	esac
+}
+
+fail() {
+	[ -z "$refused_stage" ] || return 1
+	refused_stage=$1
+	refused_errno=$2
+	[ -z "${blocker_pfn:-}" ] ||
+		blocker="{\"pfn\":$blocker_pfn,\"type\":\"$blocker_type\",\"flags\":\"$blocker_flags\"}"
+	blocker_pfn=
+	return 1
+}
+
+host() {
+	record host "$1"
+	carveout pause 3>&- || fault error "the guest could not stop for the runner"
+}
+
+lend_in_pieces() {
+	missing_bytes=$1
+	smallest_bytes=$2
+	piece_bytes=$1
+	shift 2
+	while [ "$missing_bytes" -gt 0 ] && [ "$piece_bytes" -ge "$smallest_bytes" ]; do
+		if "$@" "$piece_bytes"; then
+			missing_bytes=$((missing_bytes - piece_bytes))
+			[ "$piece_bytes" -le "$missing_bytes" ] || piece_bytes=$missing_bytes
+		else
+			piece_bytes=$((piece_bytes / 2))
+		fi
+	done
+	[ "$missing_bytes" -eq 0 ]
+}
+
+# --- For loads --------------------------------------------------------------------
+
+# A worker is the first that the OOM killer takes, as a batch job would be.
+start_worker() {
+	mkfifo /run/worker
+	(
+		exec 3>&-
+		echo 1000 >/proc/self/oom_score_adj
+		exec "$@"
+	) >/run/worker &
+	worker_pids="$worker_pids $!"
+	answer=
+	read -r answer </run/worker || check_step
+	rm /run/worker
+	[ -n "$answer" ] || fault error "load worker $1 ended before its memory was held"
+	eval "$answer"
+}
+
+# reached_dose PART WHOLE: sets dose_achieved_percent, with one decimal
+reached_dose() {
+	per_mille=$((($1 * 1000 + $2 / 2) / $2))
+	dose_achieved_percent=$((per_mille / 10)).$((per_mille % 10))
+}

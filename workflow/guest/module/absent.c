@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Lends frames that Linux gave up through a driver of its own (virtio-mem): those that are
+ * absent or PageOffline now and were not when the baseline was taken.
+ */
+
+#include <linux/mm.h>
+
+#include "carveout.h"
+
+static struct extents baseline;
+
+static bool is_gone(const struct frame_run *run)
+{
+	return run->state == FRAME_ABSENT || run->state == FRAME_OFFLINE;
+}
+
+static int collect_gone(struct extents *gone, const struct extent *extent)
+{
+	unsigned long pfn = extent->pfn, end = extent->pfn + extent->pages;
+	int ret = 0;
+
+	while (pfn < end && !ret) {
+		struct frame_run run = frame_run_read(pfn, end);
+
+		if (is_gone(&run))
+			ret = extents_append(gone, pfn, run.pages);
+		pfn += run.pages;
+		cond_resched();
+	}
+	return ret;
+}
+
+static int collect_gone_from_user(struct extents *gone, const struct carveout_ranges *ranges)
+{
+	struct extents asked = {};
+	unsigned long i;
+	int ret = extents_from_user(&asked, ranges);
+
+	for (i = 0; i < asked.count && !ret; i++)
+		ret = collect_gone(gone, &asked.list[i]);
+	extents_free(&asked);
+	return ret;
+}
+
+int absent_take_baseline(struct carveout_absent *absent)
+{
+	struct extents gone = {};
+	int ret = collect_gone_from_user(&gone, &absent->ranges);
+
+	if (ret) {
+		extents_free(&gone);
+		return ret;
+	}
+	extents_free(&baseline);
+	baseline = gone;
+	absent->bytes = PFN_PHYS(extents_pages(&baseline));
+	return 0;
+}
+
+/* Appends the frames of the run that neither list knows. */
+static int append_new(struct extents *fresh, const struct extent *run)
+{
+	unsigned long pfn, end = run->pfn + run->pages;
+	int ret = 0;
+
+	for (pfn = run->pfn; pfn < end && !ret; pfn++) {
+		if (!extents_pages_within(&baseline, pfn, 1) &&
+		    !extents_pages_within(&lent, pfn, 1))
+			ret = extents_append(fresh, pfn, 1);
+	}
+	return ret;
+}
+
+static int absent_note(struct lend *lend, const struct extents *gone, u64 *bytes)
+{
+	unsigned long i;
+	int ret = 0;
+
+	for (i = 0; i < gone->count && !ret; i++)
+		ret = append_new(&lend->extents, &gone->list[i]);
+	if (!ret && !lend->extents.count)
+		ret = -ENOENT;
+	if (!ret)
+		ret = lend_add(lend);
+	*bytes = PFN_PHYS(extents_pages(&lend->extents));
+	return ret;
+}
+
+int absent_lend(struct carveout_absent *absent)
+{
+	struct extents gone = {};
+	struct lend *lend = lend_new(CARVEOUT_ABSENT);
+	int ret = lend ? collect_gone_from_user(&gone, &absent->ranges) : -ENOMEM;
+
+	if (!ret)
+		ret = absent_note(lend, &gone, &absent->bytes);
+	if (ret && lend)
+		lend_free(lend);
+	extents_free(&gone);
+	return ret;
+}
+
+/* Splits the lend's frames into those still gone and those that came back. */
+static int absent_split(const struct lend *lend, struct extents *gone, struct extents *back)
+{
+	unsigned long i;
+	int ret = 0;
+
+	for (i = 0; i < lend->extents.count && !ret; i++) {
+		unsigned long pfn = lend->extents.list[i].pfn;
+		unsigned long end = pfn + lend->extents.list[i].pages;
+
+		while (pfn < end && !ret) {
+			struct frame_run run = frame_run_read(pfn, end);
+
+			ret = extents_append(is_gone(&run) ? gone : back, pfn, run.pages);
+			pfn += run.pages;
+		}
+	}
+	return ret;
+}
+
+static int absent_forget_one(struct lend *lend, u64 *bytes)
+{
+	struct extents gone = {}, back = {};
+	int ret = absent_split(lend, &gone, &back);
+
+	if (!ret)
+		ret = extents_append_all(&last_given_back, &back);
+	if (ret) {
+		extents_free(&gone);
+	} else {
+		*bytes += PFN_PHYS(extents_pages(&back));
+		extents_free(&lend->extents);
+		lend->extents = gone;
+	}
+	extents_free(&back);
+	return ret;
+}
+
+int absent_forget(u64 *bytes)
+{
+	struct lend *lend, *next;
+	int ret = 0;
+
+	*bytes = 0;
+	list_for_each_entry_safe(lend, next, &lends, node) {
+		if (lend->kind != CARVEOUT_ABSENT)
+			continue;
+		ret = absent_forget_one(lend, bytes);
+		if (ret)
+			break;
+		if (!lend->extents.count) {
+			list_del(&lend->node);
+			lend_free(lend);
+		}
+	}
+	extents_sort_and_merge(&last_given_back);
+	return lends_reindex() ?: ret;
+}
+
+void absent_exit(void)
+{
+	extents_free(&baseline);
+}

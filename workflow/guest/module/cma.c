@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Lends from the CMA area. cma_alloc() is not exported: the DMA API is the way in, with
+ * DMA_ATTR_NO_KERNEL_MAPPING so that it neither maps nor zeroes the memory by itself.
+ */
+
+#include <linux/dma-mapping.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/platform_device.h>
+
+#include "carveout.h"
+
+/* Made at the first lend: a trial without CMA has no such device. */
+static struct platform_device *requester;
+
+static int cma_device_make(void)
+{
+	struct platform_device_info info = {
+		.name = CARVEOUT_DEVICE,
+		.id = PLATFORM_DEVID_NONE,
+		.dma_mask = DMA_BIT_MASK(64),
+	};
+	struct platform_device *made;
+
+	if (requester)
+		return 0;
+	made = platform_device_register_full(&info);
+	if (IS_ERR(made))
+		return PTR_ERR(made);
+	requester = made;
+	return dma_set_mask_and_coherent(&requester->dev, DMA_BIT_MASK(64));
+}
+
+static void cma_free(size_t bytes, void *cookie, dma_addr_t dma)
+{
+	dma_free_attrs(&requester->dev, bytes, cookie, dma, DMA_ATTR_NO_KERNEL_MAPPING);
+}
+
+/* The DMA layer takes small requests from anywhere when CMA has nothing. */
+static bool is_from_cma(unsigned long pfn, unsigned long pages)
+{
+	unsigned long at;
+
+	for (at = pageblock_start_pfn(pfn); at < pfn + pages; at += pageblock_nr_pages) {
+		if (!is_migrate_cma(pageblock_migratetype(at)))
+			return false;
+	}
+	return true;
+}
+
+static int cma_note(struct page *cookie, dma_addr_t dma, unsigned long pages)
+{
+	unsigned long pfn = page_to_pfn(cookie);
+	struct lend *lend;
+	int ret;
+
+	if (!is_from_cma(pfn, pages))
+		return -ENODEV;
+	lend = lend_new(CARVEOUT_CMA);
+	if (!lend)
+		return -ENOMEM;
+	lend->mapping = cookie;
+	lend->dma = dma;
+	ret = extents_append(&lend->extents, pfn, pages);
+	if (!ret)
+		ret = lend_add(lend);
+	if (ret)
+		lend_free(lend);
+	return ret;
+}
+
+int cma_lend(struct carveout_range *range)
+{
+	struct extent extent;
+	dma_addr_t dma;
+	struct page *cookie;
+	int ret = extent_from_user(&extent, 0, range->bytes);
+
+	if (!ret)
+		ret = cma_device_make();
+	if (ret)
+		return ret;
+	/* The DMA API says NULL whatever went wrong. */
+	cookie = dma_alloc_attrs(&requester->dev, range->bytes, &dma, GFP_KERNEL | __GFP_NOWARN,
+				 DMA_ATTR_NO_KERNEL_MAPPING);
+	if (!cookie)
+		return -ENOMEM;
+	ret = cma_note(cookie, dma, extent.pages);
+	if (ret)
+		cma_free(range->bytes, cookie, dma);
+	else
+		range->start = PFN_PHYS(page_to_pfn(cookie));
+	return ret;
+}
+
+void cma_give_back(struct lend *lend)
+{
+	cma_free(PFN_PHYS(lend->extents.list->pages), lend->mapping, lend->dma);
+}
+
+void cma_exit(void)
+{
+	if (requester)
+		platform_device_unregister(requester);
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * carveout: lends memory in the ways that a hypervisor could, and takes the census.
+ *
+ * /dev/carveout answers one request at a time; see carveout_uapi.h.
+ */
+
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/uaccess.h>
+
+#include "carveout.h"
+
+static DEFINE_MUTEX(carveout_lock);
+
+/* What a request carries, in and out. The largest fits on the stack. */
+union argument {
+	struct carveout_census census;
+	struct carveout_lent lent;
+	struct carveout_contig contig;
+	struct carveout_range range;
+	struct carveout_mapping mapping;
+	struct carveout_absent absent;
+	struct carveout_give_back give_back;
+	struct carveout_blocker blocker;
+	struct carveout_pattern pattern;
+	struct carveout_reuse reuse;
+	struct carveout_unmovable unmovable;
+	u64 number;
+};
+
+static int answer(unsigned int request, union argument *argument)
+{
+	switch (request) {
+	case CARVEOUT_IOC_CENSUS:
+		return census_take(&argument->census);
+	case CARVEOUT_IOC_LENT:
+		lends_report(&argument->lent);
+		return 0;
+	case CARVEOUT_IOC_LEND_CONTIG:
+		return contig_lend(&argument->contig);
+	case CARVEOUT_IOC_LEND_CMA:
+		return cma_lend(&argument->range);
+	case CARVEOUT_IOC_LEND_CARVE_OUT:
+		return carve_out_lend(&argument->range);
+	case CARVEOUT_IOC_LEND_MAPPING:
+		return mapping_lend(&argument->mapping);
+	case CARVEOUT_IOC_ABSENT_BASELINE:
+		return absent_take_baseline(&argument->absent);
+	case CARVEOUT_IOC_LEND_ABSENT:
+		return absent_lend(&argument->absent);
+	case CARVEOUT_IOC_FORGET:
+		return absent_forget(&argument->number);
+	case CARVEOUT_IOC_GIVE_BACK:
+		return lends_give_back(&argument->give_back);
+	case CARVEOUT_IOC_BLOCKER:
+		return blocker_find(&argument->blocker);
+	case CARVEOUT_IOC_PATTERN_WRITE:
+		return pattern_write(&argument->pattern);
+	case CARVEOUT_IOC_PATTERN_CHECK:
+		return pattern_check(&argument->pattern);
+	case CARVEOUT_IOC_POKE:
+		return pattern_poke(argument->number);
+	case CARVEOUT_IOC_REUSE:
+		return reuse_probe(&argument->reuse);
+	case CARVEOUT_IOC_UNMOVABLE:
+		return unmovable_place(&argument->unmovable);
+	}
+	return -ENOTTY;
+}
+
+static int answer_locked(unsigned int request, union argument *argument)
+{
+	int ret;
+
+	if (mutex_lock_killable(&carveout_lock))
+		return -EINTR;
+	ret = answer(request, argument);
+	mutex_unlock(&carveout_lock);
+	return ret;
+}
+
+/* The argument goes back also after an error: it says how far the request came. */
+static long carveout_ioctl(struct file *file, unsigned int request, unsigned long pointer)
+{
+	void __user *user = (void __user *)pointer;
+	union argument argument = {};
+	size_t size = _IOC_SIZE(request);
+	long ret;
+
+	if (_IOC_TYPE(request) != _IOC_TYPE(CARVEOUT_IOC_CENSUS) || size > sizeof(argument))
+		return -ENOTTY;
+	if (_IOC_DIR(request) & _IOC_WRITE && copy_from_user(&argument, user, size))
+		return -EFAULT;
+	ret = answer_locked(request, &argument);
+	if (_IOC_DIR(request) & _IOC_READ && copy_to_user(user, &argument, size))
+		return -EFAULT;
+	return ret;
+}
+
+static const struct file_operations carveout_operations = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = carveout_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice carveout_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = CARVEOUT_DEVICE,
+	.fops = &carveout_operations,
+	.mode = 0600,
+};
+
+static int __init carveout_init(void)
+{
+	return misc_register(&carveout_device);
+}
+
+static void __exit carveout_exit(void)
+{
+	misc_deregister(&carveout_device);
+	lends_give_back_all();
+	unmovable_exit();
+	cma_exit();
+	absent_exit();
+	memmap_exit();
+}
+
+module_init(carveout_init);
+module_exit(carveout_exit);
+MODULE_DESCRIPTION("Measures ways of setting memory aside for virtual machines");
+MODULE_AUTHOR("The carveout authors");
+MODULE_VERSION(CARVEOUT_VERSION);
+MODULE_LICENSE("GPL");

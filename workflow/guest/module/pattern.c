@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Shows that lent bytes are there and nobody else's: one cache line in every lent page, at an
+ * offset and with a content that follow from a seed and the frame's number, so that a frame
+ * that is really another frame is found out too.
+ */
+
+#include <linux/mm.h>
+
+#include "carveout.h"
+
+#define LINE_BYTES 64
+#define LINE_WORDS (LINE_BYTES / sizeof(u64))
+#define LINES_PER_PAGE (PAGE_SIZE / LINE_BYTES)
+#define WORD_STEP 0x9e3779b97f4a7c15ULL
+
+/* One step of splitmix64: equal inputs give equal numbers on every machine. */
+u64 seeded(u64 seed, u64 index)
+{
+	u64 x = seed * 0xd1342543de82ef95ULL + (index + 1) * 0x9e3779b97f4a7c15ULL;
+
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return x ^ (x >> 31);
+}
+
+/* Where the frame can be written, or NULL: it is absent, or Linux lost it meanwhile. */
+static void *frame_address(const struct lend *lend, unsigned long pfn, struct frame_run *run)
+{
+	*run = (struct frame_run){ .state = FRAME_ABSENT, .pages = 1 };
+	if (lend->kind == CARVEOUT_ABSENT)
+		return NULL;
+	if (lend->kind == CARVEOUT_CARVE_OUT)
+		return lend->mapping + PFN_PHYS(pfn - lend->extents.list->pfn);
+	*run = frame_run_read(pfn, pfn + 1);
+	return frame_is_present(run, pfn) ? page_address(run->page) : NULL;
+}
+
+/* The line's place and its first word come from one seeded number, the other words follow. */
+static u64 *frame_line(void *address, u64 number)
+{
+	return address + (number >> 32) % LINES_PER_PAGE * LINE_BYTES;
+}
+
+static void line_write(void *address, u64 number)
+{
+	u64 *line = frame_line(address, number);
+	unsigned int word;
+
+	for (word = 0; word < LINE_WORDS; word++)
+		WRITE_ONCE(line[word], number + word * WORD_STEP);
+}
+
+static bool line_is_good(void *address, u64 number)
+{
+	u64 *line = frame_line(address, number);
+	unsigned int word;
+
+	for (word = 0; word < LINE_WORDS; word++) {
+		if (READ_ONCE(line[word]) != number + word * WORD_STEP)
+			return false;
+	}
+	return true;
+}
+
+typedef void (*visit_fn)(const struct lend *lend, unsigned long pfn, void *data);
+
+static void visit_lent_frames(visit_fn visit, void *data)
+{
+	struct lend *lend;
+	unsigned long i, pfn;
+
+	list_for_each_entry(lend, &lends, node) {
+		for (i = 0; i < lend->extents.count; i++) {
+			const struct extent *extent = &lend->extents.list[i];
+
+			for (pfn = extent->pfn; pfn < extent->pfn + extent->pages; pfn++)
+				visit(lend, pfn, data);
+			cond_resched();
+		}
+	}
+}
+
+static void write_frame(const struct lend *lend, unsigned long pfn, void *data)
+{
+	const struct carveout_pattern *pattern = data;
+	struct frame_run run;
+	void *address = frame_address(lend, pfn, &run);
+
+	if (address)
+		line_write(address, seeded(pattern->seed, pfn));
+}
+
+int pattern_write(const struct carveout_pattern *pattern)
+{
+	visit_lent_frames(write_frame, (void *)pattern);
+	return 0;
+}
+
+/* A frame that cannot be read any more is bad, unless it was absent from the beginning. */
+static void check_frame(const struct lend *lend, unsigned long pfn, void *data)
+{
+	struct carveout_pattern *pattern = data;
+	struct frame_run run;
+	void *address = frame_address(lend, pfn, &run);
+
+	if (lend->kind == CARVEOUT_ABSENT)
+		return;
+	pattern->pages_checked++;
+	if (!address || !line_is_good(address, seeded(pattern->seed, pfn)))
+		pattern->pages_bad++;
+	if (run.state == FRAME_FREE)
+		pattern->pages_free++;
+}
+
+static unsigned long lent_more_than_once(void)
+{
+	unsigned long i, end = 0, twice = 0;
+
+	for (i = 0; i < lent.count; i++) {
+		const struct extent *extent = &lent.list[i];
+
+		if (extent->pfn < end)
+			twice += min(end, extent->pfn + extent->pages) - extent->pfn;
+		end = max(end, extent->pfn + extent->pages);
+	}
+	return twice;
+}
+
+int pattern_check(struct carveout_pattern *pattern)
+{
+	pattern->pages_checked = 0;
+	pattern->pages_bad = 0;
+	pattern->pages_free = 0;
+	pattern->pages_overlapping = lent_more_than_once();
+	visit_lent_frames(check_frame, pattern);
+	return 0;
+}
+
+struct poke {
+	u64 index;
+	bool done;
+};
+
+/* One bit in every line of the page: whatever the seed, the pattern is no longer right. */
+static void poke_frame(const struct lend *lend, unsigned long pfn, void *data)
+{
+	struct poke *poke = data;
+	struct frame_run run;
+	unsigned long line;
+	u8 *address;
+
+	if (poke->done)
+		return;
+	address = frame_address(lend, pfn, &run);
+	if (!address || poke->index--)
+		return;
+	for (line = 0; line < LINES_PER_PAGE; line++)
+		address[line * LINE_BYTES] ^= 1;
+	poke->done = true;
+}
+
+int pattern_poke(u64 index)
+{
+	struct poke poke = { .index = index };
+
+	visit_lent_frames(poke_frame, &poke);
+	return poke.done ? 0 : -ERANGE;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* carveout give-back: undoes all lends, newest first. */
+
+#include <errno.h>
+
+#include "tool.h"
+
+/*
+ * The module's references to a holder's pages are part of the measurement, not of what is
+ * measured: only the end of the holder counts.
+ */
+static struct cost undo_newest(struct carveout_give_back *given)
+{
+	struct cost cost = device_request(CARVEOUT_IOC_GIVE_BACK, given);
+
+	if (!cost.error && given->kind == CARVEOUT_MAPPING) {
+		cost.ns = 0;
+		holder_end(given->holder, &cost);
+	}
+	return cost;
+}
+
+int give_back(int count, char **arguments)
+{
+	struct carveout_give_back given;
+	struct cost one, all = {};
+	uint64_t bytes = 0;
+
+	(void)arguments;
+	if (count)
+		return usage("give-back");
+	for (;;) {
+		one = undo_newest(&given);
+		if (one.error == ENOENT)
+			break;
+		all.ns += one.ns;
+		all.error = one.error;
+		if (one.error)
+			break;
+		bytes += given.bytes;
+	}
+	print_number("returned_bytes", bytes);
+	return print_cost(&all);
+}

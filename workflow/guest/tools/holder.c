@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A process that holds memory as a virtual machine monitor would: it maps ordinary or huge
+ * pages, touches them all, and keeps them until it is ended.
+ */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define HUGE_SHIFT 26	/* of the page size's logarithm in the flags of mmap() */
+
+/* When memory ends while it is touched, the lend is refused: nobody else has to die for it. */
+static void set_oom_score(const char *score)
+{
+	int file = open("/proc/self/oom_score_adj", O_WRONLY);
+
+	if (file < 0 || write(file, score, strlen(score)) < 0)
+		die("set its oom_score_adj");
+	close(file);
+}
+
+static int mapping_flags(uint64_t page_bytes)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+
+	if (page_bytes)
+		flags |= MAP_HUGETLB | (__builtin_ctzll(page_bytes) << HUGE_SHIFT);
+	return flags;
+}
+
+/*
+ * MADV_POPULATE_WRITE takes the same page faults as touching would, and answers with an errno
+ * where a touch is answered with SIGBUS.
+ */
+static void *map_and_touch(uint64_t bytes, uint64_t page_bytes, struct cost *cost)
+{
+	uint64_t start = now_ns();
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, mapping_flags(page_bytes), -1, 0);
+
+	if (memory == MAP_FAILED || madvise(memory, bytes, MADV_POPULATE_WRITE))
+		cost->error = errno;
+	cost->ns = now_ns() - start;
+	return memory;
+}
+
+static void hold(uint64_t bytes, uint64_t page_bytes, struct cost *cost)
+{
+	uint64_t unit = page_bytes ? page_bytes : (uint64_t)sysconf(_SC_PAGESIZE);
+	struct carveout_mapping mapping = { .bytes = bytes };
+	void *memory = map_and_touch((bytes + unit - 1) / unit * unit, page_bytes, cost);
+
+	if (cost->error)
+		return;
+	mapping.address = (uintptr_t)memory;
+	cost->error = device_request(CARVEOUT_IOC_LEND_MAPPING, &mapping).error;
+}
+
+/* The shell that called waits for the end of its output: let go of it. */
+static void leave_shell(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null < 0)
+		die("open /dev/null");
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	close(null);
+}
+
+static void holder_run(uint64_t bytes, uint64_t page_bytes, int report)
+{
+	struct cost cost = {};
+
+	setsid();
+	set_oom_score("1000");
+	hold(bytes, page_bytes, &cost);
+	if (!cost.error) {
+		set_oom_score("-1000");
+		leave_shell();
+		close(device_open());
+	}
+	if (write(report, &cost, sizeof(cost)) != sizeof(cost) || cost.error)
+		_exit(REFUSED);
+	close(report);
+	for (;;)
+		pause();
+}
+
+static bool is_power_of_two(uint64_t value)
+{
+	return value && !(value & (value - 1));
+}
+
+/* A page_bytes of 0 means ordinary pages. */
+struct cost holder_start(uint64_t bytes, uint64_t page_bytes)
+{
+	struct cost cost = {};
+	int report[2], holder;
+
+	if (!bytes || (page_bytes && !is_power_of_two(page_bytes)))
+		return (struct cost){ .error = EINVAL };
+	device_open();
+	if (pipe2(report, O_CLOEXEC))
+		die("make a pipe");
+	holder = fork();
+	if (holder < 0)
+		return (struct cost){ .error = errno };
+	if (!holder) {
+		close(report[0]);
+		holder_run(bytes, page_bytes, report[1]);
+	}
+	close(report[1]);
+	/* Nothing to read: the out-of-memory killer ended it. */
+	if (read(report[0], &cost, sizeof(cost)) != sizeof(cost))
+		cost.error = ENOMEM;
+	if (cost.error)
+		waitpid(holder, NULL, 0);
+	return cost;
+}
+
+/* A process becomes readable through its pidfd after its memory is gone. */
+void holder_end(int pid, struct cost *cost)
+{
+	struct pollfd end = { .events = POLLIN };
+	uint64_t start = now_ns();
+
+	end.fd = syscall(SYS_pidfd_open, pid, 0);
+	if (end.fd < 0)
+		return;
+	if (syscall(SYS_pidfd_send_signal, end.fd, SIGKILL, NULL, 0))
+		cost->error = errno;
+	while (!cost->error && poll(&end, 1, -1) < 0 && errno == EINTR)
+		;
+	cost->ns += now_ns() - start;
+	close(end.fd);
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* carveout lend, carveout lent: one way of lending a line in the table below. */
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+/* Names what stood in the way, if anything does; not part of the cost. */
+static void print_blocker(struct carveout_blocker *blocker)
+{
+	struct cost cost = device_request(CARVEOUT_IOC_BLOCKER, blocker);
+
+	if (cost.error || !blocker->found)
+		return;
+	print_number("blocker_pfn", blocker->pfn);
+	printf("blocker_type=%s\n", blocker->type);
+	printf("blocker_flags=%s\n", blocker->flags);
+}
+
+static int finish(const struct cost *cost, struct carveout_blocker *blocker)
+{
+	int status = print_cost(cost);
+
+	if (status == REFUSED)
+		print_blocker(blocker);
+	return status;
+}
+
+static int parse_area(const char *text, uint32_t *area)
+{
+	if (!strcmp(text, "any"))
+		*area = CARVEOUT_AREA_ANY;
+	else if (!strcmp(text, "movable"))
+		*area = CARVEOUT_AREA_MOVABLE;
+	else
+		return -1;
+	return 0;
+}
+
+static int lend_contig(char **arguments)
+{
+	struct carveout_contig contig = {
+		.bytes = parse_number("SIZE", arguments[0]),
+		.align_bytes = parse_number("ALIGN", arguments[1]),
+		.step_bytes = parse_number("STEP", arguments[2]),
+	};
+	struct carveout_blocker blocker = {
+		.bytes = contig.bytes,
+		.align_bytes = contig.align_bytes,
+		.step_bytes = contig.step_bytes,
+	};
+	struct cost cost;
+
+	if (parse_area(arguments[3], &contig.area))
+		return usage("lend contig SIZE ALIGN STEP any|movable");
+	blocker.area = contig.area;
+	cost = device_request(CARVEOUT_IOC_LEND_CONTIG, &contig);
+	print_number("attempts", contig.attempts);
+	return finish(&cost, &blocker);
+}
+
+/* What one page of last-level page table maps: the least that a CMA area is made of. */
+static uint64_t cma_granule_bytes(void)
+{
+	uint64_t page_bytes = sysconf(_SC_PAGESIZE);
+
+	return page_bytes * page_bytes / sizeof(uint64_t);
+}
+
+static int lend_cma(char **arguments)
+{
+	struct carveout_range range = { .bytes = parse_number("SIZE", arguments[0]) };
+	struct carveout_blocker blocker = {
+		.bytes = range.bytes,
+		.align_bytes = cma_granule_bytes(),
+		.step_bytes = cma_granule_bytes(),
+		.area = CARVEOUT_AREA_CMA,
+	};
+	struct cost cost = device_request(CARVEOUT_IOC_LEND_CMA, &range);
+
+	return finish(&cost, &blocker);
+}
+
+static int lend_carve_out(char **arguments)
+{
+	struct carveout_range range = {
+		.start = parse_number("START", arguments[0]),
+		.bytes = parse_number("SIZE", arguments[1]),
+	};
+	struct cost cost = device_request(CARVEOUT_IOC_LEND_CARVE_OUT, &range);
+
+	return print_cost(&cost);
+}
+
+static int lend_anonymous(char **arguments)
+{
+	struct cost cost = holder_start(parse_number("SIZE", arguments[0]), 0);
+
+	return print_cost(&cost);
+}
+
+static int lend_hugetlbfs(char **arguments)
+{
+	struct cost cost = holder_start(parse_number("SIZE", arguments[0]),
+					parse_number("PAGE_BYTES", arguments[1]));
+
+	return print_cost(&cost);
+}
+
+static const struct {
+	const char *name;
+	int arguments;
+	int (*run)(char **arguments);
+	const char *usage;
+} ways[] = {
+	{ "contig", 4, lend_contig, "lend contig SIZE ALIGN STEP any|movable" },
+	{ "cma", 1, lend_cma, "lend cma SIZE" },
+	{ "carveout", 2, lend_carve_out, "lend carveout START SIZE" },
+	{ "anonymous", 1, lend_anonymous, "lend anonymous SIZE" },
+	{ "hugetlbfs", 2, lend_hugetlbfs, "lend hugetlbfs SIZE PAGE_BYTES" },
+};
+
+/* Frames that Linux gave up; any number of ranges, so not in the table. */
+static int lend_absent(int count, char **arguments)
+{
+	struct carveout_absent absent = {};
+	struct cost cost;
+
+	if (!count)
+		return usage("lend absent START:BYTES...");
+	parse_ranges(&absent.ranges, count, arguments);
+	cost = device_request(CARVEOUT_IOC_LEND_ABSENT, &absent);
+	return print_cost(&cost);
+}
+
+int lend(int count, char **arguments)
+{
+	size_t i;
+
+	if (count && !strcmp(arguments[0], "absent"))
+		return lend_absent(count - 1, arguments + 1);
+	for (i = 0; count && i < sizeof(ways) / sizeof(*ways); i++) {
+		if (strcmp(arguments[0], ways[i].name))
+			continue;
+		if (count - 1 != ways[i].arguments)
+			return usage(ways[i].usage);
+		return ways[i].run(arguments + 1);
+	}
+	return usage("lend contig|cma|carveout|anonymous|hugetlbfs|absent ...");
+}
+
+int lent(int count, char **arguments)
+{
+	struct carveout_lent lent = {};
+	struct cost cost;
+
+	(void)arguments;
+	if (count)
+		return usage("lent");
+	cost = device_request(CARVEOUT_IOC_LENT, &lent);
+	print_number("granted_bytes", lent.granted_bytes);
+	print_number("extents", lent.extents);
+	print_number("largest_extent_bytes", lent.largest_extent_bytes);
+	return cost.error ? print_cost(&cost) : DONE;
+}

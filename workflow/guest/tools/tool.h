@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of the guest's tool share. */
+#ifndef TOOL_H
+#define TOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "carveout_uapi.h"
+
+/* Exit statuses of every subcommand. */
+enum {
+	DONE,
+	REFUSED,	/* the kernel said no: errno= says how */
+	USAGE
+};
+
+/* What an operation took: time inside the system calls, and the errno of a refusal or 0. */
+struct cost {
+	uint64_t ns;
+	int error;
+};
+
+/* Subcommands get the arguments after their name and return an exit status. */
+typedef int subcommand_fn(int count, char **arguments);
+
+subcommand_fn about, absent_baseline, census, forget, give_back, lend, lent, pattern, pause_here,
+	poke, reuse, snapshot, unmovable, watchdog, write_value;
+
+/* arguments.c: they end the program with a message when the text makes no sense */
+int usage(const char *wanted);
+uint64_t parse_number(const char *name, const char *text);
+void parse_ranges(struct carveout_ranges *ranges, int count, char **arguments);
+uint64_t ranges_bytes(const struct carveout_ranges *ranges);
+
+/* device.c */
+uint64_t now_ns(void);
+int device_open(void);
+struct cost device_request(unsigned long request, void *argument);
+void die(const char *what);
+
+/* output.c */
+void print_number(const char *name, uint64_t value);
+int print_cost(const struct cost *cost);
+
+/* holder.c */
+struct cost holder_start(uint64_t bytes, uint64_t page_bytes);
+void holder_end(int pid, struct cost *cost);
+
+/* text.c: files of the kernel */
+uint64_t read_counter(const char *path, const char *name);
+uint64_t read_number(const char *path);
+
+#endif

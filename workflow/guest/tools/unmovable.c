@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* carveout unmovable: a load of kernel pages that cannot move. */
+
+#include "tool.h"
+
+int unmovable(int count, char **arguments)
+{
+	struct carveout_unmovable unmovable = {};
+	struct cost cost;
+
+	if (count != 2)
+		return usage("unmovable COUNT SEED");
+	unmovable.pageblocks = parse_number("COUNT", arguments[0]);
+	unmovable.seed = parse_number("SEED", arguments[1]);
+	cost = device_request(CARVEOUT_IOC_UNMOVABLE, &unmovable);
+	print_number("pages", unmovable.pages);
+	print_number("eligible", unmovable.eligible);
+	return print_cost(&cost);
+}

@@ -105,7 +105,8 @@ def inline_svg(path: Path) -> Markup:
         text = text.replace(f'id="{name}"', f'id="{own}"')
         text = text.replace(f'"#{name}"', f'"#{own}"').replace(f"url(#{name})", f"url(#{own})")
     # The page sets the width; the height follows from the view box.
-    return Markup(re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1))
+    tag, rest = text.split(">", 1)
+    return Markup(re.sub(r' (?:width|height)="[^"]*"', "", tag) + ">" + rest)
 
 
 def _template(path: Path) -> jinja2.Template:
@@ -259,7 +260,7 @@ def main() -> None:
         write.add_argument(f"--{name}", type=Path, nargs="*", required=True)
     for name in ("template", "page", "text"):
         write.add_argument(f"--{name}", type=Path, required=True)
-    write.add_argument("--config", required=True)
+    write.add_argument("--configs", nargs="+", required=True)
     wanted = parser.parse_args()
     labels = Labels.read(wanted.descriptions)
     text = comparison_text(read_table("comparison", wanted.tables / "comparison.parquet"), labels)
@@ -274,7 +275,7 @@ def main() -> None:
         captions=wanted.captions,
         template=wanted.template,
         facts={
-            "To repeat it": f"snakemake --cores all --configfile {wanted.config}",
+            "To repeat it": f"snakemake --cores all --configfile {' '.join(wanted.configs)}",
             "Drawn by": f"carveout {_git_revision()}",
         },
     )

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The report: one self-contained page, and the comparison as plain text.
 
+import os
+
 
 rule write_report:
     input:
@@ -35,11 +37,11 @@ rule write_report:
         CONDA_ENVIRONMENT
     params:
         tables=subpath(input.trials, parent=True),
-        config=CONFIG_SOURCE,
+        configs=[os.path.relpath(path) for path in CONFIG_SOURCE.split(", ")],
     shell:
         "python -m carveout.report write --tables {params.tables:q}"
         " --figures {input.figures:q} --captions {input.captions:q} --template {input.template:q}"
-        " --descriptions {input.descriptions:q} --config {params.config:q}"
+        " --descriptions {input.descriptions:q} --configs {params.configs:q}"
         " --page {output.page:q} --text {output.text:q} >{log:q}"
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: the host's pageblocks before, during and after one lend."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ COLUMNS = (
     *("phase", "first_pfn", "pageblock_bytes", "pageblocks"),
 )
 _SECTION_BYTES = 128 * MIB
-_PAGE_BYTES = 4096
 # Letter: name and colour. Lightness falls from absent to lent, so that grey prints are legible too.
 _CLASSES = {
     "A": ("absent (no memmap)", "#FFFFFF"),
@@ -37,7 +37,7 @@ _PANEL_TITLES = {"before": "before", "lent": "lent", "after": "given back"}
 
 
 def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw the three pageblock maps of one trial's cycle, a row of the grid a memory section.
+    """Draw the three pageblock maps of one trial's cycle; a row of the grid is a memory section.
 
     Args:
         phases: the censuses of one trial and cycle; of several machines, the first is drawn.
@@ -45,7 +45,8 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     """
     first = phases.iloc[0]
     phases = phases[phases["trial_id"] == first["trial_id"]]
-    per_row = max(1, _SECTION_BYTES // int(first["pageblock_bytes"]))
+    pageblock_bytes = int(first["pageblock_bytes"])
+    per_row = max(1, _SECTION_BYTES // pageblock_bytes)
     maps = dict(zip(phases["phase"], phases["pageblocks"], strict=True))
     grid_rows = max(-(-len(text) // per_row) for text in maps.values())
     figure = style.new_figure(1.7 + min(max(grid_rows, 16), 128) * 0.082)
@@ -53,9 +54,9 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     for ax, phase in zip(axes, PHASES, strict=True):
         _draw_map(ax, maps.get(phase), per_row, grid_rows)
         ax.set_title(_PANEL_TITLES[phase])
-    _draw_addresses(axes[0], int(first["first_pfn"]) * _PAGE_BYTES, grid_rows)
+    _draw_addresses(axes[0], int(first["first_pfn"]), pageblock_bytes, per_row, grid_rows)
     figure.suptitle(_title(first, labels), x=0.01, ha="left", fontsize=9)
-    _draw_legend(figure, maps, int(first["pageblock_bytes"]))
+    _draw_legend(figure, maps, pageblock_bytes)
     return figure
 
 
@@ -80,17 +81,23 @@ def _draw_map(ax: Axes, text: str | None, per_row: int, grid_rows: int) -> None:
         spine.set_visible(True)
 
 
-def _draw_addresses(ax: Axes, start_bytes: int, grid_rows: int) -> None:
-    """Label the rows with their distance from the start of RAM."""
-    rows_per_gib = GIB // _SECTION_BYTES
+def _draw_addresses(
+    ax: Axes, first_pfn: int, pageblock_bytes: int, per_row: int, grid_rows: int
+) -> None:
+    """Label the rows with their physical addresses, at whole GiB."""
+    # On arm64 a pageblock is what one page of page-table entries of 8 bytes maps.
+    page_bytes = math.isqrt(8 * pageblock_bytes)
+    row_bytes = per_row * pageblock_bytes
+    rows_per_gib = GIB // row_bytes
     step = max(rows_per_gib, grid_rows // 8 // rows_per_gib * rows_per_gib)
     places = list(range(0, grid_rows, step))
+    start_bytes = first_pfn * page_bytes
     ax.set_yticks(
         [place - 0.5 for place in places],
-        [f"{start_bytes / GIB + place / rows_per_gib:g} GiB" for place in places],
+        [bytes_label(start_bytes + place * row_bytes) for place in places],
     )
     ax.tick_params(axis="y", length=3)
-    ax.set_ylabel("physical address; a row is one section of 128 MiB")
+    ax.set_ylabel(f"physical address; a row is {bytes_label(row_bytes)}")
 
 
 def _title(first: "pd.Series[Any]", labels: Labels) -> str:

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Figures: drawn from tables alone, the same bytes each time, failures shown."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from carveout.figures import cost, memmap_overhead, pageblock_map, style, success
+from carveout.labels import Labels
+from carveout.summary import compare, summarize
+from carveout.tables import read_table, write_table
+from tests.unit.made_trials import made_phases, made_trials
+
+DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tables")
+    write_table("trials", made_trials(), folder / "trials.parquet")
+    trials = read_table("trials", folder / "trials.parquet")
+    write_table("summary", summarize(trials), folder / "summary.parquet")
+    write_table("comparison", compare(trials), folder / "comparison.parquet")
+    write_table("phases", made_phases(), folder / "phases.parquet")
+    return folder
+
+
+def draw(tables: Path, figure: str, folder: Path, *where: str) -> subprocess.CompletedProcess[str]:
+    table = {
+        "memmap_overhead": "comparison",
+        "success": "summary",
+        "cost": "trials",
+        "pageblock_map": "phases",
+    }[figure]
+    command = [sys.executable, "-m", "carveout.figures", figure, f"{tables / table}.parquet"]
+    outputs = ["--svg", f"{folder / figure}.svg", "--png", f"{folder / figure}.png"]
+    descriptions = ["--descriptions", *map(str, DESCRIPTIONS)]
+    return subprocess.run(
+        [*command, "--where", *where, *descriptions, *outputs],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": "workflow"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("figure", "where"),
+    [
+        ("memmap_overhead", []),
+        ("success", []),
+        ("cost", []),
+        ("pageblock_map", ["strategy=cma", "variant=area", "seed=1", "cycle=1"]),
+    ],
+)
+def test_a_figure_is_drawn_to_the_same_bytes(
+    figure: str, where: list[str], tables: Path, tmp_path: Path
+) -> None:
+    for run in ("a", "b"):
+        (tmp_path / run).mkdir()
+        done = draw(tables, figure, tmp_path / run, *where)
+        assert done.returncode == 0, done.stderr
+    for kind in ("svg", "png"):
+        name = f"{figure}.{kind}"
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert "<dc:date>" not in (tmp_path / "a" / f"{figure}.svg").read_text()
+
+
+def test_a_trial_that_is_not_there_is_one_line(tables: Path, tmp_path: Path) -> None:
+    done = draw(tables, "pageblock_map", tmp_path, "strategy=none", "seed=1")
+    assert done.returncode == 1
+    assert done.stderr.startswith("carveout: ")
+    assert "strategy=none" in done.stderr
+    assert "figures.pageblock_map" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def texts(figure: Figure) -> str:
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+def test_a_variant_that_never_succeeds_is_shown(tables: Path) -> None:
+    trials = read_table("trials", tables / "trials.parquet")
+    refused = trials["strategy"] == "cma"
+    trials.loc[refused, "outcome"] = "refused"
+    for column in ("granted_bytes", "memmap_lent_bytes"):
+        trials.loc[refused, column] = 0
+    assert "no success in 20 trials" in texts(cost.draw(trials, Labels()))
+    assert "never lent" in texts(memmap_overhead.draw(compare(trials), Labels()))
+
+
+def test_trials_that_all_failed_are_drawn(tables: Path) -> None:
+    trials = read_table("trials", tables / "trials.parquet")
+    refused = trials[trials["outcome"] == "refused"]
+    for figure in (
+        cost.draw(refused, Labels()),
+        success.draw(summarize(refused), Labels()),
+        memmap_overhead.draw(compare(refused), Labels()),
+    ):
+        figure.savefig("/dev/null", format="svg")
+
+
+def test_machines_stand_below_each_other(tables: Path) -> None:
+    trials = read_table("trials", tables / "trials.parquet")
+    both = pd.concat([trials, trials.assign(kernel="other")])
+    for figure in (
+        cost.draw(both, Labels()),
+        success.draw(summarize(both), Labels()),
+        memmap_overhead.draw(compare(both), Labels()),
+    ):
+        assert "other, 4 GiB RAM" in texts(figure)
+        assert len(figure.subfigs) == 2
+
+
+def test_many_trials_are_boxes_not_dots(tmp_path: Path) -> None:
+    many = made_trials(40)
+    write_table("trials", many, tmp_path / "trials.parquet")
+    frame = read_table("trials", tmp_path / "trials.parquet", cost.COLUMNS)
+    style.save(cost.draw(frame, Labels()), "cost", tmp_path / "c.svg", tmp_path / "c.png")
+    assert (tmp_path / "c.svg").stat().st_size < 2_000_000
+
+
+def test_the_map_of_a_trial_that_died_says_so(tables: Path) -> None:
+    phases = read_table("phases", tables / "phases.parquet", where={"strategy": "cma"})
+    died = phases[phases["phase"] == "before"]
+    assert "the trial ended before this census" in texts(pageblock_map.draw(died, Labels()))
+
+
+def test_the_map_counts_what_it_shows(tables: Path) -> None:
+    phases = read_table("phases", tables / "phases.parquet", where={"strategy": "cma"})
+    legend = texts(pageblock_map.draw(phases, Labels()))
+    assert "L  lent: 0 → 256 MiB → 0" in legend
+    assert "1 GiB" in legend

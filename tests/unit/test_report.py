@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The report: one self-contained page that holds everything, and a table for the terminal."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from carveout.labels import Labels, bytes_label, ns_label, percent_label
+from carveout.report import comparison_text, inline_svg, write_report
+from carveout.sizes import GIB, KIB, MIB
+from carveout.summary import compare, list_failures, summarize
+from carveout.tables import read_table, write_table
+from tests.unit.made_trials import VARIANTS, made_metadata, made_runs, made_trials
+
+REPORT = Path("workflow/report")
+DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))
+SVG = '<?xml version="1.0"?>\n<svg width="9pt" height="5pt" viewBox="0 0 9 5"><g id="a"/>'
+SVG += '<use xlink:href="#a" clip-path="url(#a)"/></svg>\n'
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    folder = tmp_path / "tables"
+    write_table("trials", made_trials(), folder / "trials.parquet", made_metadata())
+    write_table("runs", made_runs(), folder / "runs.parquet")
+    trials = read_table("trials", folder / "trials.parquet")
+    write_table("summary", summarize(trials), folder / "summary.parquet")
+    write_table("comparison", compare(trials), folder / "comparison.parquet")
+    write_table("failures", list_failures(trials), folder / "failures.parquet")
+    return folder
+
+
+def write(tables: Path, labels: Labels) -> str:
+    svg = tables.parent / "success.svg"
+    svg.write_text(SVG)
+    page = tables.parent / "report.html"
+    write_report(
+        page,
+        tables=tables,
+        labels=labels,
+        figures=[svg],
+        captions=[REPORT / "success.rst"],
+        template=REPORT / "report.html.jinja",
+        facts={"To repeat it": "snakemake <&>"},
+    )
+    return page.read_text()
+
+
+def test_the_report_holds_everything_and_needs_nothing_else(tables: Path) -> None:
+    labels = Labels.read(DESCRIPTIONS)
+    page = write(tables, labels)
+    assert not re.search(r'(src|href)="(?!#)', page)
+    assert page.index("<table") < page.index("What was run") < page.index("<svg")
+    for word in (
+        *("6.12.107+deb13-arm64", "7.2.15", "220 boots, 440 lends", "49.7 %", "4f4f"),
+        *("EBUSY", "oom", "slab", "snakemake &lt;&amp;&gt;", "17/20 (64–95 %)"),
+        *("Share of trials", "do not predict hardware"),
+    ):
+        assert word in page
+    for description in labels.descriptions.values():
+        assert description.title in page
+
+
+def test_the_same_tables_give_the_same_page(tables: Path) -> None:
+    assert write(tables, Labels()) == write(tables, Labels())
+
+
+def test_strategies_without_a_folder_are_shown_by_name(tables: Path) -> None:
+    page = write(tables, Labels())
+    assert all(f"{v.strategy} {v.variant}" in page for v in VARIANTS)
+
+
+def test_a_run_without_any_success_has_a_report(tables: Path) -> None:
+    trials = read_table("trials", tables / "trials.parquet")
+    refused = trials[trials["outcome"] == "refused"]
+    write_table("trials", refused, tables / "trials.parquet")
+    write_table("summary", summarize(refused), tables / "summary.parquet")
+    write_table("comparison", compare(refused), tables / "comparison.parquet")
+    write_table("failures", list_failures(refused), tables / "failures.parquet")
+    assert "0/" in write(tables, Labels())
+
+
+def test_a_run_without_failures_says_so(tables: Path) -> None:
+    write_table(
+        "failures",
+        read_table("failures", tables / "failures.parquet").iloc[:0],
+        tables / "failures.parquet",
+    )
+    assert "Every lend was granted" in write(tables, Labels())
+
+
+def test_the_text_table_has_a_line_a_variant_and_cuts_nothing_off(tables: Path) -> None:
+    comparison = read_table("comparison", tables / "comparison.parquet")
+    text = comparison_text(comparison, Labels.read(DESCRIPTIONS))
+    lines = text.splitlines()
+    assert lines[0].startswith("debian-6.12-arm64, 4 GiB RAM")
+    assert len([line for line in lines if "/20" in line]) == len(VARIANTS)
+    assert "…" not in text
+    assert max(map(len, lines)) <= 165
+
+
+def test_two_machines_are_two_tables(tables: Path) -> None:
+    comparison = read_table("comparison", tables / "comparison.parquet")
+    both = pd.concat([comparison, comparison.assign(ram_bytes=8 * GIB)])
+    assert comparison_text(both, Labels()).count("8 GiB RAM") == 1
+
+
+def test_inlined_figures_have_ids_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "one.svg").write_text(SVG)
+    inlined = str(inline_svg(tmp_path / "one.svg"))
+    assert inlined.startswith('<svg viewBox="0 0 9 5">')
+    assert 'id="one-a"' in inlined
+    assert 'href="#one-a" clip-path="url(#one-a)"' in inlined
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (bytes_label(GIB), "1 GiB"),
+        (bytes_label(62.5 * MIB), "62.5 MiB"),
+        (bytes_label(1000 * MIB), "1000 MiB"),
+        (bytes_label(-3 * KIB), "-3 KiB"),
+        (bytes_label(0), "0"),
+        (bytes_label(None), "–"),
+        (ns_label(1_234_567), "1.23 ms"),
+        (ns_label(999), "999 ns"),
+        (ns_label(100e9), "100 s"),
+        (percent_label(0.874), "87 %"),
+        (percent_label(float("nan")), "–"),
+    ],
+)
+def test_quantities_for_people(text: str, wanted: str) -> None:
+    assert text == wanted

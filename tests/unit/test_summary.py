@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Statistics: what counts as a success, what is averaged over what, and that no trial is lost."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+
+from carveout.sizes import GIB, MIB
+from carveout.summary import COLUMNS, compare, list_failures, summarize, wilson_intervals
+from carveout.tables import CELL, read_table, write_table
+from tests.unit.made_trials import made_trials
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    path = tmp_path_factory.mktemp("tables") / "trials.parquet"
+    write_table("trials", made_trials(), path)
+    return read_table("trials", path, COLUMNS)
+
+
+def test_the_statistics_fit_their_schemas(trials: pd.DataFrame, tmp_path: Path) -> None:
+    for name, make in (
+        ("summary", summarize),
+        ("comparison", compare),
+        ("failures", list_failures),
+    ):
+        write_table(name, make(trials), tmp_path / f"{name}.parquet")
+        assert (tmp_path / f"{name}.csv").read_text().startswith("kernel,ram_bytes,strategy")
+
+
+def test_every_trial_is_counted(trials: pd.DataFrame) -> None:
+    summary, comparison, failures = summarize(trials), compare(trials), list_failures(trials)
+    assert summary["trials"].sum() == comparison["trials"].sum() == len(trials)
+    assert len(summary) == len(trials[list(CELL)].drop_duplicates())
+    assert failures["count"].sum() == len(trials) - summary["successes"].sum()
+
+
+def test_a_cell_agrees_with_plain_counting(trials: pd.DataFrame) -> None:
+    summary = summarize(trials)
+    cell = summary[(summary["granted"] > 1) & (summary["granted"] < summary["trials"])].iloc[0]
+    rows = trials[(trials[list(CELL)] == cell[list(CELL)]).all(axis=1)]
+    good = rows[(rows["outcome"] == "granted") & (rows["verify"] != "failed")]
+    interval = binomtest(len(good), len(rows)).proportion_ci(method="wilson")
+    assert cell["successes"] == len(good)
+    assert cell["success_low"] == pytest.approx(interval.low)
+    assert cell["success_high"] == pytest.approx(interval.high)
+    assert cell["lend_ns_p50"] == pytest.approx(good["lend_ns"].median())
+    assert cell["lend_ns_p95"] == pytest.approx(good["lend_ns"].quantile(0.95))
+
+
+def test_a_failed_verification_is_no_success(trials: pd.DataFrame) -> None:
+    granted = trials[trials["outcome"] == "granted"].assign(verify="failed")
+    assert summarize(granted)["successes"].sum() == 0
+    assert set(list_failures(granted)["outcome"]) == {"verify failed"}
+
+
+def test_a_cell_without_success_is_a_row_without_cost(trials: pd.DataFrame) -> None:
+    refused = trials[trials["outcome"] == "refused"]
+    summary = summarize(refused)
+    assert (summary["success_rate"] == 0).all()
+    assert (summary["success_high"] > 0).all()
+    assert summary["lend_ns_p50"].isna().all()
+    assert summary["refusal_ns_p50"].notna().all()
+
+
+def test_memmap_is_per_lent_gib(trials: pd.DataFrame) -> None:
+    comparison = compare(trials)
+    cma = comparison[comparison["strategy"] == "cma"]
+    mem = comparison[comparison["strategy"] == "mem"]
+    assert (cma["memmap_per_lent_gib_bytes"] == 16 * MIB).all()
+    assert (mem["memmap_per_lent_gib_bytes"] == 0).all()
+    assert (mem["memmap_idle_bytes"] == 48 * MIB).all()
+    assert (mem["stranded_bytes"] == GIB).all()
+
+
+def test_failures_name_the_blocking_page_and_the_loads(trials: pd.DataFrame) -> None:
+    failures = list_failures(trials)
+    contiguous = failures[failures["strategy"] == "alloc_contig_range"]
+    assert set(contiguous["blocker_type"]) == {"slab"}
+    assert contiguous["loads"].str.contains("anonymous_memory, unmovable_pages").any()
+    assert set(failures.loc[failures["outcome"] == "crashed", "cause"]) == {"oom"}
+
+
+def test_no_failures_make_an_empty_table(trials: pd.DataFrame, tmp_path: Path) -> None:
+    good = trials[(trials["outcome"] == "granted") & (trials["verify"] == "ok")]
+    write_table("failures", list_failures(good), tmp_path / "failures.parquet")
+    assert read_table("failures", tmp_path / "failures.parquet").empty
+
+
+def test_wilson_intervals_keep_the_order_of_their_cells() -> None:
+    intervals = wilson_intervals([5, 0, 5, 1], [5, 5, 5, 2])
+    assert intervals["high"].tolist() == pytest.approx([1, 0.434, 1, 0.905], abs=1e-3)
+    assert intervals["low"].tolist() == pytest.approx([0.566, 0, 0.566, 0.095], abs=1e-3)

@@ -3,6 +3,7 @@
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pandas as pd
 
 from carveout.errors import entry_point
+from carveout.files import sha256_of_json
+from carveout.revision import git_revision
 from carveout.tables import TABLES, ZONES, write_table
 
 Row = dict[str, Any]
@@ -19,13 +22,30 @@ def collect(trials: Iterable[Path], runs: Iterable[Path], folder: Path) -> None:
     """Writes ``trials``, ``phases`` and ``runs`` of all cells' outputs into ``folder``."""
     trial_rows: list[Row] = []
     phase_rows: list[Row] = []
+    digests: dict[str, set[str]] = defaultdict(set)
     for trial in read_lines(trials):
         trial_rows.extend(cycle_rows(trial))
         phase_rows.extend(census_rows(trial))
-    rows = {"trials": trial_rows, "phases": phase_rows, "runs": list(read_lines(runs))}
-    for name, content in rows.items():
-        frame = pd.DataFrame(content, columns=list(TABLES[name].columns))
-        write_table(name, frame, folder / f"{name}.parquet")
+        for name, digest in trial["digests"].items():
+            digests[name].add(digest)
+    provenance = _provenance(digests)
+    _write(folder, "trials", trial_rows, provenance)
+    _write(folder, "phases", phase_rows, provenance)
+    _write(folder, "runs", list(read_lines(runs)), {"carveout_revision": git_revision()})
+
+
+def _write(folder: Path, name: str, rows: Sequence[Row], metadata: Mapping[str, str]) -> None:
+    frame = pd.DataFrame(rows, columns=list(TABLES[name].columns))
+    write_table(name, frame, folder / f"{name}.parquet", metadata)
+
+
+def _provenance(digests: Mapping[str, set[str]]) -> dict[str, str]:
+    """What made the trials and does not change from run to run, as the tables' metadata."""
+    return {
+        "qemu_version": ", ".join(sorted(digests["qemu"])),
+        "kernel_image_sha256": ", ".join(sorted(digests["kernel"])),
+        "guest_images_sha256": sha256_of_json(sorted(digests["initrd"])),
+    }
 
 
 def read_lines(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:

@@ -110,7 +110,7 @@ def ns_label(duration_ns: float | None) -> str:
 
 def percent_label(share: float | None) -> str:
     """Return a share of 1 in whole percent."""
-    return NOTHING if share is None or pd.isna(share) else f"{share * 100:.0f} %"
+    return NOTHING if share is None or pd.isna(share) else f"{round(share * 100)} %"
 
 
 def success_label(row: Mapping[str, Any]) -> str:

@@ -162,7 +162,8 @@ def _check_doses(config: Mapping[str, Any], source: str, loads: Mapping[str, Plu
     for name, doses in config["loads"].items():
         if loads[name].content["dose"]["of"] == "none" and doses != [0]:
             raise CarveoutError(
-                f"{source}: key loads.{name}: wanted [0], since this load has no dose, found {doses}"
+                f"{source}: key loads.{name}: wanted [0], since this load has no dose, "
+                f"found {doses}"
             )
 
 

@@ -184,10 +184,11 @@ class Guest:
 
     async def end(self) -> Usage:
         """Ends QEMU if it still runs, waits for it, and says what it took."""
-        with contextlib.suppress(QMPError, asyncio.CancelledError):
-            await self._monitor.disconnect()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGKILL)
+        # A monitor whose QEMU went first says so with the end of its stream.
+        with contextlib.suppress(QMPError, EOFError, OSError):
+            await self._monitor.disconnect()
         _, status, usage = await asyncio.to_thread(os.wait4, self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         return Usage(

@@ -7,7 +7,6 @@ Made from the tables and figures alone. `python -m carveout.report table` prints
 import argparse
 import io
 import re
-import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from carveout import views
 from carveout.errors import entry_point
 from carveout.files import write_atomically
 from carveout.labels import Labels, by_machine, bytes_label, ns_label
+from carveout.revision import git_revision
 from carveout.tables import read_metadata, read_table
 
 _TRIAL_COLUMNS = (
@@ -230,16 +230,6 @@ def _heading(text: str, width: int) -> list[str]:
     return textwrap.wrap(words, max(width, 8), break_long_words=False)
 
 
-def _git_revision() -> str:
-    """Return the checkout's revision, and whether files differ from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
-
-
 @entry_point
 def main() -> None:
     """Write the report, or print the comparison."""
@@ -276,7 +266,7 @@ def main() -> None:
         template=wanted.template,
         facts={
             "To repeat it": f"snakemake --cores all --configfile {' '.join(wanted.configs)}",
-            "Drawn by": f"carveout {_git_revision()}",
+            "Drawn by": f"carveout {git_revision()}",
         },
     )
     write_atomically(wanted.text, text)

@@ -87,9 +87,7 @@ async def run_cell(run: CellRun, at_once: int, progress: Progress) -> list[dict[
             progress.count(result["trial"]["ending"]["cause"] or "completed")
             return result
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(run_seed(seed)) for seed in range(1, run.cell.seeds + 1)]
-    return [task.result() for task in tasks]
+    return await asyncio.gather(*(run_seed(seed) for seed in range(1, run.cell.seeds + 1)))
 
 
 async def _run_seed(run: CellRun, seed: int) -> dict[str, Any]:
@@ -116,6 +114,7 @@ def _log(log: Path, seed: int, folder: Path) -> None:
 def _trial(run: CellRun, seed: int, ending: Ending) -> dict[str, Any]:
     return {
         "trial_id": trial_id(run, seed),
+        "digests": run.digests,
         "cell": json.loads(run.cell.to_json()),
         "seed": seed,
         "ending": {"cause": ending.cause, "message": ending.message},

@@ -5,7 +5,7 @@ import copy
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
@@ -83,7 +83,7 @@ def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str,
 def _describe(error: ValidationError) -> str:
     key = ".".join(str(part) for part in error.absolute_path) or "(top level)"
     if error.validator == "additionalProperties" and isinstance(error.schema, dict):
-        known = error.schema.get("properties", {})
-        unknown = sorted(set(error.instance) - set(known))
-        return f"key {key}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(set(cast(dict[str, Any], error.instance)) - set(known))
+        return f"key {key}: unknown key {', '.join(unknown)}; known are {', '.join(known)}"
     return f"key {key}: {error.message}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qemu.qmp import ExecuteError
+from qemu.qmp import ExecuteError, QMPError
 
 from carveout.errors import CarveoutError
 from carveout.qemu import Guest, GuestFiles, Stop
@@ -50,8 +50,11 @@ async def run_trial(guest: Guest, files: GuestFiles, wall_limit_s: float) -> End
 
 async def _run_until_gone(guest: Guest, files: GuestFiles, replies: dict[int, Record]) -> Stop:
     while True:
-        await guest.resume()
-        stop = await guest.next_stop()
+        try:
+            await guest.resume()
+            stop = await guest.next_stop()
+        except QMPError:
+            stop = Stop.DIED
         if stop is Stop.DIED:
             raise CarveoutError("QEMU ended without a word of its guest; see the log of this job")
         if stop is not Stop.PAUSED:

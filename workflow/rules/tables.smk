@@ -22,7 +22,7 @@ rule collect_trials:
     conda:
         CONDA_ENVIRONMENT
     params:
-        results=config["results"],
+        results=subpath(output[0], ancestor=2),
         machines=paths_of("machine_path"),
         variants=paths_of("variant_path"),
         scenarios=paths_of("scenario"),

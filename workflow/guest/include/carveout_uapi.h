@@ -14,7 +14,7 @@
 #define CARVEOUT_DEVICE "carveout"
 #define CARVEOUT_VERSION "1"
 #define CARVEOUT_MAX_RANGES 64
-#define CARVEOUT_MAX_MAP_BYTES (1U << 24)
+#define CARVEOUT_MAX_MAP_BYTES 16777216
 
 struct carveout_range {
 	__u64 start;

@@ -37,6 +37,8 @@ static int collect_gone_from_user(struct extents *gone, const struct carveout_ra
 	unsigned long i;
 	int ret = extents_from_user(&asked, ranges);
 
+	if (!ret && extents_pages(&asked) > MOST_PAGES)
+		ret = -E2BIG;
 	for (i = 0; i < asked.count && !ret; i++)
 		ret = collect_gone(gone, &asked.list[i]);
 	extents_free(&asked);
@@ -58,27 +60,26 @@ int absent_take_baseline(struct carveout_absent *absent)
 	return 0;
 }
 
-/* Appends the frames of the run that neither list knows. */
-static int append_new(struct extents *fresh, const struct extent *run)
-{
-	unsigned long pfn, end = run->pfn + run->pages;
-	int ret = 0;
-
-	for (pfn = run->pfn; pfn < end && !ret; pfn++) {
-		if (!extents_pages_within(&baseline, pfn, 1) &&
-		    !extents_pages_within(&lent, pfn, 1))
-			ret = extents_append(fresh, pfn, 1);
-	}
-	return ret;
-}
-
-static int absent_note(struct lend *lend, const struct extents *gone, u64 *bytes)
+static int append_all_without(struct extents *to, const struct extents *from,
+			      const struct extents *sorted)
 {
 	unsigned long i;
 	int ret = 0;
 
-	for (i = 0; i < gone->count && !ret; i++)
-		ret = append_new(&lend->extents, &gone->list[i]);
+	for (i = 0; i < from->count && !ret; i++)
+		ret = extents_append_without(to, &from->list[i], sorted);
+	return ret;
+}
+
+/* Of the frames that are gone, those that were there before and that no other lend has. */
+static int absent_note(struct lend *lend, const struct extents *gone, u64 *bytes)
+{
+	struct extents fresh = {};
+	int ret = append_all_without(&fresh, gone, &baseline);
+
+	if (!ret)
+		ret = append_all_without(&lend->extents, &fresh, &lent);
+	extents_free(&fresh);
 	if (!ret && !lend->extents.count)
 		ret = -ENOENT;
 	if (!ret)

@@ -5,9 +5,13 @@
 
 #include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 
 #include "carveout_uapi.h"
+
+/* No request looks through more than this, however much nothing there is. */
+#define MOST_PAGES PHYS_PFN(1024ULL * SZ_1G)
 
 /* extents.c: lists of runs of frames */
 
@@ -24,6 +28,8 @@ struct extents {
 
 int extents_append(struct extents *extents, unsigned long pfn, unsigned long pages);
 int extents_append_all(struct extents *extents, const struct extents *other);
+int extents_append_without(struct extents *extents, const struct extent *run,
+			   const struct extents *sorted);
 void extents_sort_and_merge(struct extents *extents);
 bool extents_overlap_themselves(const struct extents *sorted);
 unsigned long extents_pages(const struct extents *extents);

@@ -131,6 +131,27 @@ unsigned long extents_pages_within(const struct extents *sorted, unsigned long p
 	return within;
 }
 
+/* Appends the frames of the run that are in none of the other extents. */
+int extents_append_without(struct extents *extents, const struct extent *run,
+			   const struct extents *sorted)
+{
+	unsigned long i, pfn = run->pfn, end = run->pfn + run->pages;
+	int ret = 0;
+
+	for (i = extents_find(sorted, pfn); i < sorted->count && pfn < end && !ret; i++) {
+		const struct extent *hole = &sorted->list[i];
+
+		if (hole->pfn >= end)
+			break;
+		if (hole->pfn > pfn)
+			ret = extents_append(extents, pfn, hole->pfn - pfn);
+		pfn = hole->pfn + hole->pages;
+	}
+	if (pfn < end && !ret)
+		ret = extents_append(extents, pfn, end - pfn);
+	return ret;
+}
+
 void extents_free(struct extents *extents)
 {
 	kvfree(extents->list);

@@ -24,12 +24,10 @@ u64 seeded(u64 seed, u64 index)
 	return x ^ (x >> 31);
 }
 
-/* Where the frame can be written, or NULL: it is absent, or Linux lost it meanwhile. */
+/* Where the frame can be written, or NULL when Linux lost it meanwhile. */
 static void *frame_address(const struct lend *lend, unsigned long pfn, struct frame_run *run)
 {
 	*run = (struct frame_run){ .state = FRAME_ABSENT, .pages = 1 };
-	if (lend->kind == CARVEOUT_ABSENT)
-		return NULL;
 	if (lend->kind == CARVEOUT_CARVE_OUT)
 		return lend->mapping + PFN_PHYS(pfn - lend->extents.list->pfn);
 	*run = frame_run_read(pfn, pfn + 1);
@@ -65,19 +63,29 @@ static bool line_is_good(void *address, u64 number)
 
 typedef void (*visit_fn)(const struct lend *lend, unsigned long pfn, void *data);
 
+static void visit_extent(const struct lend *lend, const struct extent *extent, visit_fn visit,
+			 void *data)
+{
+	unsigned long pfn;
+
+	for (pfn = extent->pfn; pfn < extent->pfn + extent->pages; pfn++) {
+		visit(lend, pfn, data);
+		if (pageblock_aligned(pfn))
+			cond_resched();
+	}
+}
+
+/* Absent frames cannot be visited. */
 static void visit_lent_frames(visit_fn visit, void *data)
 {
 	struct lend *lend;
-	unsigned long i, pfn;
+	unsigned long i;
 
 	list_for_each_entry(lend, &lends, node) {
-		for (i = 0; i < lend->extents.count; i++) {
-			const struct extent *extent = &lend->extents.list[i];
-
-			for (pfn = extent->pfn; pfn < extent->pfn + extent->pages; pfn++)
-				visit(lend, pfn, data);
-			cond_resched();
-		}
+		if (lend->kind == CARVEOUT_ABSENT)
+			continue;
+		for (i = 0; i < lend->extents.count; i++)
+			visit_extent(lend, &lend->extents.list[i], visit, data);
 	}
 }
 
@@ -97,15 +105,13 @@ int pattern_write(const struct carveout_pattern *pattern)
 	return 0;
 }
 
-/* A frame that cannot be read any more is bad, unless it was absent from the beginning. */
+/* A frame that cannot be read any more is bad. */
 static void check_frame(const struct lend *lend, unsigned long pfn, void *data)
 {
 	struct carveout_pattern *pattern = data;
 	struct frame_run run;
 	void *address = frame_address(lend, pfn, &run);
 
-	if (lend->kind == CARVEOUT_ABSENT)
-		return;
 	pattern->pages_checked++;
 	if (!address || !line_is_good(address, seeded(pattern->seed, pfn)))
 		pattern->pages_bad++;

@@ -15,8 +15,9 @@
  *   not asked for;
  * - a frame that is in use again by that kind counts without being allocated.
  * With exhaustive set, the page allocator alone answers, however much memory that takes.
- * The probe neither reclaims, nor wakes anyone up, nor digs into the reserves: it must not change what
- * the next cycle finds. Unmovable allocations steal movable pageblocks; those get their type back.
+ * The probe neither reclaims, nor wakes anyone up, nor digs into the reserves: it must not change
+ * what the next cycle finds. Unmovable allocations steal movable pageblocks; those get their type
+ * back.
  */
 
 #include <linux/gfp.h>
@@ -29,7 +30,7 @@
 
 /* Compound, so that every page of a block is seen to be in use. */
 #define PROBE_GFP (__GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_THISNODE | __GFP_COMP)
-#define PATIENCE_PAGES PHYS_PFN(16 << 20)	/* in vain, before a size of block is given up */
+#define PATIENCE_PAGES PHYS_PFN(SZ_16M)	/* in vain, before a size of block is given up */
 #define MOST_BY_ADDRESS 2048			/* calls of alloc_contig_range() */
 
 struct probe {
@@ -37,7 +38,7 @@ struct probe {
 	bool exhaustive;
 	const struct extents *asked;
 	struct zone *zone;		/* that is being probed */
-	unsigned long wanted[NR_PAGE_ORDERS];	/* asked frames of the zone, by size of free block */
+	unsigned long wanted[NR_PAGE_ORDERS];	/* asked frames there, by size of free block */
 	unsigned long seen;		/* of them */
 	unsigned long obtained;		/* in all zones */
 	unsigned long allocated;
@@ -339,6 +340,8 @@ int reuse_probe(struct carveout_reuse *reuse)
 
 	if (!ret && reuse->ranges.count)
 		ret = extents_from_user(&asked, &reuse->ranges);
+	if (!ret && extents_pages(&asked) > MOST_PAGES)
+		ret = -E2BIG;
 	if (!ret) {
 		probe->movable = reuse->movable;
 		probe->exhaustive = reuse->exhaustive;

@@ -8,7 +8,7 @@
 
 #include "tool.h"
 
-int about(int count, char **arguments)
+int run_about(int count, char **arguments)
 {
 	char version[32] = "";
 	struct utsname name;

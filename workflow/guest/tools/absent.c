@@ -3,7 +3,7 @@
 
 #include "tool.h"
 
-int absent_baseline(int count, char **arguments)
+int run_absent_baseline(int count, char **arguments)
 {
 	struct carveout_absent absent = {};
 	struct cost cost;
@@ -16,7 +16,7 @@ int absent_baseline(int count, char **arguments)
 	return print_cost(&cost);
 }
 
-int forget(int count, char **arguments)
+int run_forget(int count, char **arguments)
 {
 	struct cost cost;
 	__u64 bytes = 0;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* carveout census: one reading of the host's memory, as members of a JSON object. */
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +8,11 @@
 
 #include "tool.h"
 
-#define SMALLEST_PAGEBLOCK_BYTES (1U << 18)
+#define SMALLEST_PAGEBLOCK_BYTES 262144
 
 static void put(const char *name, uint64_t value)
 {
-	printf("\"%s\":%" PRIu64 ",", name, value);
+	printf("\"%s\":%llu,", name, (unsigned long long)value);
 }
 
 static void put_counters(uint64_t page_bytes)
@@ -41,17 +40,17 @@ static void put_frames(const struct carveout_census *census)
 static void put_zone_line(const char *line, bool *first)
 {
 	char name[32];
-	uint64_t pages;
+	unsigned long long pages;
 
 	if (sscanf(line, "Node %*d, zone %31s", name) == 1) {
 		printf("%s{\"name\":\"%s\"", *first ? "" : ",", name);
 		*first = false;
-	} else if (sscanf(line, " spanned %" SCNu64, &pages) == 1) {
-		printf(",\"spanned_pages\":%" PRIu64, pages);
-	} else if (sscanf(line, " present %" SCNu64, &pages) == 1) {
-		printf(",\"present_pages\":%" PRIu64, pages);
-	} else if (sscanf(line, " managed %" SCNu64, &pages) == 1) {
-		printf(",\"managed_pages\":%" PRIu64 "}", pages);
+	} else if (sscanf(line, " spanned %llu", &pages) == 1) {
+		printf(",\"spanned_pages\":%llu", pages);
+	} else if (sscanf(line, " present %llu", &pages) == 1) {
+		printf(",\"present_pages\":%llu", pages);
+	} else if (sscanf(line, " managed %llu", &pages) == 1) {
+		printf(",\"managed_pages\":%llu}", pages);
 	}
 }
 
@@ -82,7 +81,7 @@ static void put_census(const struct carveout_census *census, const char *map)
 	printf("\"pageblocks\":\"%.*s\"\n", (int)census->map_bytes, map);
 }
 
-int census(int count, char **arguments)
+int run_census(int count, char **arguments)
 {
 	struct carveout_census census = {};
 	struct cost cost;

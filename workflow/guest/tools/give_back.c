@@ -20,7 +20,7 @@ static struct cost undo_newest(struct carveout_give_back *given)
 	return cost;
 }
 
-int give_back(int count, char **arguments)
+int run_give_back(int count, char **arguments)
 {
 	struct carveout_give_back given;
 	struct cost one, all = {};

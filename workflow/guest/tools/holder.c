@@ -113,10 +113,12 @@ struct cost holder_start(uint64_t bytes, uint64_t page_bytes)
 {
 	struct cost cost = {};
 	int report[2], holder;
+	uint64_t start;
 
 	if (!bytes || (page_bytes && !is_power_of_two(page_bytes)))
 		return (struct cost){ .error = EINVAL };
 	device_open();
+	start = now_ns();
 	if (pipe2(report, O_CLOEXEC))
 		die("make a pipe");
 	holder = fork();
@@ -129,7 +131,7 @@ struct cost holder_start(uint64_t bytes, uint64_t page_bytes)
 	close(report[1]);
 	/* Nothing to read: the out-of-memory killer ended it. */
 	if (read(report[0], &cost, sizeof(cost)) != sizeof(cost))
-		cost.error = ENOMEM;
+		cost = (struct cost){ .ns = now_ns() - start, .error = ENOMEM };
 	if (cost.error)
 		waitpid(holder, NULL, 0);
 	return cost;

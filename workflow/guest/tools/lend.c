@@ -135,7 +135,7 @@ static int lend_absent(int count, char **arguments)
 	return print_cost(&cost);
 }
 
-int lend(int count, char **arguments)
+int run_lend(int count, char **arguments)
 {
 	size_t i;
 
@@ -151,7 +151,7 @@ int lend(int count, char **arguments)
 	return usage("lend contig|cma|carveout|anonymous|hugetlbfs|absent ...");
 }
 
-int lent(int count, char **arguments)
+int run_lent(int count, char **arguments)
 {
 	struct carveout_lent lent = {};
 	struct cost cost;

@@ -17,21 +17,21 @@ static const struct {
 	const char *name;
 	subcommand_fn *run;
 } subcommands[] = {
-	{ "about", about },
-	{ "absent-baseline", absent_baseline },
-	{ "census", census },
-	{ "forget", forget },
-	{ "give-back", give_back },
-	{ "lend", lend },
-	{ "lent", lent },
-	{ "pattern", pattern },
-	{ "pause", pause_here },
-	{ "poke", poke },
-	{ "reuse", reuse },
-	{ "snapshot", snapshot },
-	{ "unmovable", unmovable },
-	{ "watchdog", watchdog },
-	{ "write", write_value },
+	{ "about", run_about },
+	{ "absent-baseline", run_absent_baseline },
+	{ "census", run_census },
+	{ "forget", run_forget },
+	{ "give-back", run_give_back },
+	{ "lend", run_lend },
+	{ "lent", run_lent },
+	{ "pattern", run_pattern },
+	{ "pause", run_pause },
+	{ "poke", run_poke },
+	{ "reuse", run_reuse },
+	{ "snapshot", run_snapshot },
+	{ "unmovable", run_unmovable },
+	{ "watchdog", run_watchdog },
+	{ "write", run_write },
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(*subcommands))

@@ -2,7 +2,6 @@
 /* Prints what a shell evaluates. */
 
 #define _GNU_SOURCE
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +9,7 @@
 
 void print_number(const char *name, uint64_t value)
 {
-	printf("%s=%" PRIu64 "\n", name, value);
+	printf("%s=%llu\n", name, (unsigned long long)value);
 }
 
 /* Returns the exit status that goes with it. */

@@ -23,7 +23,7 @@ static int check_pattern(struct carveout_pattern *pattern)
 	return print_cost(&cost);
 }
 
-int pattern(int count, char **arguments)
+int run_pattern(int count, char **arguments)
 {
 	struct carveout_pattern pattern = {};
 
@@ -37,7 +37,7 @@ int pattern(int count, char **arguments)
 	return usage("pattern write|check SEED");
 }
 
-int poke(int count, char **arguments)
+int run_poke(int count, char **arguments)
 {
 	struct cost cost;
 	__u64 index;

@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <glob.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -48,7 +47,7 @@ static bool find_device(char *path, size_t size)
 }
 
 /* The device answers only after its memory is switched on; no driver did. */
-static void enable(const char *device)
+static void switch_on(const char *device)
 {
 	char path[256];
 	int file;
@@ -61,7 +60,7 @@ static void enable(const char *device)
 }
 
 /* The register's BAR is smaller than a page and need not begin with one. */
-static volatile uint8_t *map_register(const char *device)
+static uint8_t *map_register(const char *device)
 {
 	long page = sysconf(_SC_PAGESIZE);
 	uint64_t start = attribute(device, "resource");
@@ -90,7 +89,7 @@ static void drain_records(void)
 	close(file);
 }
 
-int pause_here(int count, char **arguments)
+int run_pause(int count, char **arguments)
 {
 	char device[128];
 
@@ -101,8 +100,8 @@ int pause_here(int count, char **arguments)
 		fputs("carveout: found no pvpanic-pci device to pause with\n", stderr);
 		return USAGE;
 	}
-	enable(device);
+	switch_on(device);
 	drain_records();
-	*map_register(device) = PVPANIC_PANICKED;
+	__atomic_store_n(map_register(device), PVPANIC_PANICKED, __ATOMIC_SEQ_CST);
 	return DONE;
 }

@@ -7,7 +7,7 @@
 
 static const char wanted[] = "reuse movable|unmovable [exhaustive] last|START:BYTES...";
 
-int reuse(int count, char **arguments)
+int run_reuse(int count, char **arguments)
 {
 	struct carveout_reuse reuse = {};
 	struct cost cost;

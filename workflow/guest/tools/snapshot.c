@@ -3,7 +3,7 @@
 
 #include "tool.h"
 
-int snapshot(int count, char **arguments)
+int run_snapshot(int count, char **arguments)
 {
 	static const char vmstat[] = "/proc/vmstat";
 

@@ -3,7 +3,7 @@
 
 #include "tool.h"
 
-int unmovable(int count, char **arguments)
+int run_unmovable(int count, char **arguments)
 {
 	struct carveout_unmovable unmovable = {};
 	struct cost cost;

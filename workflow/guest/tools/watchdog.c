@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* carveout watchdog: arms it and leaves it so; nobody ever feeds it. It is the trial's time limit. */
+/* carveout watchdog: arms it and leaves it so. Nobody feeds it: it is the trial's time limit. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 #include "tool.h"
 
-int watchdog(int count, char **arguments)
+int run_watchdog(int count, char **arguments)
 {
 	struct cost cost = {};
 	int device, seconds;

@@ -8,7 +8,7 @@
 
 #include "tool.h"
 
-int write_value(int count, char **arguments)
+int run_write(int count, char **arguments)
 {
 	struct cost cost = {};
 	uint64_t start;

@@ -8,7 +8,7 @@
 # make relock-python   pins the newest Python packages (envs/requirements.txt)
 # make clean    removes what runs left in this folder; the cache outside it stays
 
-SNAKEMAKE := snakemake --cores all
+SNAKEMAKE := snakemake --cores all --rerun-incomplete --quiet rules progress
 
 SNAKEFILES := Snakefile workflow/rules workflow/strategies
 PYTHON := workflow/carveout workflow/scripts tests

@@ -14,7 +14,7 @@ PAGE_BYTES = 4096
 SECTION_BYTES = 128 * 2**20
 MEMMAP_PAGES_OF_A_SECTION = 512
 MEMMAP_BYTES_OF_A_SECTION = MEMMAP_PAGES_OF_A_SECTION * PAGE_BYTES
-RAM_BYTES = 2 * 2**30
+RAM_BYTES = 4 * 2**30
 LENDABLE_BYTES = 2**30
 
 
@@ -111,7 +111,7 @@ def test_the_seeds_of_a_load_differ(smoke: Run) -> None:
 def guests(checkout: Checkout) -> Run:
     """One run of the hosts that misbehave."""
     config = ("--configfile", "tests/guest/guests.yaml", "--config", "results=guests")
-    checkout.snakemake(*config, "tables")
+    checkout.snakemake("tables", *config)
     return Run(checkout, checkout.path / "guests")
 
 
@@ -181,6 +181,6 @@ def test_the_pageblock_map_agrees_with_kpageflags(guests: Run) -> None:
 
 def test_out_of_memory_is_a_row(checkout: Checkout) -> None:
     config = ("--configfile", "tests/guest/out_of_memory.yaml", "--config", "results=oom")
-    checkout.snakemake(*config, "tables")
+    checkout.snakemake("tables", *config)
     found = row(Run(checkout, checkout.path / "oom"), "baseline")
     assert (found["outcome"], found["cause"], found["stage"]) == ("crashed", "oom", "load")

@@ -66,7 +66,7 @@ def boot_one_cell(
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("snakemake")),
-            *("--cores", "2", "--configfile", config, "all"),
+            *("--cores", "2", "--configfile", config),
         ],
         cwd=fresh.path,
         env=os.environ | (environment or {}),

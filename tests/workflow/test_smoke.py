@@ -19,7 +19,7 @@ def sha256_of(path: Path) -> str:
 
 def jobs_to_run(checkout: Checkout, *args: str) -> dict[str, int]:
     """Rule and count of every job that a dry run would make."""
-    done = checkout.snakemake(*SMOKE, "--dry-run", *args)
+    done = checkout.snakemake("--dry-run", *args, *SMOKE)
     rows = re.findall(r"^(\w+)\s+(\d+)$", done.stdout, re.MULTILINE)
     return {rule: int(count) for rule, count in rows if rule != "total"}
 
@@ -92,7 +92,7 @@ def test_figures_and_report_are_redrawn_from_the_tables_alone(clone: Checkout, t
     for folder in ("trials", "runs", "guest", "kernels", "figures"):
         shutil.rmtree(clone.path / "first" / folder, ignore_errors=True)
     (clone.path / "first" / "report.html").unlink()
-    done = clone.snakemake(*SMOKE, target)
+    done = clone.snakemake(target, *SMOKE)
     assert "boot_" not in done.stderr
     drawn = list((clone.path / "first" / "figures").glob("*.svg"))
     assert len(drawn) >= 4

@@ -341,7 +341,7 @@ fail() {
 # busy runs on until QEMU's main loop has heard of it. So let all be idle first.
 host() {
 	record host "$1"
-	usleep 50000
+
 	carveout pause 3>&- || fault error "the guest could not stop for the runner"
 }
 

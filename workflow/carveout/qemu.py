@@ -104,8 +104,9 @@ def file_args(files: GuestFiles) -> list[str]:
         *("-kernel", str(files.kernel), "-initrd", str(files.initrd)),
         *("-fw_cfg", f"name=opt/carveout/boot,file={files.boot_parameters}"),
         *("-fw_cfg", f"name=opt/carveout/trial,file={files.trial_parameters}"),
-        *("-serial", f"file:{files.console}"),
-        *("-chardev", f"file,id=records,path={files.records}"),
+        *("-chardev", f"file,id=console,path={files.console},append=on"),
+        *("-serial", "chardev:console"),
+        *("-chardev", f"file,id=records,path={files.records},append=on"),
         *("-device", "pci-serial,chardev=records"),
     ]
 
@@ -123,6 +124,9 @@ class Stop(Enum):
     DIED = "died"
     """QEMU ended without a word of its guest: the experiment could not be made."""
 
+
+_POLL_INTERVAL_S = 0.01
+_UNBOUNDED_BYTES_PER_S = 2**40  # QEMU's default of 128 MiB/s is meant for networks
 
 _EVENT_STOPS = {
     ("GUEST_PANICKED", "pause"): Stop.PAUSED,
@@ -159,6 +163,36 @@ class Guest:
     async def execute(self, command: str, arguments: Mapping[str, Any]) -> object:
         """Runs one QMP command and returns its answer; only while the guest stands still."""
         return await self._monitor.execute(command, dict(arguments))
+
+    async def save(self, state: Path) -> None:
+        """Writes the state of a standing guest, RAM included, to a file.
+
+        Raises:
+            CarveoutError: QEMU could not write it, for lack of room for instance.
+        """
+        with state.open("wb") as stream:
+            self._monitor.send_fd_scm(stream.fileno())
+            await self.execute("getfd", {"fdname": "state"})
+        await self.execute("migrate-set-parameters", {"max-bandwidth": _UNBOUNDED_BYTES_PER_S})
+        await self.execute("migrate", {"uri": "fd:state"})
+        answer = await self._poll("query-migrate", {"setup", "active", "device"})
+        if answer["status"] != "completed":
+            raise CarveoutError(
+                f"{state}: QEMU could not save the guest's state: "
+                f"{answer.get('error-desc', answer['status'])}; is there room for it?"
+            )
+
+    async def wait_until_restored(self) -> None:
+        """Waits until a guest that is born of a saved state has all of it."""
+        await self._poll("query-status", {"inmigrate"})
+
+    async def _poll(self, query: str, unfinished: set[str]) -> dict[str, str]:
+        """Asks until the answer's status is none of ``unfinished``; the guest stands still."""
+        while True:
+            answer = cast(dict[str, str], await self.execute(query, {}))
+            if answer.get("status", "setup") not in unfinished:
+                return answer
+            await asyncio.sleep(_POLL_INTERVAL_S)
 
     async def next_stop(self) -> Stop:
         """Waits until the guest stands still or is gone."""
@@ -200,8 +234,10 @@ class Guest:
         )
 
 
-async def start_guest(qemu: str, args: Sequence[str], messages: Path) -> Guest:
-    """Starts QEMU with its guest standing before the first instruction.
+async def start_guest(
+    qemu: str, args: Sequence[str], messages: Path, state: Path | None = None
+) -> Guest:
+    """Starts QEMU with its guest standing: before the first instruction, or where it was saved.
 
     QEMU dies with the thread that starts it (setpriv --pdeathsig), so that nothing outlives a
     runner that is killed, and stands in a session of its own, so that a Ctrl-C reaches the runner
@@ -211,6 +247,7 @@ async def start_guest(qemu: str, args: Sequence[str], messages: Path) -> Guest:
         qemu: the program.
         args: its arguments beside those of the monitor.
         messages: the file that gets what QEMU itself says.
+        state: what `Guest.save` wrote under the same arguments, or None to boot.
 
     Raises:
         CarveoutError: QEMU did not start; the message holds what it said.
@@ -221,25 +258,33 @@ async def start_guest(qemu: str, args: Sequence[str], messages: Path) -> Guest:
         *("-chardev", f"socket,id=monitor,fd={theirs.fileno()}"),
         *("-mon", "chardev=monitor,mode=control"),
     ]
-    with messages.open("wb") as stream:
+    with contextlib.ExitStack() as files:
+        files.enter_context(theirs)
+        inherited = [theirs.fileno()]
+        if state is not None:
+            inherited.append(files.enter_context(state.open("rb")).fileno())
+            command += ["-incoming", f"fd:{inherited[-1]}"]
+        stream = files.enter_context(messages.open("wb"))
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            pass_fds=[theirs.fileno()],
+            pass_fds=inherited,
             start_new_session=True,
         )
-    theirs.close()
     monitor = QMPClient("carveout")
     try:
         await monitor.connect(ours)
+        guest = Guest(process, monitor)
+        if state is not None:
+            await guest.wait_until_restored()
     except QMPError as error:
         process.kill()
         process.wait()
         said = " ".join(messages.read_text(errors="replace").split())
         raise CarveoutError(f"{qemu}: did not start the guest: {said or error}") from error
-    return Guest(process, monitor)
+    return guest
 
 
 def _stop_of(event: Message) -> Stop:

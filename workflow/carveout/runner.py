@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carveout.engines import ENGINES, Boot, Engine
+from carveout.engines import ENGINES, Boot, Engine, EngineFactory
 from carveout.errors import entry_point
 from carveout.files import sha256_of, sha256_of_json, write_atomically
 from carveout.kernels import unpacked_kernel
@@ -32,7 +32,7 @@ class CellRun:
     boot: Boot
     digests: dict[str, str]
     wall_limit_s: float
-    engine: Engine
+    open_engine: EngineFactory
     log: Path
 
 
@@ -81,20 +81,23 @@ async def run_cell(run: CellRun, at_once: int, progress: Progress) -> list[dict[
     """
     places = asyncio.Semaphore(at_once)
 
-    async def run_seed(seed: int) -> dict[str, Any]:
+    async def run_seed(engine: Engine, seed: int) -> dict[str, Any]:
         async with places:
-            result = await _run_seed(run, seed)
+            result = await _run_seed(run, engine, seed)
             progress.count(result["trial"]["ending"]["cause"] or "completed")
             return result
 
-    return await asyncio.gather(*(run_seed(seed) for seed in range(1, run.cell.seeds + 1)))
+    with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
+        async with run.open_engine(run.boot, Path(folder), run.wall_limit_s) as engine:
+            seeds = range(1, run.cell.seeds + 1)
+            return await asyncio.gather(*(run_seed(engine, seed) for seed in seeds))
 
 
-async def _run_seed(run: CellRun, seed: int) -> dict[str, Any]:
+async def _run_seed(run: CellRun, engine: Engine, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="carveout-") as name:
         folder = Path(name)
         parameters = trial_parameters(run.cell, seed)
-        async with run.engine.guest(parameters, folder) as (guest, files):
+        async with engine.guest(parameters, folder) as (guest, files):
             try:
                 ending = await run_trial(guest, files, run.wall_limit_s)
             finally:
@@ -205,7 +208,7 @@ def main() -> None:
                 "qemu": qemu_version(qemu),
             },
             wall_limit_s=args.wall_limit_s,
-            engine=ENGINES[args.engine](boot),
+            open_engine=ENGINES[args.engine],
             log=args.log,
         )
         args.log.write_text("", encoding="utf-8")

@@ -59,18 +59,24 @@ async def _run_until_gone(guest: Guest, files: GuestFiles, replies: dict[int, Re
             raise CarveoutError("QEMU ended without a word of its guest; see the log of this job")
         if stop is not Stop.PAUSED:
             return stop
-        reply = await _act(guest, files)
-        replies[reply["seq"]] = reply
+        asked = last_record(files)
+        if asked["record"] != "ready":
+            replies[asked["seq"]] = await _act(guest, asked)
 
 
-async def _act(guest: Guest, files: GuestFiles) -> Record:
-    """Does what the guest's last record asks the host for."""
+def last_record(files: GuestFiles) -> Record:
+    """What a guest that paused said last: that it is ready, or what it asks the host for."""
     records, problem = parse_records(files.records.read_bytes())
-    if problem is not None or not records or records[-1]["record"] != "host":
-        raise CarveoutError(
-            f"the guest paused: wanted a host record as its last, found {problem or records[-1:]}"
-        )
-    asked = records[-1]
+    if problem is None and records and records[-1]["record"] in ("ready", "host"):
+        return records[-1]
+    raise CarveoutError(
+        "the guest paused: wanted a ready or host record as its last, "
+        f"found {problem or records[-1:]}"
+    )
+
+
+async def _act(guest: Guest, asked: Record) -> Record:
+    """Does what the guest asks the host for."""
     try:
         answer = await guest.execute(asked["execute"], asked["arguments"])
     except ExecuteError as error:

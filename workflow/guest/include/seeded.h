@@ -6,11 +6,11 @@
 #ifndef SEEDED_H
 #define SEEDED_H
 
+#include <linux/types.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct seeded {
-	uint64_t state;
+	__u64 state;
 };
 
 /* Pages [first, first + nr) of a larger range. */
@@ -22,9 +22,9 @@ struct seeded_chunk {
 /* Chunks have 2^0 to 2^10 pages: from one page to two huge pages of 2 MiB. */
 #define SEEDED_CHUNK_ORDERS 11
 
-static inline uint64_t seeded_next(struct seeded *seeded)
+static inline __u64 seeded_next(struct seeded *seeded)
 {
-	uint64_t value = seeded->state += 0x9e3779b97f4a7c15ull;
+	__u64 value = seeded->state += 0x9e3779b97f4a7c15ull;
 
 	value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ull;
 	value = (value ^ (value >> 27)) * 0x94d049bb133111ebull;

@@ -23,7 +23,7 @@ static size_t page_bytes;
 static void touch(char *start, size_t bytes)
 {
 	for (size_t offset = 0; offset < bytes; offset += page_bytes)
-		*(volatile char *)(start + offset) = 1;
+		__atomic_store_n(start + offset, 1, __ATOMIC_RELAXED);
 }
 
 static void touch_in_seeded_order(struct seeded *seeded, char *start, size_t bytes)
@@ -36,8 +36,9 @@ static void touch_in_seeded_order(struct seeded *seeded, char *start, size_t byt
 	seeded_shuffle(seeded, stripes, nr);
 	for (size_t i = 0; i < nr; i++) {
 		size_t offset = stripes[i] * STRIPE_BYTES;
+		size_t left = bytes - offset;
 
-		touch(start + offset, bytes - offset < STRIPE_BYTES ? bytes - offset : STRIPE_BYTES);
+		touch(start + offset, left < STRIPE_BYTES ? left : STRIPE_BYTES);
 	}
 	free(stripes);
 }

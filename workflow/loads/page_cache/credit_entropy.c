@@ -16,15 +16,15 @@
 
 #include "seeded.h"
 
-#define POOL_WORDS 4
-#define WORD_BYTES 8
+#define POOL_WORDS 8
+#define WORD_BYTES sizeof(__u32)
 
 int main(int argc, char **argv)
 {
 	struct {
 		struct rand_pool_info info;
-		uint64_t words[POOL_WORDS];
-	} __attribute__((packed)) pool = { 0 };
+		__u32 words[POOL_WORDS];
+	} pool = { 0 };
 	struct seeded seeded;
 	int device = open("/dev/random", O_WRONLY);
 

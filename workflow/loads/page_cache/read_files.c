@@ -16,8 +16,8 @@
 
 #include "seeded.h"
 
-#define STRIPE_BYTES (1ul << 20)
-#define WINDOW_BYTES (128ul << 10)
+#define STRIPE_BYTES 1048576ul
+#define WINDOW_BYTES 131072ul
 
 struct files {
 	int *descriptors;

@@ -91,6 +91,7 @@ int main(int argc, char **argv)
 	}
 	if (argc == 5 && !strcmp(argv[1], "reached"))
 		return reached(atoll(argv[2]), atoll(argv[3]), atoll(argv[4]));
-	fputs("usage: await clock | settled QUIET_MS | reached BYTES STARTED_NS QUIET_MS\n", stderr);
+	fputs("usage: await clock | settled QUIET_MS | reached BYTES STARTED_NS QUIET_MS\n",
+	      stderr);
 	return 2;
 }

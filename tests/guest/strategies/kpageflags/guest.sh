@@ -4,8 +4,8 @@
 # The census of phase `before` was taken just now: only the shell ran in between.
 lend() {
 	{
-		/strategy/own_map $((ram_start_bytes / page_bytes)) $((RAM_BYTES / pageblock_bytes)) \
-			$((pageblock_bytes / page_bytes)) || fault error "own_map failed"
+		/strategy/own_map $((RAM_START_BYTES / PAGE_BYTES)) $((RAM_BYTES / PAGEBLOCK_BYTES)) \
+			$((PAGEBLOCK_BYTES / PAGE_BYTES)) || fault error "own_map failed"
 		awk '/^Number of blocks/ { for (i = 5; i <= NF; i++) if ($i == "CMA") column = i - 1; next }
 			column { cma += $column } END { print "own_cma_blocks: " cma + 0 }' /proc/pagetypeinfo
 	} >/dev/console

@@ -25,9 +25,8 @@ from carveout.errors import CarveoutError
 PARAMETER_FILE_BYTES = 4096
 
 # Kernel arguments of every host under test. `quiet` and no crypto self-tests shorten the boot and
-# touch no memory that is measured; panic=-1 makes a panic end the guest at once; iomem=relaxed lets
-# the guest reach the register of pvpanic-pci, whose page it shares with the watchdog's.
-KERNEL_ARGS = "console=ttyAMA0 nokaslr quiet cryptomgr.notests panic=-1 iomem=relaxed"
+# touch no memory that is measured; panic=-1 makes a panic end the guest at once.
+KERNEL_ARGS = "console=ttyAMA0 nokaslr quiet cryptomgr.notests panic=-1"
 
 
 @dataclass(frozen=True)

@@ -147,5 +147,6 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_POKE		_IOW(0xca, 13, __u64)
 #define CARVEOUT_IOC_REUSE		_IOWR(0xca, 14, struct carveout_reuse)
 #define CARVEOUT_IOC_UNMOVABLE		_IOWR(0xca, 15, struct carveout_unmovable)
+#define CARVEOUT_IOC_PAUSE		_IO(0xca, 16)
 
 #endif

@@ -126,4 +126,7 @@ int reuse_probe(struct carveout_reuse *reuse);
 int unmovable_place(struct carveout_unmovable *request);
 void unmovable_exit(void);
 
+/* pause.c */
+int pause_machine(void);
+
 #endif

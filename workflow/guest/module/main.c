@@ -67,6 +67,8 @@ static int answer(unsigned int request, union argument *argument)
 		return reuse_probe(&argument->reuse);
 	case CARVEOUT_IOC_UNMOVABLE:
 		return unmovable_place(&argument->unmovable);
+	case CARVEOUT_IOC_PAUSE:
+		return pause_machine();
 	}
 	return -ENOTTY;
 }

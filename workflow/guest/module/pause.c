@@ -8,7 +8,8 @@
  * next timer: a race that no guest can see coming. So both must come to the same:
  * - the other CPUs are asleep in their idle loops, and stay there: all work is the first CPU's;
  * - the next timer is this CPU's own, so that the clock cannot be moved further than that;
- * - after the store, this CPU waits for its timer: a clock that was not moved is moved now.
+ * - after the store, this CPU waits for a later instant, to the very instruction, and only then
+ *   takes interrupts, of what the host did meanwhile for instance.
  */
 
 #include <linux/delay.h>
@@ -23,8 +24,12 @@
 #define PVPANIC_VENDOR 0x1b36
 #define PVPANIC_DEVICE 0x0011
 
-#define SETTLE_US 1000	/* for the other CPUs to fall asleep */
-#define SYNC_US 20	/* to get ready for the stop */
+/* With -icount shift=0 an instruction takes 1 ns, and a tick of QEMU's counter 16 of them. */
+#define TICKS_PER_S 62500000
+
+#define SETTLE_US 1000		/* for the other CPUs to fall asleep */
+#define SYNC_TICKS 1250		/* to get ready for the stop: 20 us */
+#define WAIT_TICKS 64		/* from the latest instant to which the clock is moved */
 
 #define TIMER_ON 1	/* CNTV_CTL_EL0: enabled, not masked */
 
@@ -47,24 +52,30 @@ static struct timer timer_set(u64 control, u64 compare)
 }
 
 /*
- * The machine stands after the store. Either the clock stands with it, WFI moves it to the sync,
- * and four instructions follow: CMP, B and two NOP. Or it has been moved to the sync already, WFI
- * does not wait, and four instructions have passed as well: MRS, WFI, CMP and B.
+ * The machine stands after the store. When it goes on, the clock shows that instant or has been
+ * moved; the counter is too coarse to wait for an exact one. So first a loop of 17 instructions:
+ * it reads one tick more each time, but two when its read has just come to the first
+ * instruction of a tick. From there a loop of 16 reads every tick at its first instruction.
  */
-static void store_and_wait(void __iomem *panic, u64 sync)
+static void store_and_wait(void __iomem *panic, u64 until)
 {
-	u64 now;
+	u64 last, now, ticks;
 
 	asm volatile("	strb	%w[one], [%[panic]]\n"
-		     "	mrs	%[now], cntvct_el0\n"
-		     "	wfi\n"
-		     "	cmp	%[now], %[sync]\n"
-		     "	b.hs	1f\n"
-		     "	nop\n"
-		     "	nop\n"
-		     "1:\n"
-		     : [now] "=&r" (now)
-		     : [one] "r" (1), [panic] "r" (panic), [sync] "r" (sync)
+		     "	mrs	%[last], cntvct_el0\n"
+		     "	.rept	15\n	nop\n	.endr\n"
+		     "1:	mrs	%[now], cntvct_el0\n"
+		     "	sub	%[ticks], %[now], %[last]\n"
+		     "	mov	%[last], %[now]\n"
+		     "	.rept	12\n	nop\n	.endr\n"
+		     "	cmp	%[ticks], #2\n"
+		     "	b.lo	1b\n"
+		     "2:	mrs	%[now], cntvct_el0\n"
+		     "	.rept	13\n	nop\n	.endr\n"
+		     "	cmp	%[now], %[until]\n"
+		     "	b.lo	2b\n"
+		     : [last] "=&r" (last), [now] "=&r" (now), [ticks] "=&r" (ticks)
+		     : [one] "r" (1), [panic] "r" (panic), [until] "r" (until)
 		     : "memory", "cc");
 }
 
@@ -75,9 +86,9 @@ static void stop_here(void __iomem *panic)
 	u64 sync;
 
 	local_irq_save(flags);
-	sync = read_sysreg(cntvct_el0) + SYNC_US * read_sysreg(cntfrq_el0) / USEC_PER_SEC;
+	sync = read_sysreg(cntvct_el0) + SYNC_TICKS;
 	before = timer_set(TIMER_ON, sync);
-	store_and_wait(panic, sync);
+	store_and_wait(panic, sync + WAIT_TICKS);
 	timer_set(before.control, before.compare);
 	local_irq_restore(flags);
 }
@@ -90,8 +101,11 @@ int pause_machine(void)
 
 	if (!device)
 		return -ENODEV;
+	ret = -EOPNOTSUPP;
 	/* At EL2 the kernel keeps its time with another timer. */
-	ret = is_kernel_in_hyp_mode() ? -EOPNOTSUPP : pci_enable_device(device);
+	if (is_kernel_in_hyp_mode() || read_sysreg(cntfrq_el0) != TICKS_PER_S)
+		goto put;
+	ret = pci_enable_device(device);
 	if (ret)
 		goto put;
 	panic = pci_iomap(device, 0, 0);

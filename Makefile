@@ -43,7 +43,7 @@ lint: install
 	snakemake --lint
 	shellcheck envs/install.sh .ci/run
 	shellcheck --shell=sh $(GUEST_SHELL)
-	"$$(python -m carveout.checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
+	perl "$$(python -m carveout.checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
 
 .PHONY: relock
 relock: install

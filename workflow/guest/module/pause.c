@@ -3,9 +3,9 @@
  * Stops the whole machine at one instruction, through QEMU's pvpanic-pci device and -action
  * panic=pause, and goes on at one instant of the guest's clock, whatever happened meanwhile.
  *
- * This CPU stands at once, the machine a moment later, when QEMU's main loop gets to it. In between,
- * that loop may or may not find all CPUs idle, and (-icount sleep=off) move the clock on to the
- * next timer: a race that no guest can see coming. So both must come to the same:
+ * This CPU stands at once, the machine a moment later, when QEMU's main loop gets to it. In
+ * between, that loop may or may not find all CPUs idle, and (-icount sleep=off) move the clock on
+ * to the next timer: a race that no guest can see coming. So both must come to the same:
  * - the other CPUs are asleep in their idle loops, and stay there: all work is the first CPU's;
  * - the next timer is this CPU's own, so that the clock cannot be moved further than that;
  * - after the store, this CPU waits for a later instant, to the very instruction, and only then

@@ -3,6 +3,7 @@
  * Calls the kernel module with arguments that make no sense. Prints one line a call, and fails
  * when one of them succeeds or is answered with another errno than the one that is wanted.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

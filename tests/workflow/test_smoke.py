@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import Checkout, Run
 
@@ -41,7 +42,9 @@ def test_every_strategy_variant_is_in_the_tables_and_the_report(smoke: Run) -> N
     variants = trials.groupby(["strategy", "variant"]).size()
     assert (variants == variants.iloc[0]).all(), "each variant runs the same trials"
     for strategy, variant in variants.index:
-        assert variant in report, f"{strategy} {variant} is not in the report"
+        description = smoke.checkout.path / f"workflow/strategies/{strategy}/strategy.yaml"
+        title = yaml.safe_load(description.read_text())["variants"][variant]["title"]
+        assert title in report, f"{strategy} {variant} is not in the report"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ module); an overlay adds what is a strategy's or a load's. Same inputs, same byt
 """
 
 import argparse
+import hashlib
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -131,6 +132,8 @@ def _arguments() -> argparse.Namespace:
 
     for command in (tool, base, overlay):
         command.add_argument("--output", required=True, type=Path)
+    for command in (base, overlay):
+        command.add_argument("--digest", required=True, type=Path, help="gets the output's sha256")
     return parser.parse_args()
 
 
@@ -149,7 +152,10 @@ def _content(args: argparse.Namespace) -> bytes:
 def main() -> None:
     """Makes one file of the guest."""
     args = _arguments()
-    write_atomically(args.output, _content(args))
+    content = _content(args)
+    write_atomically(args.output, content)
+    if args.command != "tool":
+        write_atomically(args.digest, hashlib.sha256(content).hexdigest() + "\n")
 
 
 if __name__ == "__main__":

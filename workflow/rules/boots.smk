@@ -7,9 +7,17 @@
 rule boot_guest:
     input:
         kernel="<results>/kernels/{kernel}/kernel.json",
-        base="<results>/guest/{kernel}/base.cpio",
-        strategy="<results>/guest/{kernel}/strategies/{strategy}.cpio",
-        load="<results>/guest/{kernel}/loads/{load}.cpio",
+        # Snakemake compares small files by content: an image has changed when its digest has.
+        images=[
+            ancient("<results>/guest/{kernel}/base.cpio"),
+            ancient("<results>/guest/{kernel}/strategies/{strategy}.cpio"),
+            ancient("<results>/guest/{kernel}/loads/{load}.cpio"),
+        ],
+        digests=[
+            "<results>/guest/{kernel}/base.sha256",
+            "<results>/guest/{kernel}/strategies/{strategy}.sha256",
+            "<results>/guest/{kernel}/loads/{load}.sha256",
+        ],
         record_schema="workflow/schemas/record.schema.yaml",
         runner=RUNNER_SOURCES,
     output:
@@ -30,6 +38,6 @@ rule boot_guest:
     shell:
         "python -m carveout.runner --cell {params.cell:q} --qemu {params.qemu:q}"
         " --engine {params.engine} --wall-limit-s {params.wall_limit_s} --at-once {threads}"
-        " --kernel {input.kernel:q} --images {input.base:q} {input.strategy:q} {input.load:q}"
+        " --kernel {input.kernel:q} --images {input.images:q}"
         " --trials {output.trials:q} --runs {output.runs:q}"
         " --log {log:q} --progress {params.progress:q}"

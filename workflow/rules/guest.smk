@@ -57,12 +57,15 @@ rule pack_base_image:
         kernel="<results>/kernels/{kernel}/kernel.json",
         init="workflow/guest/init",
         library="workflow/guest/lib.sh",
-        busybox="<results>/guest/busybox",
+        # Too large to be compared by content; what it is stands in the pins.
+        busybox=ancient("<results>/guest/busybox"),
+        pins="config/kernels.yaml",
         tool="<results>/guest/carveout",
         module="<results>/guest/{kernel}/carveout.ko",
         packer=IMAGE_SOURCES,
     output:
-        "<results>/guest/{kernel}/base.cpio",
+        image="<results>/guest/{kernel}/base.cpio",
+        digest="<results>/guest/{kernel}/base.sha256",
     log:
         "<logs>/guest/{kernel}/pack_base_image.log",
     conda:
@@ -71,7 +74,7 @@ rule pack_base_image:
         "python -m carveout.image base --kernel {input.kernel:q} --init {input.init:q}"
         " --library {input.library:q} --busybox {input.busybox:q}"
         " --tool {input.tool:q} --module {input.module:q}"
-        " --output {output:q} >{log:q}"
+        " --output {output.image:q} --digest {output.digest:q} >{log:q}"
 
 
 rule pack_strategy_overlay:
@@ -81,7 +84,8 @@ rule pack_strategy_overlay:
         headers=GUEST_HEADERS,
         packer=IMAGE_SOURCES,
     output:
-        "<results>/guest/{kernel}/strategies/{strategy}.cpio",
+        image="<results>/guest/{kernel}/strategies/{strategy}.cpio",
+        digest="<results>/guest/{kernel}/strategies/{strategy}.sha256",
     log:
         "<logs>/guest/{kernel}/strategies/{strategy}.log",
     conda:
@@ -90,7 +94,7 @@ rule pack_strategy_overlay:
         folder=lambda wildcards: STRATEGY_FOLDERS[wildcards.strategy],
     shell:
         "python -m carveout.image overlay strategy --kernel {input.kernel:q}"
-        " --folder {params.folder:q} --include workflow/guest/include --output {output:q} >{log:q}"
+        " --folder {params.folder:q} --include workflow/guest/include --output {output.image:q} --digest {output.digest:q} >{log:q}"
 
 
 rule pack_load_overlay:
@@ -100,7 +104,8 @@ rule pack_load_overlay:
         headers=GUEST_HEADERS,
         packer=IMAGE_SOURCES,
     output:
-        "<results>/guest/{kernel}/loads/{load}.cpio",
+        image="<results>/guest/{kernel}/loads/{load}.cpio",
+        digest="<results>/guest/{kernel}/loads/{load}.sha256",
     log:
         "<logs>/guest/{kernel}/loads/{load}.log",
     conda:
@@ -109,4 +114,4 @@ rule pack_load_overlay:
         folder=lambda wildcards: LOAD_FOLDERS[wildcards.load],
     shell:
         "python -m carveout.image overlay load --kernel {input.kernel:q}"
-        " --folder {params.folder:q} --include workflow/guest/include --output {output:q} >{log:q}"
+        " --folder {params.folder:q} --include workflow/guest/include --output {output.image:q} --digest {output.digest:q} >{log:q}"

@@ -6,7 +6,7 @@ lend() {
 	{
 		/strategy/own_map $((RAM_START_BYTES / PAGE_BYTES)) $((RAM_BYTES / PAGEBLOCK_BYTES)) \
 			$((PAGEBLOCK_BYTES / PAGE_BYTES)) || fault error "own_map failed"
-		awk '/^Number of blocks/ { for (i = 5; i <= NF; i++) if ($i == "CMA") column = i - 1; next }
+		awk '/^Number of blocks/ { for (i = 5; i <= NF; i++) if ($i == "CMA") column = i; next }
 			column { cma += $column } END { print "own_cma_blocks: " cma + 0 }' /proc/pagetypeinfo
 	} >/dev/console
 	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any

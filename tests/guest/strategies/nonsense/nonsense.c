@@ -64,14 +64,14 @@ int main(void)
 	refuse_contig("no bytes", 0, 2 * MIB, 2 * MIB, CARVEOUT_AREA_ANY, EINVAL);
 	refuse_contig("an odd size", 4097, 2 * MIB, 2 * MIB, CARVEOUT_AREA_ANY, EINVAL);
 	refuse_contig("a size that overflows", ~0xfffULL, 2 * MIB, 2 * MIB, CARVEOUT_AREA_ANY,
-		      EINVAL);
+		      ERANGE);
 	refuse_contig("an alignment that is no power of two", 2 * MIB, 3 * MIB, 3 * MIB,
 		      CARVEOUT_AREA_ANY, EINVAL);
 	refuse_contig("a step that is no multiple", 2 * MIB, 2 * MIB, MIB, CARVEOUT_AREA_ANY,
 		      EINVAL);
 	refuse_contig("an unknown area", 2 * MIB, 2 * MIB, 2 * MIB, 99, EINVAL);
 	refuse_carve_out("memory that Linux has", RAM, 2 * MIB, EBUSY);
-	refuse_carve_out("a range that overflows", ~0xfffffULL, 4 * MIB, EINVAL);
+	refuse_carve_out("a range that overflows", ~0xfffffULL, 4 * MIB, ERANGE);
 	refuse("a CMA request of no bytes", CARVEOUT_IOC_LEND_CMA, &empty, EINVAL);
 	refuse("a mapping that is not there", CARVEOUT_IOC_LEND_MAPPING, &mapping, EFAULT);
 	refuse("give back of nothing", CARVEOUT_IOC_GIVE_BACK, &(struct carveout_give_back){ 0 },

@@ -83,7 +83,7 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (change("requests.big", ["1MiB"]), "multiple of the granule of 2MiB"),
         (change("requests.big", ["2GiB"]), "wanted at most the lendable 1GiB, found 2GiB"),
         (change("lendable", "100MiB"), "key lendable: wanted a multiple of the memory section"),
-        (change("lendable", "2GiB"), "key lendable: wanted less than the RAM of 2GiB"),
+        (change("lendable", "4GiB"), "key lendable: wanted less than the RAM of 4GiB"),
         (change("lendable", "512MiB"), "granule of hugetlbfs 1G_boot, 1GiB"),
         (change("ram", ["1500MiB"]), "key ram: wanted a multiple of the memory section"),
         (change("ram", ["4 GB"]), "key ram.0: '4 GB' does not match"),

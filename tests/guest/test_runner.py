@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The runner owns its QEMU: nothing outlives it, however it ends."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,29 +10,35 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from tests.conftest import Checkout, Run
 
+T = TypeVar("T")
+
 
 def qemu_of(runner: subprocess.Popen[bytes]) -> psutil.Process:
-    """The QEMU that a runner has started, once there is one."""
+    """The QEMU of a runner's guest, once there is one; not the one that is asked its version."""
 
-    def found() -> list[psutil.Process]:
-        children = psutil.Process(runner.pid).children()
-        return [child for child in children if child.name().startswith("qemu-system")]
+    def found() -> psutil.Process | None:
+        for child in psutil.Process(runner.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.name().startswith("qemu-system") and "-kernel" in child.cmdline():
+                    return child
+        return None
 
-    wait_until(found)
-    return found()[0]
+    return wait_until(found)
 
 
-def wait_until(holds: Callable[[], object], limit_s: float = 30) -> None:
-    """Waits until a function gives something true."""
+def wait_until(holds: Callable[[], T], limit_s: float = 30) -> T:
+    """Waits until a function gives something true, and returns it."""
     end_s = time.monotonic() + limit_s
-    while not holds():
+    while not (held := holds()):
         assert time.monotonic() < end_s, "waited in vain"
         time.sleep(0.05)
+    return held
 
 
 def start_runner(checkout: Checkout, smoke: Run, folder: Path) -> subprocess.Popen[bytes]:

@@ -3,8 +3,8 @@
  * The reuse probe: how many of some frames Linux can use for movable, or for unmovable pages. It
  * allocates pages of that kind until it has seen all asked frames, and frees them.
  *
- * Taking all of memory for every answer would be honest and slow (and Linux zeroes every page), so
- * the probe goes straight at the asked frames, with the page allocator's own rules:
+ * Taking all of memory for every answer would be honest and slow, so the probe goes straight at
+ * the asked frames, with the page allocator's own rules:
  * - it allocates from the zone of the frames (__GFP_DMA, __GFP_DMA32, ...);
  * - it asks for blocks of the sizes in which the frames lie on the free lists, largest first, and
  *   gives a size up when nothing asked has come for a while: the allocator hands out unmovable
@@ -332,6 +332,23 @@ static int probe_all(struct probe *probe)
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
+/*
+ * Nobody reads what the probe allocates, so the kernel need not zero it (init_on_alloc=): that
+ * would be most of what the probe takes.
+ */
+static int probe_without_zeroing(struct probe *probe)
+{
+	bool zeroes = static_key_enabled(&init_on_alloc);
+	int ret;
+
+	if (zeroes)
+		static_branch_disable(&init_on_alloc);
+	ret = probe_all(probe);
+	if (zeroes)
+		static_branch_enable(&init_on_alloc);
+	return ret;
+}
+
 int reuse_probe(struct carveout_reuse *reuse)
 {
 	struct extents asked = {};
@@ -346,7 +363,7 @@ int reuse_probe(struct carveout_reuse *reuse)
 		probe->movable = reuse->movable;
 		probe->exhaustive = reuse->exhaustive;
 		probe->asked = reuse->ranges.count ? &asked : &last_given_back;
-		ret = probe_all(probe);
+		ret = probe_without_zeroing(probe);
 		reuse->bytes = PFN_PHYS(probe->obtained);
 		reuse->allocated_bytes = PFN_PHYS(probe->allocated);
 		reuse->untried_bytes = PFN_PHYS(probe->untried);

@@ -32,7 +32,7 @@ def qemu_of(runner: subprocess.Popen[bytes]) -> psutil.Process:
     return wait_until(found)
 
 
-def wait_until(holds: Callable[[], T], limit_s: float = 30) -> T:
+def wait_until(holds: Callable[[], T | None], limit_s: float = 30) -> T:
     """Waits until a function gives something true, and returns it."""
     end_s = time.monotonic() + limit_s
     while not (held := holds()):

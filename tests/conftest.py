@@ -15,15 +15,22 @@ from carveout.tables import read_table
 CHECKOUT = Path(__file__).parent.parent
 
 
+def snakemake_command(*args: str, cores: int = 2) -> list[str]:
+    """The command line of a run with the Snakemake of this environment."""
+    return [str(Path(sys.executable).with_name("snakemake")), "--cores", str(cores), *args]
+
+
 @dataclass(frozen=True)
 class Checkout:
     """A copy of the checkout in which runs can be made and files be changed."""
 
     path: Path
 
-    def snakemake(self, *args: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, *args: str, cores: int = 2, fails: bool = False
+    ) -> subprocess.CompletedProcess[str]:
         """Runs Snakemake in the copy; a run that ends otherwise than expected fails the test."""
-        command = [str(Path(sys.executable).with_name("snakemake")), "--cores", "2", *args]
+        command = snakemake_command(*args, cores=cores)
         done = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
         assert (done.returncode != 0) == fails, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
         return done

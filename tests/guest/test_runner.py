@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The runner owns its QEMU: nothing outlives it, however it ends."""
+"""The runner owns its QEMUs: what dies is made again, and nothing outlives it, however it ends."""
 
 import contextlib
 import json
@@ -9,70 +9,171 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
+import pytest
 
+from carveout.qemu import most_memory_bytes
 from tests.conftest import Checkout, Run
 
 T = TypeVar("T")
 
 
-def qemu_of(runner: subprocess.Popen[bytes]) -> psutil.Process:
-    """The QEMU of a runner's guest, once there is one; not the one that is asked its version."""
+@dataclass(frozen=True)
+class Runner:
+    """How a test runs one cell of the smoke run, with outputs in a folder of its own."""
 
-    def found() -> psutil.Process | None:
-        for child in psutil.Process(runner.pid).children():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if child.name().startswith("qemu-system") and "-kernel" in child.cmdline():
-                    return child
-        return None
+    checkout: Checkout
+    smoke: Run
+    folder: Path
+    engine: str = "fork"
+    at_once: int = 1
+    state_limit_bytes: int = 2**30
 
-    return wait_until(found)
+    @property
+    def trials(self) -> Path:
+        return self.folder / "trials.jsonl"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    def smoke_trials(self) -> Path:
+        """The same cell's trials, as the smoke run made them."""
+        return next((self.smoke.results / "trials").glob("**/mem/*/idle-0.*.jsonl"))
+
+    def cell(self) -> dict[str, Any]:
+        cell: dict[str, Any] = json.loads(self.smoke_trials().read_text().splitlines()[0])["cell"]
+        return cell
+
+    def start(self) -> subprocess.Popen[str]:
+        images = self.smoke.results / "guest" / "debian-6.12"
+        sources = self.checkout.path / "workflow/carveout/trial.py"
+        command = [
+            *(sys.executable, "-m", "carveout.runner", "--cell", json.dumps(self.cell())),
+            *("--qemu", "qemu-system-aarch64", "--engine", self.engine, "--wall-limit-s", "100"),
+            *("--state-limit-bytes", str(self.state_limit_bytes)),
+            *("--at-once", str(self.at_once), "--sources", str(sources)),
+            *("--kernel", str(self.smoke.results / "kernels/debian-6.12/kernel.json"), "--images"),
+            *(str(images / name) for name in ("base.cpio", "strategies/mem.cpio")),
+            str(images / "loads/idle.cpio"),
+            *("--trials", str(self.trials), "--runs", str(self.folder / "runs.jsonl")),
+            *("--journal", str(self.journal), "--log", str(self.folder / "log")),
+            *("--progress", str(self.folder / "progress")),
+        ]
+        (self.folder / "tmp").mkdir(exist_ok=True)
+        return subprocess.Popen(
+            command,
+            env=os.environ
+            | {
+                "PYTHONPATH": str(self.checkout.path / "workflow"),
+                "TMPDIR": str(self.folder / "tmp"),
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self) -> tuple[int, str]:
+        """Exit status and what it said."""
+        process = self.start()
+        _, said = process.communicate()
+        return process.returncode, said
 
 
-def wait_until(holds: Callable[[], T | None], limit_s: float = 30) -> T:
+@pytest.fixture
+def runner(checkout: Checkout, smoke: Run, tmp_path: Path) -> Runner:
+    return Runner(checkout, smoke, tmp_path)
+
+
+def qemus_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The QEMUs of a runner's guests; not the one that is asked its version."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.name().startswith("qemu-system") and "-kernel" in child.cmdline():
+                found.append(child)
+    return found
+
+
+def forks_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Those that were started from a saved state."""
+    found = []
+    for qemu in qemus_of(process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "-incoming" in qemu.cmdline():
+                found.append(qemu)
+    return found
+
+
+def wait_until(holds: Callable[[], T], limit_s: float = 60) -> T:
     """Waits until a function gives something true, and returns it."""
     end_s = time.monotonic() + limit_s
     while not (held := holds()):
         assert time.monotonic() < end_s, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(0.02)
     return held
 
 
-def start_runner(checkout: Checkout, smoke: Run, folder: Path) -> subprocess.Popen[bytes]:
-    """A runner at work on the first cell of the smoke run."""
-    images = smoke.results / "guest" / "debian-6.12"
-    trials = next((smoke.results / "trials").glob("**/cma/area/idle-0.*.jsonl"))
-    cell = json.loads(trials.read_text().splitlines()[0])["cell"]
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "carveout.runner", "--cell", json.dumps(cell)),
-            *("--qemu", "qemu-system-aarch64", "--engine", "cold", "--wall-limit-s", "100"),
-            *("--kernel", str(smoke.results / "kernels/debian-6.12/kernel.json"), "--images"),
-            *(str(images / name) for name in ("base.cpio", "strategies/cma.cpio")),
-            str(images / "loads/idle.cpio"),
-            *("--trials", str(folder / "trials.jsonl"), "--runs", str(folder / "runs.jsonl")),
-            *("--log", str(folder / "log"), "--progress", str(folder / "progress")),
-        ],
-        env=os.environ | {"PYTHONPATH": str(checkout.path / "workflow")},
-    )
-
-
-def test_a_killed_runner_leaves_no_qemu(checkout: Checkout, smoke: Run, tmp_path: Path) -> None:
-    runner = start_runner(checkout, smoke, tmp_path)
-    qemu = qemu_of(runner)
-    runner.send_signal(signal.SIGKILL)
-    runner.wait()
+def test_a_killed_runner_leaves_no_qemu(runner: Runner) -> None:
+    process = runner.start()
+    qemu = wait_until(lambda: qemus_of(process))[0]
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     wait_until(lambda: not qemu.is_running(), limit_s=5)
-    assert not (tmp_path / "trials.jsonl").exists()
+    assert not runner.trials.exists()
 
 
-def test_a_qemu_that_is_killed_is_a_failed_job_and_no_row(
-    checkout: Checkout, smoke: Run, tmp_path: Path
-) -> None:
-    runner = start_runner(checkout, smoke, tmp_path)
-    qemu_of(runner).kill()
-    assert runner.wait() == 1
-    assert not (tmp_path / "trials.jsonl").exists()
+def test_one_or_two_guests_at_once_give_the_smoke_runs_bytes(runner: Runner) -> None:
+    assert replace(runner, at_once=2).run() == (0, "")
+    assert runner.trials.read_bytes() == runner.smoke_trials().read_bytes()
+    assert list((runner.folder / "tmp").iterdir()) == [], "states and consoles are cleaned up"
+    assert not runner.journal.exists()
+
+
+def test_a_fork_that_dies_is_made_again_and_loses_only_itself(runner: Runner) -> None:
+    process = runner.start()
+    wait_until(lambda: forks_of(process))[0].kill()
+    assert process.wait() == 0
+    assert runner.trials.read_bytes() == runner.smoke_trials().read_bytes()
+
+
+def test_what_a_failed_job_made_is_kept_for_the_next(runner: Runner) -> None:
+    process = runner.start()
+    killed: set[int] = set()
+    while process.poll() is None and len(killed) < 2:
+        for fork in forks_of(process):
+            if fork.pid not in killed:
+                fork.kill()
+                killed.add(fork.pid)
+        time.sleep(0.02)
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert "lost 1 trials, twice each" in said
+    assert "seed 1: wanted the guest's end, found that QEMU ended" in said
+    assert len(said.splitlines()) == 1
+    assert not runner.trials.exists()
+    kept = [json.loads(line) for line in runner.journal.read_text().splitlines()[1:]]
+    assert [result["trial"]["seed"] for result in kept] == [2]
+    assert runner.run() == (0, "")
+    assert runner.trials.read_bytes() == runner.smoke_trials().read_bytes()
+    runs = [json.loads(line) for line in (runner.folder / "runs.jsonl").read_text().splitlines()]
+    assert [run["wall_ns"] for run in runs if run["seed"] == 2] == [kept[0]["run"]["wall_ns"]]
+
+
+def test_a_state_larger_than_its_limit_is_a_clear_error(runner: Runner) -> None:
+    status, said = replace(runner, state_limit_bytes=2**24).run()
+    assert status == 1
+    assert "found that QEMU could not write it" in said
+    assert "raise the key limits.state" in said
+    assert len(said.splitlines()) == 1
+    assert not runner.trials.exists()
+    assert list((runner.folder / "tmp").iterdir()) == []
+
+
+def test_every_guest_stays_within_the_memory_that_is_asked_for_it(smoke: Run) -> None:
+    runs, trials = smoke.table("runs"), smoke.table("trials")
+    assert set(runs["process"]) == {"boot", "trial"}
+    assert runs["qemu_peak_rss_bytes"].max() < most_memory_bytes(int(trials["ram_bytes"].max()))

@@ -90,7 +90,9 @@ def made_runs(seeds: int = 5) -> pd.DataFrame:
     """What the runner's machine spent on the made trials."""
     trials = made_trials(seeds).drop_duplicates("trial_id")
     return trials[["trial_id", "strategy", "variant", "scenario", "seed"]].assign(
+        process="trial",
         wall_ns=5_000_000_000,
+        ready_wall_ns=200_000_000,
         qemu_user_ns=4_100_000_000,
         qemu_system_ns=400_000_000,
         qemu_peak_rss_bytes=900 * MIB,

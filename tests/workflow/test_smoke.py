@@ -2,14 +2,18 @@
 """The smoke config as a whole: it repeats to the bit, and reruns what changed and no more."""
 
 import hashlib
+import os
 import re
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.conftest import Checkout, Run
+from tests.conftest import Checkout, Run, snakemake_command
 
 SMOKE = ("--configfile", "config/smoke.yaml", "--config", "results=first")
 
@@ -25,14 +29,58 @@ def jobs_to_run(checkout: Checkout, *args: str) -> dict[str, int]:
     return {rule: int(count) for rule, count in rows if rule != "total"}
 
 
-def test_two_runs_give_the_same_bytes(smoke: Run) -> None:
-    smoke.checkout.snakemake("--configfile", "config/smoke.yaml", "--config", "results=second")
+def assert_same_tables(smoke: Run, other: str) -> None:
     for table in ("trials", "phases"):
         first, second = (
             sha256_of(smoke.checkout.path / results / "tables" / f"{table}.parquet")
-            for results in ("first", "second")
+            for results in ("first", other)
         )
-        assert first == second, f"{table}.parquet differs between two runs"
+        assert first == second, f"{table}.parquet differs between first and {other}"
+
+
+def test_forks_and_cold_boots_give_the_same_bytes(smoke: Run) -> None:
+    smoke.checkout.snakemake(
+        *("--configfile", "config/smoke.yaml", "--config", "results=cold", "boot=cold")
+    )
+    assert set(Run(smoke.checkout, smoke.checkout.path / "cold").table("runs")["process"]) == {
+        "trial"
+    }
+    assert_same_tables(smoke, "cold")
+
+
+def test_one_core_another_order_and_an_interruption_give_the_same_bytes(smoke: Run) -> None:
+    checkout = smoke.checkout
+    config = yaml.safe_load((checkout.path / "config/smoke.yaml").read_text())
+    for key in ("strategies", "loads"):
+        config[key] = dict(reversed(config[key].items()))
+    (checkout.path / "reversed.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    args = ("--configfile", "reversed.yaml", "--config", "results=second")
+    interrupt(checkout, "second", *args)
+    made = list((checkout.path / "second" / "trials").glob("**/*.jsonl"))
+    assert made, "some cells were done"
+    assert list((checkout.path / "second" / "journals").glob("**/*.jsonl")), "one was half done"
+    checkout.snakemake("--rerun-incomplete", *args, cores=1)
+    assert_same_tables(smoke, "second")
+
+
+def interrupt(checkout: Checkout, results: str, *args: str) -> None:
+    """Runs on two cores and ends all of it, as Ctrl-C does, in the middle of a cell."""
+    process = subprocess.Popen(
+        snakemake_command(*args),
+        cwd=checkout.path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    progress = checkout.path / results / "progress"
+    while process.poll() is None:
+        # An odd number: with two seeds a cell, one cell has one of its trials.
+        trials = progress.read_text().count("trial ") if progress.exists() else 0
+        if trials > 4 and trials % 2:
+            os.killpg(process.pid, signal.SIGINT)
+            break
+        time.sleep(0.1)
+    assert process.wait() != 0
 
 
 def test_every_strategy_variant_is_in_the_tables_and_the_report(smoke: Run) -> None:

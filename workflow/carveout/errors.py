@@ -11,7 +11,10 @@ class CarveoutError(Exception):
 
 
 def entry_point(main: Callable[[], None]) -> Callable[[], int]:
-    """Turn a `CarveoutError` of `main` into one line on stderr and exit status 1."""
+    """Turn a `CarveoutError` of `main` into one line on stderr and exit status 1.
+
+    A Ctrl-C needs no words.
+    """
 
     @functools.wraps(main)
     def run() -> int:
@@ -20,6 +23,8 @@ def entry_point(main: Callable[[], None]) -> Callable[[], int]:
         except CarveoutError as error:
             print(f"carveout: {error}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            return 130  # as a shell says it of SIGINT
         return 0
 
     return run

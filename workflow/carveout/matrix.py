@@ -38,7 +38,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Cell:
-    """One machine, one strategy variant, one scenario: all that its trials have in common."""
+    """One machine, one strategy variant, one scenario: all that its trials have in common.
+
+    Attributes:
+        seeds: how many trials the cell has, or may have when ``replication`` stops it earlier.
+        replication: the arguments of `carveout.replication.AdaptiveRule`, or None.
+    """
 
     kernel: str
     ram_bytes: int
@@ -51,6 +56,7 @@ class Cell:
     requests: str
     requests_bytes: Sequence[int]
     seeds: int
+    replication: Mapping[str, Any] | None
     guest_limit_s: int
 
     @property
@@ -109,6 +115,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
     loads = _read_plugins(config, source, workflow_folder, "load", "loads")
     _check_kernels(config, source)
     _check_doses(config, source, loads)
+    _check_replication(config, source)
     lendable_bytes = _lendable_bytes(config, source)
     requests = _requests(config, source, lendable_bytes)
     cells = [
@@ -124,6 +131,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
             requests=name,
             requests_bytes=sizes,
             seeds=config["seeds"],
+            replication=config.get("replication"),
             guest_limit_s=config["limits"]["guest_s"],
         )
         for kernel in config["kernels"]
@@ -165,6 +173,15 @@ def _check_doses(config: Mapping[str, Any], source: str, loads: Mapping[str, Plu
                 f"{source}: key loads.{name}: wanted [0], since this load has no dose, "
                 f"found {doses}"
             )
+
+
+def _check_replication(config: Mapping[str, Any], source: str) -> None:
+    rule = config.get("replication")
+    if rule is not None and rule["least_seeds"] > config["seeds"]:
+        raise CarveoutError(
+            f"{source}: key replication.least_seeds: wanted at most the {config['seeds']} of the "
+            f"key seeds, found {rule['least_seeds']}"
+        )
 
 
 def _lendable_bytes(config: Mapping[str, Any], source: str) -> int:
@@ -279,7 +296,8 @@ def _check_map(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) ->
             "scenario": cell.scenario,
         }
         if all(wanted[key] == value for key, value in names.items()):
-            if wanted["seed"] <= cell.seeds and wanted["cycle"] <= len(cell.requests_bytes):
+            sure_seeds = cell.replication["least_seeds"] if cell.replication else cell.seeds
+            if wanted["seed"] <= sure_seeds and wanted["cycle"] <= len(cell.requests_bytes):
                 return
             break
     raise CarveoutError(

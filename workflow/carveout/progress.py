@@ -10,7 +10,10 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+
+_SHOW_INTERVAL_S = 5
 
 
 def begin(path: Path, trials: int, cells: int) -> None:
@@ -21,43 +24,76 @@ def begin(path: Path, trials: int, cells: int) -> None:
 
 
 class Progress:
-    """Counts one cell's trials into the run's file and shows the whole run's state on stderr."""
+    """Counts one cell's trials into the run's file and shows the whole run's state on stderr.
+
+    A long job shows it every few seconds, and every job when it ends.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._shown_s = time.monotonic()
 
-    def count(self, ending: str) -> None:
-        """Counts one trial that ended so, and prints where the run stands."""
-        self._append(ending)
-        self._show()
+    def count(self, ending: str, outcomes: Sequence[str]) -> None:
+        """Counts one trial by how it ended and by what became of its lends."""
+        self._append(" ".join(["trial", ending, *outcomes]))
+        if time.monotonic() - self._shown_s >= _SHOW_INTERVAL_S:
+            self._show()
+
+    def skip(self, trials: int) -> None:
+        """Takes trials off the plan: made by an earlier run, or no longer needed."""
+        if trials:
+            self._append(f"skip {trials}")
 
     def finish_cell(self) -> None:
         """Counts one cell whose trials are all made."""
         self._append("cell")
         self._show()
 
-    def _append(self, word: str) -> None:
+    def _append(self, line: str) -> None:
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(handle, f"{word}\n".encode())
+            os.write(handle, f"{line}\n".encode())
         finally:
             os.close(handle)
 
     def _show(self) -> None:
-        lines = self._path.read_text(encoding="utf-8").split("\n")[:-1]
-        if lines and lines[0].startswith("{"):
-            print(describe(json.loads(lines[0]), Counter(lines[1:]), time.time()), file=sys.stderr)
+        self._shown_s = time.monotonic()
+        head, *lines = self._path.read_text(encoding="utf-8").split("\n")[:-1]
+        if head.startswith("{"):
+            print(describe(json.loads(head), lines, time.time()), file=sys.stderr)
 
 
-def describe(plan: dict[str, float], done: Counter[str], now_s: float) -> str:
-    """One line on a run: what is done, at which rate, what is left, how trials ended."""
-    cells = done["cell"]
-    endings = {word: count for word, count in sorted(done.items()) if word != "cell"}
-    trials = sum(endings.values())
+def describe(plan: dict[str, float], lines: Sequence[str], now_s: float) -> str:
+    """One line on a run: what is done, at which rate, what is left, outcomes of lends, bad ends.
+
+    Args:
+        plan: what `begin` wrote.
+        lines: what jobs appended: ``trial ENDING OUTCOME...``, ``skip TRIALS`` or ``cell``.
+        now_s: the time, in seconds since the epoch.
+    """
+    cells = skipped = trials = 0
+    endings: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
+    for line in lines:
+        match line.split():
+            case ["cell"]:
+                cells += 1
+            case ["skip", count]:
+                skipped += int(count)
+            case ["trial", ending, *became]:
+                trials += 1
+                endings[ending] += 1
+                outcomes.update(became)
+    planned = round(plan["trials"]) - skipped
     elapsed_s = max(now_s - plan["start_s"], 1e-9)
-    left_s = round((plan["trials"] - trials) * elapsed_s / max(trials, 1))
-    words = ", ".join(f"{count} {word}" for word, count in endings.items())
+    left_s = round((planned - trials) * elapsed_s / max(trials, 1))
+    del endings["completed"]
     return (
-        f"carveout: {trials}/{plan['trials']:.0f} trials, {cells}/{plan['cells']:.0f} cells, "
-        f"{60 * trials / elapsed_s:.1f} trials/min, {left_s // 60}:{left_s % 60:02d} left ({words})"
+        f"carveout: {trials}/{planned} trials, {cells}/{plan['cells']:.0f} cells, "
+        f"{60 * trials / elapsed_s:.0f} trials/min, {left_s // 60}:{left_s % 60:02d} left; "
+        f"lends: {_words(outcomes)}" + (f"; hosts: {_words(endings)}" if endings else "")
     )
+
+
+def _words(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in sorted(counts.items())) or "none yet"

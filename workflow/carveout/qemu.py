@@ -19,10 +19,19 @@ from typing import Any, cast
 from qemu.qmp import EventListener, Message, QMPClient, QMPError
 
 from carveout.errors import CarveoutError
+from carveout.sizes import MIB
 
 # What the guest reads its parameters from has one fixed size, so that a restored guest can be
 # handed another file of the same name (fw_cfg files are no part of a saved state).
 PARAMETER_FILE_BYTES = 4096
+
+# What QEMU keeps of translated guest code; its default of 1 GiB would be no bound worth stating. A
+# boot of Debian's kernel translates 50 MB, a trial after it 20 MB.
+TRANSLATION_CACHE_BYTES = 128 * MIB
+
+# QEMU itself beside the guest's RAM and its translations: measured 130 MB while it boots, of which
+# 45 MB are copies of kernel and initrd.
+_QEMU_ITSELF_BYTES = 256 * MIB
 
 # Kernel arguments of every host under test. `quiet` and no crypto self-tests shorten the boot and
 # touch no memory that is measured; panic=-1 makes a panic end the guest at once.
@@ -76,6 +85,11 @@ def qemu_version(qemu: str) -> str:
     return match[1].strip()
 
 
+def most_memory_bytes(ram_bytes: int) -> int:
+    """What one QEMU takes of the runner's memory at most, for a machine with so much RAM."""
+    return ram_bytes + TRANSLATION_CACHE_BYTES + _QEMU_ITSELF_BYTES
+
+
 def machine_args(machine: Machine) -> list[str]:
     """QEMU's arguments for a machine, without any path: they are part of a trial's digest.
 
@@ -88,6 +102,7 @@ def machine_args(machine: Machine) -> list[str]:
         *("-machine", "virt,gic-version=3,dtb-randomness=off"),
         *("-cpu", machine.cpu_model, "-smp", str(machine.cpus)),
         *("-m", f"{machine.ram_bytes // 2**20}M"),
+        *("-accel", f"tcg,tb-size={TRANSLATION_CACHE_BYTES >> 20}"),
         *("-icount", "shift=0,sleep=off"),
         *("-seed", "1", "-rtc", "base=2020-01-01,clock=vm"),
         *("-device", "pvpanic-pci", "-action", "panic=pause"),
@@ -110,6 +125,10 @@ def file_args(files: GuestFiles) -> list[str]:
     ]
 
 
+class GuestDiedError(CarveoutError):
+    """QEMU ended on its own: nothing is known of its guest, which may be started again."""
+
+
 class Stop(Enum):
     """Why a guest stands still or is gone."""
 
@@ -125,6 +144,7 @@ class Stop(Enum):
 
 
 _POLL_INTERVAL_S = 0.01
+_EXIT_LIMIT_S = 5
 _UNBOUNDED_BYTES_PER_S = 2**40  # QEMU's default of 128 MiB/s is meant for networks
 
 _EVENT_STOPS = {
@@ -137,9 +157,15 @@ _EVENT_STOPS = {
 
 @dataclass(frozen=True)
 class Usage:
-    """What a QEMU process took of the runner's machine."""
+    """What a QEMU process took of the runner's machine.
+
+    Attributes:
+        wall_ns: from its start to its end.
+        ready_wall_ns: from its start to the trial's first instruction; None when it had none.
+    """
 
     wall_ns: int
+    ready_wall_ns: int | None
     user_ns: int
     system_ns: int
     peak_rss_bytes: int
@@ -148,12 +174,17 @@ class Usage:
 class Guest:
     """One QEMU process and its monitor. It is born standing still; `resume` lets it run."""
 
-    def __init__(self, process: subprocess.Popen[bytes], monitor: QMPClient) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], monitor: QMPClient, start_ns: int) -> None:
         self._process = process
         self._monitor = monitor
         self._events = EventListener({"STOP", *(event for event, _ in _EVENT_STOPS)})
-        self._start_ns = time.monotonic_ns()
+        self._start_ns = start_ns
+        self._ready_ns: int | None = None
         monitor.register_listener(self._events)
+
+    def note_ready(self) -> None:
+        """Notes that the trial's first instruction is the next that the guest runs."""
+        self._ready_ns = time.monotonic_ns()
 
     async def resume(self) -> None:
         """Lets the guest run on."""
@@ -177,8 +208,9 @@ class Guest:
         answer = await self._poll("query-migrate", {"setup", "active", "device"})
         if answer["status"] != "completed":
             raise CarveoutError(
-                f"{state}: QEMU could not save the guest's state: "
-                f"{answer.get('error-desc', answer['status'])}; is there room for it?"
+                f"{state}: wanted the guest's state in a file, found that QEMU could not write it: "
+                f"{answer.get('error-desc', answer['status'])} after {state.stat().st_size} bytes; "
+                "make room on the disk of TMPDIR, or raise the key limits.state of the config"
             )
 
     async def wait_until_restored(self) -> None:
@@ -227,6 +259,7 @@ class Guest:
         self._process.returncode = os.waitstatus_to_exitcode(status)
         return Usage(
             wall_ns=time.monotonic_ns() - self._start_ns,
+            ready_wall_ns=None if self._ready_ns is None else self._ready_ns - self._start_ns,
             user_ns=round(usage.ru_utime * 1e9),
             system_ns=round(usage.ru_stime * 1e9),
             peak_rss_bytes=usage.ru_maxrss * 1024,
@@ -234,25 +267,33 @@ class Guest:
 
 
 async def start_guest(
-    qemu: str, args: Sequence[str], messages: Path, state: Path | None = None
+    qemu: str,
+    args: Sequence[str],
+    messages: Path,
+    file_limit_bytes: int,
+    state: Path | None = None,
 ) -> Guest:
     """Starts QEMU with its guest standing: before the first instruction, or where it was saved.
 
     QEMU dies with the thread that starts it (setpriv --pdeathsig), so that nothing outlives a
     runner that is killed, and stands in a session of its own, so that a Ctrl-C reaches the runner
-    alone.
+    alone. A write beyond the limit of a file's size fails, and QEMU lives on to say so: Python
+    leaves SIGXFSZ ignored in it.
 
     Args:
         qemu: the program.
         args: its arguments beside those of the monitor.
         messages: the file that gets what QEMU itself says.
+        file_limit_bytes: what any file may grow to that QEMU writes: state, console, records.
         state: what `Guest.save` wrote under the same arguments, or None to boot.
 
     Raises:
         CarveoutError: QEMU did not start; the message holds what it said.
     """
+    start_ns = time.monotonic_ns()
     ours, theirs = socket.socketpair()
     command = [
+        *("prlimit", f"--fsize={file_limit_bytes}", "--"),
         *("setpriv", "--pdeathsig", "KILL", "--", qemu, *args, "-S"),
         *("-chardev", f"socket,id=monitor,fd={theirs.fileno()}"),
         *("-mon", "chardev=monitor,mode=control"),
@@ -271,19 +312,31 @@ async def start_guest(
             stderr=stream,
             pass_fds=inherited,
             start_new_session=True,
+            restore_signals=False,
         )
     monitor = QMPClient("carveout")
     try:
         await monitor.connect(ours)
-        guest = Guest(process, monitor)
+        guest = Guest(process, monitor, start_ns)
         if state is not None:
             await guest.wait_until_restored()
+            guest.note_ready()
     except QMPError as error:
+        code = await asyncio.to_thread(_end_of, process)
+        said = " ".join(messages.read_text(errors="replace").split())
+        kind = GuestDiedError if code < 0 else CarveoutError
+        raise kind(f"{qemu}: did not start the guest: {said or error}") from error
+    return guest
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> int:
+    """The exit code of a QEMU that has closed its monitor; negative when a signal ended it."""
+    try:
+        return process.wait(_EXIT_LIMIT_S)
+    except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        said = " ".join(messages.read_text(errors="replace").split())
-        raise CarveoutError(f"{qemu}: did not start the guest: {said or error}") from error
-    return guest
+        return 1
 
 
 def _stop_of(event: Message) -> Stop:

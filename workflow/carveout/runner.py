@@ -9,19 +9,33 @@ import argparse
 import asyncio
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carveout.engines import ENGINES, Boot, Engine, EngineFactory
-from carveout.errors import entry_point
+from carveout.errors import CarveoutError, entry_point
 from carveout.files import sha256_of, sha256_of_json, write_atomically
+from carveout.journal import Journal, Result
 from carveout.kernels import unpacked_kernel
+from carveout.limits import check_memory
 from carveout.matrix import Cell
+from carveout.outcomes import trial_outcomes
 from carveout.progress import Progress
-from carveout.qemu import Machine, Usage, find_qemu, machine_args, qemu_version
+from carveout.qemu import (
+    GuestDiedError,
+    Machine,
+    Usage,
+    find_qemu,
+    machine_args,
+    most_memory_bytes,
+    qemu_version,
+)
 from carveout.trial import Ending, run_trial
+
+if TYPE_CHECKING:
+    from carveout.replication import AdaptiveRule
 
 
 @dataclass(frozen=True)
@@ -30,9 +44,11 @@ class CellRun:
 
     cell: Cell
     boot: Boot
-    digests: dict[str, str]
     wall_limit_s: float
     open_engine: EngineFactory
+    at_once: int
+    journal: Journal
+    progress: Progress
     log: Path
 
 
@@ -64,7 +80,7 @@ def trial_id(run: CellRun, seed: int) -> str:
     """The digest of all that determines a trial, in hex."""
     return sha256_of_json(
         {
-            "digests": run.digests,
+            "digests": run.boot.digests,
             "machine": machine_args(run.boot.machine),
             "boot": run.boot.parameters,
             "trial": trial_parameters(run.cell, seed),
@@ -72,28 +88,128 @@ def trial_id(run: CellRun, seed: int) -> str:
     )[:32]
 
 
-async def run_cell(run: CellRun, at_once: int, progress: Progress) -> list[dict[str, Any]]:
-    """Runs all seeds of a cell, ``at_once`` at a time.
+def boot_id(run: CellRun) -> str:
+    """The digest of the cell whose boot was saved, in hex: what its row has for a trial's id."""
+    return sha256_of_json({"digests": run.boot.digests, "boot of": run.cell.to_json()})[:32]
+
+
+class CellTrials:
+    """The trials of a cell: which are made, which seed is next, and when there are enough.
+
+    Trials may be added in any order; the rule that may stop a cell early reads them in the order
+    of their seeds, so that what is kept does not depend on who was first.
+    """
+
+    def __init__(self, cell: Cell, made: Iterable[Result]) -> None:
+        self._made: dict[int, Result] = {}
+        self._read = 0  # seeds 1 to this are made, and the rule has read them
+        self._needed = cell.seeds
+        self._rule = _adaptive_rule(cell)
+        for result in made:
+            self.add(result)
+        self._unmade = [seed for seed in range(cell.seeds, 0, -1) if seed not in self._made]
+
+    def add(self, result: Result) -> None:
+        """Takes a trial that was made."""
+        self._made[result["trial"]["seed"]] = result
+        while not self.are_enough() and self._read + 1 in self._made:
+            self._read += 1
+            if self._rule and self._rule.is_enough_with(self._made[self._read]["trial"]):
+                self._needed = self._read
+
+    def are_enough(self) -> bool:
+        """Whether all that count are made."""
+        return self._read == self._needed
+
+    def next_seed(self) -> int | None:
+        """A seed that nobody has been given yet, in order; None when there is none to run."""
+        return None if self.are_enough() or not self._unmade else self._unmade.pop()
+
+    def unused_seeds(self) -> int:
+        """How many seeds nobody was given."""
+        return len(self._unmade)
+
+    def in_order(self) -> list[Result]:
+        """The trials that count: those of the first seeds, as many as are needed."""
+        return [self._made[seed] for seed in range(1, self._read + 1)]
+
+
+def _adaptive_rule(cell: Cell) -> "AdaptiveRule | None":
+    if cell.replication is None:
+        return None
+    # Statistics cost a second of processor time to import: only for cells that need them.
+    from carveout.replication import AdaptiveRule  # noqa: PLC0415
+
+    return AdaptiveRule(**cell.replication)
+
+
+async def run_cell(run: CellRun) -> list[Result]:
+    """Runs the seeds of a cell, ``at_once`` at a time; those in the journal are made already.
 
     Returns:
-        One object a trial, in the order of the seeds: ``trial`` (a pure function of what its id
-        digests) and ``run`` (what belongs to the runner's machine).
+        One object a QEMU process: ``run`` (what belongs to the runner's machine) and, but for a
+        boot whose state was saved, ``trial`` (a pure function of what its id digests), in the
+        order of the seeds.
+
+    Raises:
+        CarveoutError: a trial could not be made; all others are in the journal.
     """
-    places = asyncio.Semaphore(at_once)
+    made = run.journal.read({seed: trial_id(run, seed) for seed in range(1, run.cell.seeds + 1)})
+    run.journal.start(made)
+    run.progress.skip(len(made))
+    trials = CellTrials(run.cell, made)
+    boots: list[Result] = []
+    if not trials.are_enough():
+        with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
+            async with run.open_engine(run.boot, Path(folder), run.wall_limit_s) as engine:
+                if engine.boot_usage is not None:
+                    boots.append({"run": _usage(run, None, "ready", engine.boot_usage)})
+                await _run_missing(run, engine, trials)
+    run.progress.skip(trials.unused_seeds())
+    return [*boots, *trials.in_order()]
 
-    async def run_seed(engine: Engine, seed: int) -> dict[str, Any]:
-        async with places:
-            result = await _run_seed(run, engine, seed)
-            progress.count(result["trial"]["ending"]["cause"] or "completed")
-            return result
 
-    with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
-        async with run.open_engine(run.boot, Path(folder), run.wall_limit_s) as engine:
-            seeds = range(1, run.cell.seeds + 1)
-            return await asyncio.gather(*(run_seed(engine, seed) for seed in seeds))
+async def _run_missing(run: CellRun, engine: Engine, trials: CellTrials) -> None:
+    """Runs what is missing of a cell's trials. A guest that dies loses only itself."""
+    lost: list[str] = []
+
+    async def work() -> None:
+        while (seed := trials.next_seed()) is not None:
+            try:
+                result = await _run_seed_again_if_it_dies(run, engine, seed)
+            except GuestDiedError as error:
+                lost.append(f"seed {seed}: {error}")
+                continue
+            run.journal.add(result)
+            records = result["trial"]["records"]
+            run.progress.count(
+                result["trial"]["ending"]["cause"] or "completed",
+                trial_outcomes(records, len(run.cell.requests_bytes)),
+            )
+            trials.add(result)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(run.at_once):
+                group.create_task(work())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    if lost:
+        raise CarveoutError(
+            f"{run.cell.path}: lost {len(lost)} trials, twice each; the others are kept, and the "
+            f"next run makes only what is missing: {lost[0]}"
+        )
 
 
-async def _run_seed(run: CellRun, engine: Engine, seed: int) -> dict[str, Any]:
+async def _run_seed_again_if_it_dies(run: CellRun, engine: Engine, seed: int) -> Result:
+    """One trial; a QEMU that died on its own says nothing of its guest, so it gets another."""
+    try:
+        return await _run_seed(run, engine, seed)
+    except GuestDiedError:
+        return await _run_seed(run, engine, seed)
+
+
+async def _run_seed(run: CellRun, engine: Engine, seed: int) -> Result:
     with tempfile.TemporaryDirectory(prefix="carveout-") as name:
         folder = Path(name)
         parameters = trial_parameters(run.cell, seed)
@@ -103,7 +219,8 @@ async def _run_seed(run: CellRun, engine: Engine, seed: int) -> dict[str, Any]:
             finally:
                 usage = await guest.end()
                 _log(run.log, seed, folder)
-        return {"trial": _trial(run, seed, ending), "run": _usage(run, seed, ending, usage)}
+        cause = ending.cause or "completed"
+        return {"trial": _trial(run, seed, ending), "run": _usage(run, seed, cause, usage)}
 
 
 def _log(log: Path, seed: int, folder: Path) -> None:
@@ -117,7 +234,7 @@ def _log(log: Path, seed: int, folder: Path) -> None:
 def _trial(run: CellRun, seed: int, ending: Ending) -> dict[str, Any]:
     return {
         "trial_id": trial_id(run, seed),
-        "digests": run.digests,
+        "digests": run.boot.digests,
         "cell": json.loads(run.cell.to_json()),
         "seed": seed,
         "ending": {"cause": ending.cause, "message": ending.message},
@@ -125,16 +242,19 @@ def _trial(run: CellRun, seed: int, ending: Ending) -> dict[str, Any]:
     }
 
 
-def _usage(run: CellRun, seed: int, ending: Ending, usage: Usage) -> dict[str, Any]:
+def _usage(run: CellRun, seed: int | None, guest_exit: str, usage: Usage) -> dict[str, Any]:
+    """One QEMU process: a trial's, or without a seed the boot's whose state was saved."""
     return {
-        "trial_id": trial_id(run, seed),
+        "process": "boot" if seed is None else "trial",
+        "trial_id": boot_id(run) if seed is None else trial_id(run, seed),
         "strategy": run.cell.variant.strategy,
         "variant": run.cell.variant.name,
         "scenario": run.cell.scenario,
         "seed": seed,
-        "guest_exit": ending.cause or "completed",
-        "qemu_version": run.digests["qemu"],
+        "guest_exit": guest_exit,
+        "qemu_version": run.boot.digests["qemu"],
         "wall_ns": usage.wall_ns,
+        "ready_wall_ns": usage.ready_wall_ns,
         "qemu_user_ns": usage.user_ns,
         "qemu_system_ns": usage.system_ns,
         "qemu_peak_rss_bytes": usage.peak_rss_bytes,
@@ -145,7 +265,7 @@ def _assignments(values: dict[str, str | int]) -> str:
     return "".join(f'{name}="{value}"\n' for name, value in values.items())
 
 
-def _lines(objects: Sequence[dict[str, Any]]) -> str:
+def _lines(objects: Iterable[Mapping[str, Any]]) -> str:
     return "".join(
         json.dumps(entry, sort_keys=True, separators=(",", ":")) + "\n" for entry in objects
     )
@@ -166,56 +286,71 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--qemu", required=True, help="the QEMU program")
     parser.add_argument("--engine", required=True, choices=sorted(ENGINES))
     parser.add_argument("--wall-limit-s", required=True, type=float)
+    parser.add_argument("--state-limit-bytes", required=True, type=int, help="room of one state")
     parser.add_argument("--at-once", type=int, default=1, help="guests side by side")
     parser.add_argument("--kernel", required=True, type=Path, help="kernel.json of the kernel")
     parser.add_argument("--images", required=True, nargs="+", type=Path, help="initramfs archives")
+    parser.add_argument("--sources", required=True, nargs="+", type=Path, help="of this runner")
     parser.add_argument("--trials", required=True, type=Path, help="output: one line a trial")
     parser.add_argument("--runs", required=True, type=Path, help="output: one line a QEMU process")
+    parser.add_argument("--journal", required=True, type=Path, help="trials made so far")
     parser.add_argument("--log", required=True, type=Path, help="output: the guests' consoles")
     parser.add_argument("--progress", required=True, type=Path, help="the workflow's progress file")
     return parser.parse_args()
+
+
+def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
+    """All that the cell's trials need, with their initrd in ``folder``."""
+    qemu = find_qemu(args.qemu, "key qemu of the config")
+    kernel = unpacked_kernel(args.kernel)
+    initrd = _join_images(args.images, folder)
+    boot = Boot(
+        machine=Machine(
+            qemu=qemu,
+            cpu_model=cell.cpu_model,
+            cpus=cell.cpus,
+            ram_bytes=cell.variant.boot_ram_bytes,
+            kernel_args=cell.variant.kernel_args,
+            qemu_args=cell.variant.qemu_args,
+        ),
+        kernel=kernel.image,
+        initrd=initrd,
+        parameters=boot_parameters(cell),
+        digests={
+            "kernel": sha256_of(kernel.image),
+            "initrd": sha256_of(initrd),
+            "qemu": qemu_version(qemu),
+        },
+        state_limit_bytes=args.state_limit_bytes,
+    )
+    return CellRun(
+        cell=cell,
+        boot=boot,
+        wall_limit_s=args.wall_limit_s,
+        open_engine=ENGINES[args.engine],
+        at_once=args.at_once,
+        journal=Journal(args.journal, args.cell, args.sources),
+        progress=Progress(args.progress),
+        log=args.log,
+    )
 
 
 @entry_point
 def main() -> None:
     """Runs one cell."""
     args = _arguments()
-    progress = Progress(args.progress)
     cell = Cell.from_json(args.cell)
-    qemu = find_qemu(args.qemu, "key qemu of the config")
-    machine = Machine(
-        qemu=qemu,
-        cpu_model=cell.cpu_model,
-        cpus=cell.cpus,
-        ram_bytes=cell.variant.boot_ram_bytes,
-        kernel_args=cell.variant.kernel_args,
-        qemu_args=cell.variant.qemu_args,
+    check_memory(args.at_once * most_memory_bytes(cell.ram_bytes), cell.path)
+    args.log.write_text("", encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
+        run = _cell_run(args, cell, Path(folder))
+        results = asyncio.run(run_cell(run))
+    write_atomically(args.runs, _lines(result["run"] for result in results))
+    write_atomically(
+        args.trials, _lines(result["trial"] for result in results if "trial" in result)
     )
-    kernel = unpacked_kernel(args.kernel)
-    with tempfile.TemporaryDirectory(prefix="carveout-") as name:
-        boot = Boot(
-            machine=machine,
-            kernel=kernel.image,
-            initrd=_join_images(args.images, Path(name)),
-            parameters=boot_parameters(cell),
-        )
-        run = CellRun(
-            cell=cell,
-            boot=boot,
-            digests={
-                "kernel": sha256_of(kernel.image),
-                "initrd": sha256_of(boot.initrd),
-                "qemu": qemu_version(qemu),
-            },
-            wall_limit_s=args.wall_limit_s,
-            open_engine=ENGINES[args.engine],
-            log=args.log,
-        )
-        args.log.write_text("", encoding="utf-8")
-        results = asyncio.run(run_cell(run, args.at_once, progress))
-    write_atomically(args.runs, _lines([result["run"] for result in results]))
-    write_atomically(args.trials, _lines([result["trial"] for result in results]))
-    progress.finish_cell()
+    run.journal.remove()
+    run.progress.finish_cell()
 
 
 if __name__ == "__main__":

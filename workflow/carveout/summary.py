@@ -94,7 +94,7 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
 
 def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the table `failures`: how often each variant failed in which way, and under what."""
-    failed = trials[~_succeeded(trials)]
+    failed = trials[~succeeded(trials)]
     failed = failed.assign(
         # A granted lend is only here because its verification failed.
         outcome=failed["outcome"].replace("granted", "verify failed"),
@@ -123,13 +123,14 @@ def wilson_intervals(successes: Sequence[int], trials: Sequence[int]) -> pd.Data
     return pairs.merge(known, how="left")[["low", "high"]]
 
 
-def _succeeded(trials: pd.DataFrame) -> "pd.Series[bool]":
+def succeeded(trials: pd.DataFrame) -> "pd.Series[bool]":
+    """Return whether each lend was granted in full and its verification did not fail."""
     return (trials["outcome"] == "granted") & (trials["verify"] != "failed")
 
 
 def _derive(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials with what is counted and averaged, null where it does not apply."""
-    success = _succeeded(trials)
+    success = succeeded(trials)
     lent_bytes = trials["granted_bytes"].where(trials["granted_bytes"] > 0)
     return trials.assign(
         success=success,

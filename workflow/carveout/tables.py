@@ -240,12 +240,14 @@ PHASES_TABLE = Table(
 
 RUNS = Table(
     columns={
+        "process": _text(values=("boot", "trial")),
         "trial_id": _text(),
         "strategy": _text(),
         "variant": _text(),
         "scenario": _text(),
-        "seed": _integer(),
+        "seed": _integer(null=True),
         "wall_ns": _integer(),
+        "ready_wall_ns": _integer(null=True),
         "qemu_user_ns": _measured(),
         "qemu_system_ns": _measured(),
         "qemu_peak_rss_bytes": _measured(),

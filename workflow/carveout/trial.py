@@ -10,7 +10,7 @@ from typing import Any
 from qemu.qmp import ExecuteError, QMPError
 
 from carveout.errors import CarveoutError
-from carveout.qemu import Guest, GuestFiles, Stop
+from carveout.qemu import Guest, GuestDiedError, GuestFiles, Stop
 from carveout.records import Record, parse_records
 
 
@@ -35,7 +35,8 @@ async def run_trial(guest: Guest, files: GuestFiles, wall_limit_s: float) -> End
     """Runs a guest from where it stands to its end.
 
     Raises:
-        CarveoutError: QEMU ended on its own, or asks for what the host cannot do.
+        GuestDiedError: QEMU ended on its own.
+        CarveoutError: the guest asks for what QEMU cannot do.
     """
     replies: dict[int, Record] = {}
     try:
@@ -56,11 +57,16 @@ async def _run_until_gone(guest: Guest, files: GuestFiles, replies: dict[int, Re
         except QMPError:
             stop = Stop.DIED
         if stop is Stop.DIED:
-            raise CarveoutError("QEMU ended without a word of its guest; see the log of this job")
+            raise GuestDiedError(
+                "wanted the guest's end, found that QEMU ended without a word of it; "
+                "was it killed for lack of memory? The log of this job has what it said"
+            )
         if stop is not Stop.PAUSED:
             return stop
         asked = last_record(files)
-        if asked["record"] != "ready":
+        if asked["record"] == "ready":
+            guest.note_ready()
+        else:
             replies[asked["seq"]] = await _act(guest, asked)
 
 

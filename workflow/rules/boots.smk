@@ -29,15 +29,23 @@ rule boot_guest:
         strategy="(?!)",
     conda:
         CONDA_ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=memory_mb,
+        disk_mb=STATE_LIMIT_BYTES // MIB,
     params:
         cell=cell_json,
         qemu=config["qemu"],
         engine=config["boot"],
         wall_limit_s=config["limits"]["wall_s"],
+        state_limit_bytes=STATE_LIMIT_BYTES,
+        journal=f"{config['results']}/journals/{CELL_PATH}.jsonl",
         progress=PROGRESS_FILE,
     shell:
         "python -m carveout.runner --cell {params.cell:q} --qemu {params.qemu:q}"
-        " --engine {params.engine} --wall-limit-s {params.wall_limit_s} --at-once {threads}"
+        " --engine {params.engine} --wall-limit-s {params.wall_limit_s}"
+        " --state-limit-bytes {params.state_limit_bytes} --at-once {threads}"
         " --kernel {input.kernel:q} --images {input.images:q}"
-        " --trials {output.trials:q} --runs {output.runs:q}"
+        " --sources {input.runner:q} {input.record_schema:q}"
+        " --trials {output.trials:q} --runs {output.runs:q} --journal {params.journal:q}"
         " --log {log:q} --progress {params.progress:q}"

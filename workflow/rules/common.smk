@@ -8,10 +8,14 @@ from pathlib import Path
 PACKAGE_PARENT = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE_PARENT))
 
+import psutil
+
 from carveout import progress
 from carveout.errors import CarveoutError
 from carveout.jobs import prepare_environment
 from carveout.matrix import read_matrix
+from carveout.qemu import most_memory_bytes
+from carveout.sizes import MIB, parse_size
 
 prepare_environment(PACKAGE_PARENT)
 
@@ -20,6 +24,9 @@ CONFIG_SOURCE = ", ".join(
 )
 try:
     MATRIX = read_matrix(config, CONFIG_SOURCE, Path("workflow"))
+    STATE_LIMIT_BYTES = parse_size(
+        config["limits"]["state"], f"{CONFIG_SOURCE}: key limits.state"
+    )
 except CarveoutError as error:
     sys.exit(f"carveout: {error}")
 
@@ -35,7 +42,15 @@ PROGRESS_FILE = f"{config['results']}/progress"
 # What of the package decides about a trial, beside the cell itself.
 RUNNER_SOURCES = [
     f"workflow/carveout/{name}.py"
-    for name in ("engines", "qemu", "records", "runner", "trial")
+    for name in (
+        "engines",
+        "qemu",
+        "records",
+        "replication",
+        "runner",
+        "states",
+        "trial",
+    )
 ]
 
 
@@ -62,6 +77,19 @@ def cell_json(wildcards):
     return CELLS[CELL_PATH.format(**wildcards)].to_json()
 
 
+def memory_mb(wildcards, threads):
+    """What the guests of a boot job, one a thread, take of the machine's memory at most."""
+    cell = CELLS[CELL_PATH.format(**wildcards)]
+    return threads * most_memory_bytes(cell.ram_bytes) // MIB
+
+
+def bound_local_memory():
+    """Lets a run on this machine start no more guests side by side than its memory holds."""
+    is_local = workflow.global_resources["_nodes"].value is None
+    if is_local and "mem_mb" not in workflow.global_resources:
+        workflow.register_resource("mem_mb", psutil.virtual_memory().available // MIB)
+
+
 def cell_files(kind):
     """The outputs of all cells: `trials` or `runs`."""
     return [f"<results>/{kind}/{path}.jsonl" for path in CELLS]
@@ -77,6 +105,9 @@ def begin_progress(dag):
     boots = sum(job.rule.name.startswith("boot_") for job in dag.needrun_jobs())
     if boots:
         progress.begin(Path(PROGRESS_FILE), boots * config["seeds"], boots)
+
+
+bound_local_memory()
 
 
 def folder_sources(folder):

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Adaptive replication: seeds stop, in order, once the success rate is known well enough."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from carveout import replication
+from carveout.matrix import Cell, Variant
+from carveout.runner import CellTrials
+from carveout.sizes import GIB, MIB
+
+
+@pytest.fixture(autouse=True)
+def trials_say_themselves_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replication, "successes_of", lambda trial: trial["successes"])
+
+
+def trial(seed: int, *successes: bool) -> dict[str, Any]:
+    return {"trial": {"seed": seed, "successes": successes}, "run": {}}
+
+
+def seeds_of(trials: CellTrials) -> list[int]:
+    return [result["trial"]["seed"] for result in trials.in_order()]
+
+
+def cell(seeds: int, **rule: float) -> Cell:
+    return Cell(
+        kernel="debian-6.12",
+        ram_bytes=GIB,
+        cpus=1,
+        cpu_model="neoverse-n1",
+        lendable_bytes=256 * MIB,
+        variant=Variant("mem", "carve_out", {}, GIB, "", ()),
+        load="idle",
+        dose_percent=0,
+        requests="one",
+        requests_bytes=(64 * MIB,),
+        seeds=seeds,
+        replication=rule or None,
+        guest_limit_s=300,
+    )
+
+
+ADAPTIVE = {"interval_width": 0.4, "least_seeds": 3}
+
+
+def test_without_a_rule_every_seed_is_run() -> None:
+    trials = CellTrials(cell(4), [])
+    while (seed := trials.next_seed()) is not None:
+        trials.add(trial(seed, True))
+    assert seeds_of(trials) == [1, 2, 3, 4]
+
+
+# Wilson 95 %: 6 of 6 is 0.61..1 (width 0.39), 5 of 5 is 0.57..1; 11 of 22 is 0.31..0.69.
+@pytest.mark.parametrize(
+    ("successes", "stops_after"),
+    [([True] * 30, 6), ([False] * 30, 6), ([True, False] * 15, 21)],
+)
+def test_a_cell_stops_when_its_interval_is_narrow(
+    successes: Sequence[bool], stops_after: int
+) -> None:
+    trials = CellTrials(cell(30, **ADAPTIVE), [])
+    while (seed := trials.next_seed()) is not None:
+        trials.add(trial(seed, successes[seed - 1]))
+    assert len(seeds_of(trials)) == stops_after
+    assert trials.unused_seeds() == 30 - stops_after
+
+
+def test_every_request_must_be_known_well_enough() -> None:
+    rule = replication.AdaptiveRule(**ADAPTIVE)
+    outcomes = [rule.is_enough_with(trial(s, True, s % 2 == 0)["trial"]) for s in range(1, 30)]
+    assert outcomes.index(True) + 1 == 21
+
+
+def test_least_seeds_are_run_whatever_they_show() -> None:
+    rule = replication.AdaptiveRule(interval_width=0.99, least_seeds=4)
+    assert [rule.is_enough_with(trial(s, True)["trial"]) for s in range(1, 5)] == [False] * 3 + [
+        True
+    ]
+
+
+def test_the_order_in_which_trials_end_changes_nothing() -> None:
+    trials = CellTrials(cell(30, **ADAPTIVE), [])
+    given = [trials.next_seed() for _ in range(8)]
+    assert given == [1, 2, 3, 4, 5, 6, 7, 8]
+    for seed in reversed(given):
+        trials.add(trial(seed or 0, True))
+    assert trials.are_enough()
+    assert trials.next_seed() is None
+    assert seeds_of(trials) == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_an_earlier_job_made_is_not_made_again() -> None:
+    trials = CellTrials(cell(4), [trial(3, True), trial(1, True)])
+    assert [trials.next_seed(), trials.next_seed(), trials.next_seed()] == [2, 4, None]
+    assert not trials.are_enough()
+    trials.add(trial(2, True))
+    trials.add(trial(4, True))
+    assert seeds_of(trials) == [1, 2, 3, 4]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Saved states: used only whole, and only for what they were saved of."""
+
+from pathlib import Path
+
+import pytest
+
+from carveout import limits
+from carveout.errors import CarveoutError
+from carveout.states import SavedState, program_stamp
+
+MADE_BY = {"qemu": "7.2.22", "kernel": "aa", "initrd": "bb", "arguments": "-m 1024M"}
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> SavedState:
+    saved = SavedState(tmp_path)
+    saved.stream.write_bytes(b"RAM" * 1000)
+    saved.describe(MADE_BY)
+    return saved
+
+
+def test_a_whole_state_of_the_same_host_is_used(state: SavedState) -> None:
+    state.check(MADE_BY)
+
+
+@pytest.mark.parametrize("name", sorted(MADE_BY))
+def test_a_state_of_another_host_is_refused_by_name(state: SavedState, name: str) -> None:
+    with pytest.raises(CarveoutError, match=f"wanted a saved state of {name} other, found one of"):
+        state.check(MADE_BY | {name: "other"})
+
+
+def test_a_state_that_was_cut_short_is_refused(state: SavedState) -> None:
+    state.stream.write_bytes(b"RAM" * 999)
+    with pytest.raises(CarveoutError, match="wanted the 3000 bytes that were saved, found 2997"):
+        state.check(MADE_BY)
+
+
+def test_a_state_without_description_was_never_saved_whole(tmp_path: Path) -> None:
+    saved = SavedState(tmp_path)
+    saved.stream.write_bytes(b"RAM")
+    with pytest.raises(CarveoutError, match="never saved whole"):
+        saved.check(MADE_BY)
+
+
+def test_a_replaced_program_has_another_stamp(tmp_path: Path) -> None:
+    program = tmp_path / "qemu"
+    program.write_text("old")
+    before = program_stamp(str(program))
+    assert program_stamp(str(program)) == before
+    program.write_text("newer")
+    assert program_stamp(str(program)) != before
+
+
+def test_too_little_room_or_memory_is_one_line(tmp_path: Path) -> None:
+    limits.check_room(tmp_path, 1)
+    limits.check_memory(1, "cell")
+    with pytest.raises(CarveoutError, match=r"key limits.state .*, found \d+ MiB; make room"):
+        limits.check_room(tmp_path, 2**60)
+    with pytest.raises(CarveoutError, match=r"cell: wanted \d+ MiB of memory .*, found \d+ MiB"):
+        limits.check_memory(2**60, "cell")

@@ -35,10 +35,12 @@ class Runner:
 
     @property
     def trials(self) -> Path:
+        """The output with the trials."""
         return self.folder / "trials.jsonl"
 
     @property
     def journal(self) -> Path:
+        """Where trials are kept until the job is done."""
         return self.folder / "journal.jsonl"
 
     def smoke_trials(self) -> Path:
@@ -46,10 +48,12 @@ class Runner:
         return next((self.smoke.results / "trials").glob("**/mem/*/idle-0.*.jsonl"))
 
     def cell(self) -> dict[str, Any]:
+        """The cell that is run."""
         cell: dict[str, Any] = json.loads(self.smoke_trials().read_text().splitlines()[0])["cell"]
         return cell
 
     def start(self) -> subprocess.Popen[str]:
+        """The runner at work."""
         images = self.smoke.results / "guest" / "debian-6.12"
         sources = self.checkout.path / "workflow/carveout/trial.py"
         command = [

@@ -25,7 +25,7 @@ def seeds_of(trials: CellTrials) -> list[int]:
     return [result["trial"]["seed"] for result in trials.in_order()]
 
 
-def cell(seeds: int, **rule: float) -> Cell:
+def cell(seeds: int, **rule: Any) -> Cell:
     return Cell(
         kernel="debian-6.12",
         ram_bytes=GIB,
@@ -43,7 +43,7 @@ def cell(seeds: int, **rule: float) -> Cell:
     )
 
 
-ADAPTIVE = {"interval_width": 0.4, "least_seeds": 3}
+ADAPTIVE: dict[str, Any] = {"interval_width": 0.4, "least_seeds": 3}
 
 
 def test_without_a_rule_every_seed_is_run() -> None:

@@ -325,7 +325,11 @@ async def start_guest(
         code = await asyncio.to_thread(_end_of, process)
         said = " ".join(messages.read_text(errors="replace").split())
         kind = GuestDiedError if code < 0 else CarveoutError
-        raise kind(f"{qemu}: did not start the guest: {said or error}") from error
+        ended = f"a signal, {-code}" if code < 0 else f"status {code}"
+        raise kind(
+            f"{qemu}: wanted a guest that stands ready, found that QEMU ended with {ended}: "
+            f"{said or error}; see the strategy's qemu_args, the key cpu_model and the memory left"
+        ) from error
     return guest
 
 

@@ -20,7 +20,8 @@ from carveout.files import sha256_of, sha256_of_json, write_atomically
 from carveout.kernels import unpacked_kernel
 from carveout.matrix import Cell
 from carveout.progress import Progress
-from carveout.qemu import Machine, Usage, find_qemu, machine_args, qemu_version
+from carveout.qemu import Machine, Usage, machine_args, qemu_version
+from carveout.qemus import qemu_program
 from carveout.trial import Ending, run_trial
 
 
@@ -163,7 +164,7 @@ def _join_images(images: Sequence[Path], folder: Path) -> Path:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="carveout.runner", description=__doc__)
     parser.add_argument("--cell", required=True, help="the cell, as one line of JSON")
-    parser.add_argument("--qemu", required=True, help="the QEMU program")
+    parser.add_argument("--qemu", required=True, help="qemu.json, or a program")
     parser.add_argument("--engine", required=True, choices=sorted(ENGINES))
     parser.add_argument("--wall-limit-s", required=True, type=float)
     parser.add_argument("--at-once", type=int, default=1, help="guests side by side")
@@ -182,7 +183,7 @@ def main() -> None:
     args = _arguments()
     progress = Progress(args.progress)
     cell = Cell.from_json(args.cell)
-    qemu = find_qemu(args.qemu, "key qemu of the config")
+    qemu = qemu_program(args.qemu)
     machine = Machine(
         qemu=qemu,
         cpu_model=cell.cpu_model,

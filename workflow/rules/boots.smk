@@ -6,6 +6,7 @@
 
 rule boot_guest:
     input:
+        qemu="<results>/qemu.json",
         kernel="<results>/kernels/{kernel}/kernel.json",
         # Snakemake compares small files by content: an image has changed when its digest has.
         images=[
@@ -31,12 +32,11 @@ rule boot_guest:
         CONDA_ENVIRONMENT
     params:
         cell=cell_json,
-        qemu=config["qemu"],
         engine=config["boot"],
         wall_limit_s=config["limits"]["wall_s"],
         progress=PROGRESS_FILE,
     shell:
-        "python -m carveout.runner --cell {params.cell:q} --qemu {params.qemu:q}"
+        "python -m carveout.runner --cell {params.cell:q} --qemu {input.qemu:q}"
         " --engine {params.engine} --wall-limit-s {params.wall_limit_s} --at-once {threads}"
         " --kernel {input.kernel:q} --images {input.images:q}"
         " --trials {output.trials:q} --runs {output.runs:q}"

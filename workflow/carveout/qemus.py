@@ -4,7 +4,7 @@
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,17 +50,26 @@ def qemu_program(name: str) -> str:
     return str(_unpacked(packages)) if packages else str(content["qemu"])
 
 
-def version_in_path(name: str, pins: Path) -> str | None:
-    """Return the version of the host's own QEMU; None when it is missing, or a pinned one's name.
+def qemu_identity(name: str, known: Mapping[str, Sequence[Package]]) -> str | None:
+    """Return what tells a QEMU from others before it is made ready, so that boots of two never mix.
 
-    What a pinned one is stands in its pins, which rules compare.
+    Args:
+        name: as in `describe_qemu`.
+        known: the pinned ones.
+
+    Returns:
+        The digest of a pinned one's packages, or else the version that a program says of itself;
+        None when it is no QEMU, which `describe_qemu` says why.
     """
-    if name in read_qemus(pins) or shutil.which(name) is None:
+    if name in known:
+        return sha256_of_json([package.sha256 for package in known[name]])
+    try:
+        return qemu_version(name)
+    except CarveoutError:
         return None
-    return qemu_version(name)
 
 
-def _in_path(name: str, known: dict[str, list[Package]], pins: Path) -> str:
+def _in_path(name: str, known: Mapping[str, Sequence[Package]], pins: Path) -> str:
     path = shutil.which(name)
     if path is None:
         raise CarveoutError(

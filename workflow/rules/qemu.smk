@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # QEMU: the host's own, or a pinned one fetched and unpacked in the user's cache.
 #
-# What stays here is a small description. Boots take it as input: another version reruns them.
+# What stays here is a small description. Boots take it as input, so that they are made anew when
+# the version or the pins of their QEMU changed, and only then: what else qemus.yaml holds is no
+# input.
 
-from carveout.qemus import version_in_path
+from carveout.pins import read_qemus
+from carveout.qemus import qemu_identity
 
-QEMU_PINS = "config/qemus.yaml"
+QEMU_PINS = Path("config/qemus.yaml")
+try:
+    QEMUS = read_qemus(QEMU_PINS)
+except CarveoutError as error:
+    sys.exit(f"carveout: {error}")
 
 
 rule find_qemu:
-    input:
-        pins=QEMU_PINS,
-        finder="workflow/carveout/qemus.py",
     output:
         "<results>/qemu.json",
     log:
@@ -19,8 +23,9 @@ rule find_qemu:
     conda:
         CONDA_ENVIRONMENT
     params:
+        pins=QEMU_PINS,
         qemu=config["qemu"],
-        # Asked only when boots are; the pins say all of another one.
-        version=lambda wildcards: version_in_path(config["qemu"], Path(QEMU_PINS)),
+        # A function, because the program is asked: only when a boot depends on this.
+        identity=lambda wildcards: qemu_identity(config["qemu"], QEMUS),
     shell:
-        "python -m carveout.qemus --pins {input.pins:q} {params.qemu:q} {output:q} >{log:q}"
+        "python -m carveout.qemus --pins {params.pins:q} {params.qemu:q} {output:q} >{log:q}"

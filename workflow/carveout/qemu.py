@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -60,17 +59,6 @@ class GuestFiles:
     trial_parameters: Path
     console: Path
     records: Path
-
-
-def find_qemu(name: str, where: str) -> str:
-    """The path of QEMU, or a one-line error that says how to get it."""
-    path = shutil.which(name)
-    if path is None:
-        raise CarveoutError(
-            f"{where}: wanted the program {name}, found none in PATH; "
-            "run envs/install.sh, or name another QEMU in the key qemu"
-        )
-    return path
 
 
 def qemu_version(qemu: str) -> str:

@@ -114,6 +114,10 @@ stay_on_first_cpu() {
 	echo 1 >/sys/devices/virtual/workqueue/cpumask
 }
 
+start_random_numbers() {
+	carveout entropy 3>&- >/dev/null || fault error "the kernel refused entropy"
+}
+
 protect_from_oom_killer() {
 	echo -1000 >/proc/self/oom_score_adj
 }
@@ -196,12 +200,13 @@ check_step() {
 	done
 }
 
+# The shell reads byte by byte: no further than the line that is asked for.
 worker_lives() {
 	worker_state=Z
-	while read -r key value _; do
-		[ "$key" != State: ] || worker_state=$value
+	while read -r key worker_state _; do
+		[ "$key" != State: ] || break
 	done 2>/dev/null <"/proc/$1/status"
-	[ "$worker_state" != Z ]
+	[ "${worker_state:-Z}" != Z ]
 }
 
 # Sets pages_migrated, pages_reclaimed and oom_kills, counted since boot.

@@ -20,6 +20,7 @@ static const struct {
 	{ "about", run_about },
 	{ "absent-baseline", run_absent_baseline },
 	{ "census", run_census },
+	{ "entropy", run_entropy },
 	{ "forget", run_forget },
 	{ "give-back", run_give_back },
 	{ "lend", run_lend },

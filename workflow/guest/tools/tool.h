@@ -24,9 +24,9 @@ struct cost {
 /* Subcommands get the arguments after their name and return an exit status. */
 typedef int subcommand_fn(int count, char **arguments);
 
-subcommand_fn run_about, run_absent_baseline, run_census, run_forget, run_give_back, run_lend,
-	run_lent, run_pattern, run_pause, run_poke, run_reuse, run_snapshot, run_unmovable,
-	run_watchdog, run_write;
+subcommand_fn run_about, run_absent_baseline, run_census, run_entropy, run_forget, run_give_back,
+	run_lend, run_lent, run_pattern, run_pause, run_poke, run_reuse, run_snapshot,
+	run_unmovable, run_watchdog, run_write;
 
 /* arguments.c: they end the program with a message when the text makes no sense */
 int usage(const char *wanted);

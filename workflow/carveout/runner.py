@@ -21,7 +21,7 @@ from carveout.kernels import unpacked_kernel
 from carveout.matrix import Cell
 from carveout.progress import Progress
 from carveout.qemu import Machine, Usage, machine_args, qemu_version
-from carveout.qemus import qemu_program
+from carveout.qemus import qemu_program, synchronous_args
 from carveout.trial import Ending, run_trial
 
 
@@ -190,7 +190,10 @@ def main() -> None:
         cpus=cell.cpus,
         ram_bytes=cell.variant.boot_ram_bytes,
         kernel_args=cell.variant.kernel_args,
-        qemu_args=cell.variant.qemu_args,
+        qemu_args=[
+            *cell.variant.qemu_args,
+            *synchronous_args(qemu, cell.variant.qemu_args),
+        ],
     )
     kernel = unpacked_kernel(args.kernel)
     with tempfile.TemporaryDirectory(prefix="carveout-") as name:

@@ -12,6 +12,7 @@ from carveout import qemus
 from carveout.archive import Package
 from carveout.errors import CarveoutError
 from carveout.pins import QEMU_PROGRAM
+from carveout.qemu import synchronous_args
 from tests.unit.made_packages import made_deb
 
 PINS = Path("pins.yaml")
@@ -107,5 +108,5 @@ def test_virtio_devices_that_have_another_thread_are_told_not_to(tmp_path: Path)
     )
     qemu.chmod(0o755)
     args = ["-device", "virtio-new-pci,id=a", "-device", "virtio-old-pci", "-device", "other"]
-    assert qemus.synchronous_args(str(qemu), args) == ["-global", "virtio-new-pci.ioeventfd=off"]
-    assert qemus.synchronous_args("no such program, nor asked", ["-m", "1G"]) == []
+    assert synchronous_args(str(qemu), args) == ["-global", "virtio-new-pci.ioeventfd=off"]
+    assert synchronous_args("no such program, nor asked", ["-m", "1G"]) == []

@@ -4,10 +4,8 @@
 import argparse
 import json
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,28 +48,6 @@ def qemu_program(name: str) -> str:
     content = json.loads(Path(name).read_text(encoding="utf-8"))
     packages = [Package.from_json(package) for package in content["packages"]]
     return str(_unpacked(packages)) if packages else str(content["qemu"])
-
-
-def synchronous_args(qemu: str, args: Sequence[str]) -> list[str]:
-    """Return the arguments that make the virtio devices among `args` act on the guest's own time.
-
-    With ioeventfd, the default of newer QEMUs for every virtio-pci device, a guest that notifies a
-    device wakes another thread of QEMU, and the device acts whenever that comes to it: trials would
-    not repeat. Without, it acts within the guest's instruction. Devices of older QEMUs lack the
-    property, and QEMU does not start with a property that it does not know: so it is asked.
-    """
-    named = {arg.partition(",")[0] for option, arg in pairwise(args) if option == "-device"}
-    return [
-        word
-        for device in sorted(name for name in named if name.startswith("virtio-"))
-        if "ioeventfd=" in _device_help(qemu, device)
-        for word in ("-global", f"{device}.ioeventfd=off")
-    ]
-
-
-def _device_help(qemu: str, device: str) -> str:
-    command = [qemu, "-device", f"{device},help"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def qemu_identity(name: str, known: Mapping[str, Sequence[Package]]) -> str | None:

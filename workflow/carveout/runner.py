@@ -20,8 +20,8 @@ from carveout.files import sha256_of, sha256_of_json, write_atomically
 from carveout.kernels import unpacked_kernel
 from carveout.matrix import Cell
 from carveout.progress import Progress
-from carveout.qemu import Machine, Usage, machine_args, qemu_version
-from carveout.qemus import qemu_program, synchronous_args
+from carveout.qemu import Machine, Usage, machine_args, qemu_version, synchronous_args
+from carveout.qemus import qemu_program
 from carveout.trial import Ending, run_trial
 
 

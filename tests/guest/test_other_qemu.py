@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A QEMU of another suite does all that the host's own does, and ends with its runner too."""
 
+import contextlib
 import json
 import os
 import signal
@@ -47,6 +48,17 @@ def test_the_runs_hold_the_version_of_the_pinned_qemu(forked: Run) -> None:
     assert str(Path.home()) not in json.dumps(description)
 
 
+def guests_of(runner: psutil.Process) -> list[psutil.Process]:
+    """The runner's QEMU with its guest: setpriv and the wrapper have become the suite's loader."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [
+            child
+            for child in runner.children(recursive=True)
+            if "ld-linux" in child.name() and "-kernel" in child.cmdline()
+        ]
+    return []
+
+
 def test_a_killed_runner_leaves_no_process(forked: Run, tmp_path: Path) -> None:
     guest = forked.results / "guest/debian-6.12"
     lines = next(forked.results.glob("trials/**/mem/carve_out/*.jsonl")).read_text().splitlines()
@@ -65,9 +77,7 @@ def test_a_killed_runner_leaves_no_process(forked: Run, tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(forked.checkout.path / "workflow")},
     )
     process = psutil.Process(runner.pid)
-    # The loader is the process: setpriv and the wrapper have become it.
-    wait_until(lambda: any("ld-linux" in child.name() for child in process.children()))
-    children = process.children(recursive=True)
+    children = wait_until(lambda: guests_of(process))
     runner.send_signal(signal.SIGKILL)
     runner.wait()
     wait_until(lambda: not any(child.is_running() for child in children), limit_s=5)

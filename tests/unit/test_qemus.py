@@ -12,6 +12,7 @@ from carveout import qemus
 from carveout.archive import Package
 from carveout.errors import CarveoutError
 from carveout.pins import QEMU_PROGRAM
+from carveout.qemu import synchronous_args
 from tests.unit.made_packages import made_deb
 
 PINS = Path("pins.yaml")
@@ -98,3 +99,14 @@ def test_the_identity_is_the_version_or_the_pins(package: Package) -> None:
 
 def test_what_is_no_program_has_no_identity() -> None:
     assert qemus.qemu_identity("qemu-system-abacus", {}) is None
+
+
+def test_virtio_devices_that_have_another_thread_are_told_not_to(tmp_path: Path) -> None:
+    qemu = tmp_path / "qemu"
+    qemu.write_text(
+        '#!/bin/sh\n[ "$*" = "-device virtio-new-pci,help" ] && echo "  ioeventfd=<bool>"\n'
+    )
+    qemu.chmod(0o755)
+    args = ["-device", "virtio-new-pci,id=a", "-device", "virtio-old-pci", "-device", "other"]
+    assert synchronous_args(str(qemu), args) == ["-global", "virtio-new-pci.ioeventfd=off"]
+    assert synchronous_args("no such program, nor asked", ["-m", "1G"]) == []

@@ -84,6 +84,7 @@ def test_qemu_is_missing(fresh: Checkout) -> None:
     message = boot_one_cell(fresh, qemu="qemu-system-abacus")
     assert "wanted the program qemu-system-abacus, found none in PATH" in message
     assert "install" in message
+    assert "or name one of config/qemus.yaml: debian-13" in message
 
 
 def test_a_cache_that_cannot_be_read(fresh: Checkout, tmp_path: Path) -> None:
@@ -111,4 +112,15 @@ def test_a_pin_that_vanished_names_the_way_out(fresh: Checkout) -> None:
     path.write_text(yaml.safe_dump(pins))
     message = boot_one_cell(fresh)
     assert "6.12.1-1" in message
+    assert "make relock" in message
+
+
+def test_a_qemu_pin_that_vanished_names_the_way_out(fresh: Checkout) -> None:
+    path = fresh.path / "config/qemus.yaml"
+    pins = yaml.safe_load(path.read_text())
+    pins["debian-13"]["packages"]["program"] |= {"version": "1:10.0.0-1", "sha256": "0" * 64}
+    path.write_text(yaml.safe_dump(pins))
+    message = boot_one_cell(fresh, qemu="debian-13")
+    assert "config/qemus.yaml: debian-13.packages.program" in message
+    assert "1:10.0.0-1" in message
     assert "make relock" in message

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -98,6 +99,28 @@ def machine_args(machine: Machine) -> list[str]:
         *("-append", f"{KERNEL_ARGS} {machine.kernel_args}".strip()),
         *machine.qemu_args,
     ]
+
+
+def synchronous_args(qemu: str, args: Sequence[str]) -> list[str]:
+    """Return the arguments that make the virtio devices among `args` act on the guest's own time.
+
+    With ioeventfd, the default of newer QEMUs for every virtio-pci device, a guest that notifies a
+    device wakes another thread of QEMU, and the device acts whenever that comes to it: trials would
+    not repeat. Without, it acts within the guest's instruction. Devices of older QEMUs lack the
+    property, and QEMU does not start with a property that it does not know: so it is asked.
+    """
+    named = {arg.partition(",")[0] for option, arg in pairwise(args) if option == "-device"}
+    return [
+        word
+        for device in sorted(name for name in named if name.startswith("virtio-"))
+        if "ioeventfd=" in _device_help(qemu, device)
+        for word in ("-global", f"{device}.ioeventfd=off")
+    ]
+
+
+def _device_help(qemu: str, device: str) -> str:
+    command = [qemu, "-device", f"{device},help"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def file_args(files: GuestFiles) -> list[str]:

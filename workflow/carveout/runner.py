@@ -30,6 +30,7 @@ from carveout.qemu import (
     machine_args,
     most_memory_bytes,
     qemu_version,
+    synchronous_args,
 )
 from carveout.qemus import qemu_program
 from carveout.trial import Ending, run_trial
@@ -311,7 +312,10 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
             cpus=cell.cpus,
             ram_bytes=cell.variant.boot_ram_bytes,
             kernel_args=cell.variant.kernel_args,
-            qemu_args=cell.variant.qemu_args,
+            qemu_args=[
+                *cell.variant.qemu_args,
+                *synchronous_args(qemu, cell.variant.qemu_args),
+            ],
         ),
         kernel=kernel.image,
         initrd=initrd,

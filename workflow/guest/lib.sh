@@ -54,7 +54,8 @@ pages_checked=0
 pages_bad=0
 pages_overlapping=0
 pages_free=0
-bytes=0
+movable_bytes=0
+unmovable_bytes=0
 blocker_pfn=
 blocker_type=
 blocker_flags=
@@ -312,18 +313,11 @@ give_back_step() {
 
 reuse_step() {
 	begin_step reuse
-	probe_reuse movable
-	reuse_movable_bytes=$bytes
-	probe_reuse unmovable
-	check_step
-	record reuse "\"cycle\":$cycle,\"reuse_movable_bytes\":$reuse_movable_bytes,\
-\"reuse_unmovable_bytes\":$bytes"
-}
-
-# probe_reuse movable|unmovable: sets bytes
-probe_reuse() {
-	probed=$(carveout reuse "$1" last 3>&-) || fault error "the reuse probe failed"
+	probed=$(carveout reuse last 3>&-) || fault error "the reuse probe failed"
 	eval "$probed"
+	check_step
+	record reuse "\"cycle\":$cycle,\"reuse_movable_bytes\":$movable_bytes,\
+\"reuse_unmovable_bytes\":$unmovable_bytes"
 }
 
 # --- For strategies ---------------------------------------------------------------

@@ -10,8 +10,10 @@ FILES=16
 # A ninth more than the dose is read; what is dropped again leaves holes.
 KEEP_PERCENT=90
 
+# The same for all seeds but for the size of the files.
 prepare_load() {
 	make_file_system || fault error "the file system could not be made"
+	make_files
 }
 
 make_file_system() {
@@ -23,23 +25,29 @@ make_file_system() {
 		rmdir $FOLDER/lost+found
 }
 
-load() {
-	make_sparse_files $((RAM_BYTES * DOSE_PERCENT / KEEP_PERCENT / FILES))
-	cached_before_kib=$(cached_kib)
-	/load/read_files "$SEED" $KEEP_PERCENT $FOLDER/* ||
-		fault error "the files could not be read"
-	reached_dose $((($(cached_kib) - cached_before_kib) * 1024)) "$RAM_BYTES"
-}
-
-make_sparse_files() {
+make_files() {
 	file=0
 	while [ $file -lt $FILES ]; do
-		truncate -s "$1" $FOLDER/$file
+		: >$FOLDER/$file || fault error "file $file could not be made"
 		file=$((file + 1))
 	done
-	sync
 }
 
-cached_kib() {
-	awk '/^Cached:/ { print $2 }' /proc/meminfo
+load() {
+	truncate -s $((RAM_BYTES * DOSE_PERCENT / KEEP_PERCENT / FILES)) $FOLDER/* ||
+		fault error "the files could not be grown"
+	sync
+	read_cached
+	cached_before_kib=$cached_kib
+	/load/read_files "$SEED" $KEEP_PERCENT $FOLDER/* ||
+		fault error "the files could not be read"
+	read_cached
+	reached_dose $(((cached_kib - cached_before_kib) * 1024)) "$RAM_BYTES"
+}
+
+# Sets cached_kib
+read_cached() {
+	while read -r key cached_kib _; do
+		[ "$key" != Cached: ] || break
+	done </proc/meminfo
 }

@@ -89,7 +89,7 @@ def made_phases(load: str = "anonymous_memory", seed: int = 1) -> pd.DataFrame:
 def made_runs(seeds: int = 5) -> pd.DataFrame:
     """What the runner's machine spent on the made trials."""
     trials = made_trials(seeds).drop_duplicates("trial_id")
-    return trials[["trial_id", "strategy", "variant", "scenario", "seed"]].assign(
+    return trials[[*_key(VARIANTS[0], "idle", 1)]].assign(
         wall_ns=5_000_000_000,
         qemu_user_ns=4_100_000_000,
         qemu_system_ns=400_000_000,
@@ -112,6 +112,8 @@ def _key(variant: MadeVariant, load: str, seed: int) -> dict[str, object]:
     names = (variant.strategy, variant.variant, _scenario(load))
     return {
         "trial_id": "-".join((*names, str(seed))),
+        "kernel": "debian-6.12-arm64",
+        "ram_bytes": RAM_BYTES,
         "strategy": variant.strategy,
         "variant": variant.variant,
         "scenario": _scenario(load),
@@ -126,16 +128,15 @@ def _trial(
     request_bytes = REQUESTS_BYTES[cycle - 1]
     memmap_bytes = (48 if variant.idle == "A" else 64) * MIB
     row: dict[str, object] = _key(variant, load, seed) | {
-        "kernel": "debian-6.12-arm64",
         "kernel_release": "6.12.107+deb13-arm64",
         "page_bytes": 4096,
-        "ram_bytes": RAM_BYTES,
         "lendable_bytes": LENDABLE_BYTES,
         "cpus": 2,
         "load": load,
         "dose_target": dose,
         "dose_achieved": None if load == "idle" else round(dose - random.uniform(0, 0.6), 1),
         "requests": "quarter_then_whole",
+        "trials_asked": 5,
         "cycle": cycle,
         "request_bytes": request_bytes,
         "align_bytes": 2 * MIB,

@@ -206,8 +206,8 @@ def write_cell(results: Path, cell: MadeCell, seeds: int, asked: int) -> None:
     for trial in made_trials(cell, seeds, asked):
         trials += orjson.dumps(trial, option=_LINE)
         runs += orjson.dumps(made_records.run(trial), option=_LINE)
-    write_atomically(results / "trials" / f"{cell.path}.jsonl", trials)
-    write_atomically(results / "runs" / f"{cell.path}.jsonl", runs)
+    write_atomically(results / "trials" / f"{cell.path}.jsonl", bytes(trials))
+    write_atomically(results / "runs" / f"{cell.path}.jsonl", bytes(runs))
 
 
 @entry_point

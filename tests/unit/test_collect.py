@@ -164,7 +164,7 @@ def test_what_cannot_be_collected_is_one_line_and_leaves_nothing(
 ) -> None:
     # So small that a piece has no more than one trial: what is wrong lies between pieces.
     monkeypatch.setattr("carveout.collect._PIECE_BYTES", 500)
-    cells = {CELL: [trial([]) | {"seed": seed, "trial_id": str(seed)} for seed in (1, 2)]}
+    cells = {CELL: [trial([], "oom", seed=seed, trial_id=str(seed)) for seed in (1, 2)]}
     if text == "twice":
         other = {"cell": cell(ram_bytes=16 * GIB)}
         cells[replace(CELL, ram="16GiB")] = [made | other for made in cells[CELL]]
@@ -177,12 +177,12 @@ def test_what_cannot_be_collected_is_one_line_and_leaves_nothing(
         path.write_text(text)
     with pytest.raises(CarveoutError) as error:
         collect(tmp_path, cells)
-    assert all(word in str(error.value) for word in words)
+    assert [word for word in words if word not in str(error.value)] == [], error.value
     assert "\n" not in str(error.value)
     assert not any((tmp_path / "tables").glob("*"))
 
 
 def test_what_is_no_column_type_is_one_line(tmp_path: Path) -> None:
-    cells = {CELL: [trial([]) | {"seed": "one"}]}
+    cells = {CELL: [trial([], "oom", seed="one")]}
     with pytest.raises(CarveoutError, match="table trials"):
         collect(written(tmp_path, cells), cells)

@@ -57,20 +57,24 @@ class Labels:
 
     def strategies(self, frame: pd.DataFrame) -> list[str]:
         """Return the strategies of a table, in order."""
-        found = set(frame["strategy"])
-        known = [name for name in self.descriptions if name in found]
-        return known + sorted(found - set(known))
+        return sorted(frame["strategy"].drop_duplicates(), key=self._place)
 
     def variants(self, frame: pd.DataFrame) -> list[tuple[str, str]]:
         """Return the (strategy, variant) pairs of a table, in order."""
-        found = set(frame[VARIANT].drop_duplicates().itertuples(index=False, name=None))
-        return sorted(found, key=lambda pair: self._place(frame, *pair))
+        found = frame[VARIANT].drop_duplicates().itertuples(index=False, name=None)
+        return sorted(found, key=lambda pair: (self._place(pair[0]), self._place_within(*pair)))
 
-    def _place(self, frame: pd.DataFrame, strategy: str, variant: str) -> tuple[int, int, str]:
+    def _place(self, strategy: str) -> tuple[int, str]:
+        return _index(list(self.descriptions), strategy)
+
+    def _place_within(self, strategy: str, variant: str) -> tuple[int, str]:
         described = self.descriptions.get(strategy)
-        known = list(described.variants) if described else []
-        place = known.index(variant) if variant in known else len(known)
-        return self.strategies(frame).index(strategy), place, variant
+        return _index(list(described.variants) if described else [], variant)
+
+
+def _index(known: Sequence[str], name: str) -> tuple[int, str]:
+    """Return what to sort names by: the known ones first, as they are named, the others by name."""
+    return (known.index(name) if name in known else len(known), name)
 
 
 def load_label(name: str, dose_percent: int) -> str:

@@ -521,7 +521,9 @@ def _table(name: str) -> Table:
 def _frame(name: str, arrow: pyarrow.Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return an Arrow table in the pandas types of the schema."""
     dtypes = {str(_ARROW_TYPES[t.name]): t for t in (INTEGER, NUMBER, TEXT)}
-    frame = arrow.to_pandas(types_mapper=lambda kind: dtypes.get(str(kind)), split_blocks=True)
+    frame: pd.DataFrame = arrow.to_pandas(
+        types_mapper=lambda kind: dtypes.get(str(kind)), split_blocks=True
+    )
     return frame.astype(_table(name).dtypes(columns))
 
 
@@ -573,11 +575,12 @@ def _first_failure(cases: pd.DataFrame) -> str:
 
 def _ordered(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows in the table's order, phases as they happen; as they are when they are so."""
-    keys = frame[list(_table(name).order)]
+    order = list(_table(name).order)
+    keys = frame[order]
     if "phase" in keys:
         places = {phase: place for place, phase in enumerate(PHASES)}
         keys = keys.assign(phase=keys["phase"].map(places))
-    wanted = keys.sort_values(list(keys), kind="stable").index
+    wanted = keys.sort_values(order, kind="stable").index
     return frame if wanted.equals(frame.index) else frame.loc[wanted]
 
 

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
@@ -280,24 +282,32 @@ def _table(
     """A table of groups of rows.
 
     Args:
-        name: the table's; what is no column of it is left out, what is missing is null.
+        name: the table's; what is no column of it is left out.
         common: what all rows of a group have in common.
         groups: the rows, with what they have of their own.
     """
     schema = TABLES[name].arrow_schema()
-    groups = list(groups)
-    rows = [row for group in groups for row in group]
-    places = pyarrow.array(
-        [place for place, group in enumerate(groups) for _ in group], pyarrow.int32()
-    )
-    columns = []
-    for field in schema:
-        if common and field.name in common[0]:
-            values = pyarrow.array([group[field.name] for group in common], field.type)
-            columns.append(values.take(places))
-        else:
-            columns.append(pyarrow.array([row.get(field.name) for row in rows], field.type))
-    return pyarrow.Table.from_arrays(columns, schema=schema)
+    sizes: list[int] = []
+    rows: list[Object] = []
+    for group in groups:
+        sizes.append(len(group))
+        rows.extend(group)
+    shared = [column for column in schema.names if column in common[0]]
+    own = [column for column in schema.names if column not in common[0]]
+    group_of_row = np.repeat(np.arange(len(sizes)), sizes)
+    columns = {
+        column: pyarrow.array(values, schema.field(column).type).take(pyarrow.array(group_of_row))
+        for column, values in _columns(shared, common)
+    } | {
+        column: pyarrow.array(values, schema.field(column).type)
+        for column, values in _columns(own, rows)
+    }
+    return pyarrow.table(columns, schema)
+
+
+def _columns(names: Sequence[str], rows: Sequence[Object]) -> Iterator[tuple[str, Sequence[Any]]]:
+    values = zip(*map(itemgetter(*names), rows), strict=True) if rows else itertools.repeat(())
+    return zip(names, values, strict=False)
 
 
 def _key(trial: Object) -> Row:
@@ -333,6 +343,15 @@ def _conditions(trial: Object) -> Row:
     }
 
 
+# A request that nothing is known of, not even that it was made.
+_UNKNOWN = dict.fromkeys(TABLES["trials"].columns) | {
+    "outcome": "crashed",
+    "granted_bytes": 0,
+    "extents": 0,
+    "largest_extent_bytes": 0,
+    "verify": "not_checked",
+}
+
 # A cycle's records by cycle and by name, or phase of a census; those of the boot are of cycle 0.
 # One that is missing leaves nulls.
 _Found = Mapping[tuple[int, str], Object]
@@ -346,8 +365,9 @@ def _cycles(trial: Object) -> list[Row]:
         (record.get("cycle", 0), record.get("phase") or record["record"]): record
         for record in records
     }
-    rows = [
+    rows: list[Row] = [
         {
+            **_UNKNOWN,
             "cycle": cycle,
             "request_bytes": request_bytes,
             **_lend_columns(found.get((cycle, "lend"))),
@@ -371,6 +391,7 @@ def _censuses(trial: Object) -> list[Object]:
     ram_bytes = trial["cell"]["ram_bytes"]
     censuses = [record for record in trial["records"] if record["record"] == "census"]
     for census in censuses:
+        census.update(_NO_ZONES)
         census["stranded_bytes"] = stranded_bytes(ram_bytes, census)
         census["movable_only_bytes"] = movable_only_bytes(census)
         for zone in census["zones"]:
@@ -386,6 +407,8 @@ _ZONE_COLUMNS = {
     ]
     for name, zone in zip(("DMA", "DMA32", "Normal", "Movable"), ZONES, strict=True)
 }
+
+_NO_ZONES = {column: None for columns in _ZONE_COLUMNS.values() for column, _ in columns}
 
 
 def stranded_bytes(ram_bytes: int, census: Mapping[str, Any]) -> int:
@@ -415,12 +438,11 @@ _LEND_COLUMNS = (
     *("stage", "errno", "granted_bytes", "extents", "largest_extent_bytes", "lend_ns"),
     *("pages_migrated", "pages_reclaimed", "oom_kills"),
 )
-_NEVER_LENT = {"outcome": "crashed", "granted_bytes": 0, "extents": 0, "largest_extent_bytes": 0}
 
 
 def _lend_columns(lend: Object | None) -> Row:
     if lend is None:
-        return dict(_NEVER_LENT)
+        return {}
     blocker = lend["blocker"]
     return {name: lend[name] for name in _LEND_COLUMNS} | {
         "outcome": _outcome(lend["granted_bytes"], lend["request_bytes"]),
@@ -457,7 +479,7 @@ def _verify_columns(found: _Found, cycle: int) -> Row:
     """
     verify, lent = found.get((cycle, "verify")), found.get((cycle, "lent"))
     if verify is None or lent is None:
-        return {"verify": "not_checked"}
+        return {}
     bad = verify["pages_bad"] + verify["pages_overlapping"] + verify["pages_free"]
     checked_bytes = verify["pages_checked"] * found[(0, "hello")]["page_bytes"]
     granted_bytes = found[(cycle, "lend")]["granted_bytes"]

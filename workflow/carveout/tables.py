@@ -62,7 +62,7 @@ def _letters(letters: str) -> pa.Column:
 
     def holds(texts: "pd.Series[str]") -> "pd.Series[bool]":
         rest = pyarrow.compute.ascii_trim(pyarrow.array(texts), characters=letters)
-        return pd.Series(pyarrow.compute.equal(rest, "").to_numpy(False), texts.index)
+        return pd.Series(pyarrow.compute.equal(rest, "").to_numpy(zero_copy_only=False), texts.index)
 
     name = f"letters of {letters}"
     return pa.Column(TEXT, pa.Check(holds, name=name, error=name))
@@ -410,7 +410,7 @@ def checked_piece(name: str, rows: Sequence[pyarrow.Table], source: Path) -> pya
         rows: in the schema's columns and types.
         source: where the rows come from, for errors.
     """
-    arrow = pyarrow.concat_tables(rows).combine_chunks()
+    arrow = pyarrow.concat_tables(rows)
     checked = _checked(name, _frame(name, arrow), source)
     ordered = _ordered(name, checked)
     return arrow if ordered is checked else arrow.take(ordered.index.to_numpy())
@@ -503,7 +503,7 @@ def read_table(
         columns=None if columns is None else list(columns),
         filters=None if not where else [(key, "==", value) for key, value in where.items()],
     )
-    return _checked(name, _frame(name, arrow, columns), path, columns)
+    return _checked(name, _frame(name, arrow, columns, spent=True), path, columns)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -518,11 +518,13 @@ def _table(name: str) -> Table:
     return TABLES[name]
 
 
-def _frame(name: str, arrow: pyarrow.Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return an Arrow table in the pandas types of the schema."""
+def _frame(
+    name: str, arrow: pyarrow.Table, columns: Sequence[str] | None = None, *, spent: bool = False
+) -> pd.DataFrame:
+    """Return an Arrow table in the schema's pandas types; one that is spent is taken apart."""
     dtypes = {str(_ARROW_TYPES[t.name]): t for t in (INTEGER, NUMBER, TEXT)}
     frame: pd.DataFrame = arrow.to_pandas(
-        types_mapper=lambda kind: dtypes.get(str(kind)), split_blocks=True
+        types_mapper=lambda kind: dtypes.get(str(kind)), split_blocks=True, self_destruct=spent
     )
     return frame.astype(_table(name).dtypes(columns))
 

@@ -22,7 +22,7 @@ import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 
 from carveout.errors import CarveoutError, entry_point
-from carveout.files import sha256_of_json
+from carveout.files import sha256_of, sha256_of_json, write_atomically
 from carveout.revision import git_revision
 from carveout.sizes import parse_size
 from carveout.tables import TABLES, ZONES, TableWriter, checked_piece, open_table
@@ -113,6 +113,10 @@ def collect(results: Path, cells: Iterable[CellName], processes: int = 1) -> Non
                 digests[name] |= found
         _check_once(ids)
         _describe(tables, digests)
+    for name in tables:
+        # Snakemake compares small files by content, and these tables grow large.
+        digest = sha256_of(folder / f"{name}.parquet")
+        write_atomically(folder / f"{name}.sha256", f"{digest}\n")
 
 
 def _ids(trials: pyarrow.Table) -> pyarrow.ChunkedArray:

@@ -17,6 +17,8 @@ _BYTE_UNITS = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
 _NS_UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1))
 
 VARIANT = ["strategy", "variant"]
+# From here on, counts are longer than percent and say no more.
+_MANY_TRIALS = 1000
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,17 @@ def percent_label(share: float | None) -> str:
 
 
 def success_label(row: Mapping[str, Any]) -> str:
-    """Return a success rate with its interval: 17 of 20 with 64 to 95 %."""
-    low, high = (f"{row[name] * 100:.0f}" for name in ("success_low", "success_high"))
-    return f"{row['successes']}/{row['trials']} ({low}–{high} %)"
+    """Return a success rate with its interval: 17 of 20 with 64 to 95 %; of many, in percent."""
+    digits = 0 if row["trials"] < _MANY_TRIALS else 1
+    low, high = (f"{row[name] * 100:.{digits}f}" for name in ("success_low", "success_high"))
+    return f"{successes_label(row['successes'], row['trials'])} ({low}–{high} %)"
+
+
+def successes_label(successes: int, trials: int) -> str:
+    """Return how many of the trials succeeded: 17/20, or 92.5 % where they are many."""
+    if trials < _MANY_TRIALS:
+        return f"{successes}/{trials}"
+    return f"{successes / trials * 100:.1f} %"
 
 
 def _scaled(value: float | None, units: Sequence[tuple[str, float]], smallest: str) -> str:

@@ -62,7 +62,9 @@ def _letters(letters: str) -> pa.Column:
 
     def holds(texts: "pd.Series[str]") -> "pd.Series[bool]":
         rest = pyarrow.compute.ascii_trim(pyarrow.array(texts), characters=letters)
-        return pd.Series(pyarrow.compute.equal(rest, "").to_numpy(zero_copy_only=False), texts.index)
+        return pd.Series(
+            pyarrow.compute.equal(rest, "").to_numpy(zero_copy_only=False), texts.index
+        )
 
     name = f"letters of {letters}"
     return pa.Column(TEXT, pa.Check(holds, name=name, error=name))
@@ -154,7 +156,7 @@ TRIALS = Table(
         "dose_target": _integer(most=100),
         "dose_achieved": _number(null=True),
         "requests": _text(),
-        # How many seeds the config gives the cell: at most so many trials it has.
+        # How many seeds the config gives the cell, which may end earlier.
         "trials_asked": _integer(least=1),
         "seed": _integer(),
         "cycle": _integer(least=1),
@@ -282,7 +284,10 @@ def _quantiles(prefix: str) -> dict[str, pa.Column]:
     return {f"{prefix}_p{q:02d}": _number(null=True) for q in QUANTILES}
 
 
-_COUNTS = {"trials": _integer(least=1)} | {outcome: _integer() for outcome in OUTCOMES}
+# A cell may have fewer trials than were asked for: its seeds may end early.
+_COUNTS = {"trials": _integer(least=1), "trials_asked": _integer(least=1)} | {
+    outcome: _integer() for outcome in OUTCOMES
+}
 _SUCCESS = {
     "verify_failed": _integer(),
     "successes": _integer(),
@@ -410,7 +415,7 @@ def checked_piece(name: str, rows: Sequence[pyarrow.Table], source: Path) -> pya
         rows: in the schema's columns and types.
         source: where the rows come from, for errors.
     """
-    arrow = pyarrow.concat_tables(rows)
+    arrow = pyarrow.concat_tables(rows).combine_chunks()
     checked = _checked(name, _frame(name, arrow), source)
     ordered = _ordered(name, checked)
     return arrow if ordered is checked else arrow.take(ordered.index.to_numpy())

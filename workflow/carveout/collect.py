@@ -31,9 +31,9 @@ Row = dict[str, Any]
 Object = Mapping[str, Any]
 
 # What becomes rows at once: the pieces of all processes must fit into memory as Arrow columns.
-_PIECE_BYTES = 64 * 2**20
+_PIECE_BYTES = 96 * 2**20
 _READ_BYTES = 2**20
-_BATCH_LINES = 64
+_BATCH_LINES = 128
 
 
 @dataclass(frozen=True)
@@ -234,8 +234,10 @@ def _lines(part: Part) -> Iterator[Object]:
             # The line that holds the byte before belongs to the part before.
             stream.seek(part.first_byte - 1)
             stream.readline()
-        while stream.tell() < part.end_byte:
+        place = stream.tell()
+        while place < part.end_byte:
             line = stream.readline()
+            place += len(line)
             try:
                 yield orjson.loads(line)
             except orjson.JSONDecodeError as error:

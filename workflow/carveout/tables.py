@@ -560,7 +560,7 @@ def _checked(
 ) -> pd.DataFrame:
     """Return the frame when it fits the schema."""
     try:
-        return _table(name).schema(columns).validate(frame, lazy=True)
+        return _table(name).schema(columns).validate(frame, lazy=True, inplace=True)
     except SchemaErrors as error:
         raise CarveoutError(
             f"table {name} ({path}): {_first_failure(error.failure_cases)}"

@@ -11,7 +11,7 @@
 SNAKEMAKE := snakemake --cores all --rerun-incomplete --quiet rules progress
 
 SNAKEFILES := Snakefile workflow/rules workflow/strategies
-PYTHON := workflow/carveout tests
+PYTHON := workflow/carveout tests benchmarks
 C_FILES = $(shell find workflow -name '*.[ch]')
 GUEST_SHELL = workflow/guest/init $(shell find workflow -name '*.sh')
 

@@ -89,7 +89,7 @@ def made_phases(load: str = "anonymous_memory", seed: int = 1) -> pd.DataFrame:
 def made_runs(seeds: int = 5) -> pd.DataFrame:
     """What the runner's machine spent on the made trials."""
     trials = made_trials(seeds).drop_duplicates("trial_id")
-    return trials[["trial_id", "strategy", "variant", "scenario", "seed"]].assign(
+    return trials[[*_key(VARIANTS[0], "idle", 1)]].assign(
         process="trial",
         wall_ns=5_000_000_000,
         ready_wall_ns=200_000_000,
@@ -114,6 +114,8 @@ def _key(variant: MadeVariant, load: str, seed: int) -> dict[str, object]:
     names = (variant.strategy, variant.variant, _scenario(load))
     return {
         "trial_id": "-".join((*names, str(seed))),
+        "kernel": "debian-6.12-arm64",
+        "ram_bytes": RAM_BYTES,
         "strategy": variant.strategy,
         "variant": variant.variant,
         "scenario": _scenario(load),
@@ -128,16 +130,15 @@ def _trial(
     request_bytes = REQUESTS_BYTES[cycle - 1]
     memmap_bytes = (48 if variant.idle == "A" else 64) * MIB
     row: dict[str, object] = _key(variant, load, seed) | {
-        "kernel": "debian-6.12-arm64",
         "kernel_release": "6.12.107+deb13-arm64",
         "page_bytes": 4096,
-        "ram_bytes": RAM_BYTES,
         "lendable_bytes": LENDABLE_BYTES,
         "cpus": 2,
         "load": load,
         "dose_target": dose,
         "dose_achieved": None if load == "idle" else round(dose - random.uniform(0, 0.6), 1),
         "requests": "quarter_then_whole",
+        "trials_asked": 5,
         "cycle": cycle,
         "request_bytes": request_bytes,
         "align_bytes": 2 * MIB,
@@ -226,9 +227,10 @@ def _failed(
     return failure
 
 
-def _censuses(
-    random: np.random.Generator, variant: MadeVariant, load: str, seed: int
-) -> pd.DataFrame:
+def pageblock_maps(
+    random: np.random.Generator, variant: MadeVariant, load: str
+) -> dict[str, "np.ndarray[tuple[int], np.dtype[np.str_]]"]:
+    """Return the classes of all pageblocks at each census of a lend of 256 MiB."""
     before = np.full(PAGEBLOCKS, "F")
     _, movable, unmovable = LOADS[load]
     places = random.permutation(PAGEBLOCKS - LENDABLE_BLOCKS)
@@ -241,7 +243,13 @@ def _censuses(
         before[-LENDABLE_BLOCKS:] = variant.idle
     lent = before.copy()
     lent[-LENDABLE_BLOCKS : -LENDABLE_BLOCKS * 3 // 4] = "L"
-    maps = {"before": before, "lent": lent, "after": before}
+    return {"before": before, "lent": lent, "after": before}
+
+
+def _censuses(
+    random: np.random.Generator, variant: MadeVariant, load: str, seed: int
+) -> pd.DataFrame:
+    maps = pageblock_maps(random, variant, load)
     zones: dict[str, object] = {
         f"{zone}_{what}_pages": 524_288 if zone in {"dma", "normal"} else 0
         for zone in ZONES

@@ -1,134 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """From records to rows: every trial makes its rows, whatever became of its guest."""
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
-from carveout.collect import census_rows, cycle_rows
-from carveout.tables import TABLES, write_table
+from carveout.collect import CellName, collect, trials_of
+from carveout.errors import CarveoutError
+from carveout.files import sha256_of
+from carveout.sizes import GIB, MIB, parse_size
+from carveout.tables import read_metadata, read_table
+from tests.unit.made_records import RAM_BYTES, cell, run, trial, whole_cycle
 
-MIB = 2**20
-RAM_BYTES = 4096 * MIB
-
-
-def census(cycle: int, phase: str, **members: int) -> dict[str, Any]:
-    return {
-        "record": "census",
-        "cycle": cycle,
-        "phase": phase,
-        "memmap_bytes": 64 * MIB,
-        "memmap_lent_bytes": 0,
-        "memmap_counter_bytes": 64 * MIB,
-        "page_table_bytes": MIB,
-        "mem_total_bytes": 3900 * MIB,
-        "mem_free_bytes": 3000 * MIB,
-        "mem_available_bytes": 3000 * MIB,
-        "present_bytes": RAM_BYTES,
-        "lent_absent_bytes": 0,
-        "hugetlb_unlent_bytes": 0,
-        "cma_unlent_bytes": 0,
-        "movable_zone_unlent_bytes": 0,
-        "zones": [
-            {"name": "DMA", "managed_pages": 9, "present_pages": 10, "spanned_pages": 11},
-            {"name": "Normal", "managed_pages": 5, "present_pages": 6, "spanned_pages": 7},
-        ],
-        "pageblock_bytes": 2 * MIB,
-        "first_pfn": 262144,
-        "pageblocks": "FM" * 1024,
-        **members,
-    }
-
-
-def lend(cycle: int, granted_bytes: int, **members: Any) -> dict[str, Any]:
-    return {
-        "record": "lend",
-        "cycle": cycle,
-        "request_bytes": 256 * MIB,
-        "stage": None,
-        "errno": None,
-        "granted_bytes": granted_bytes,
-        "extents": 1 if granted_bytes else 0,
-        "largest_extent_bytes": granted_bytes,
-        "lend_ns": 1000,
-        "pages_migrated": 3,
-        "pages_reclaimed": 0,
-        "oom_kills": 0,
-        "blocker": None,
-        **members,
-    }
-
-
-def whole_cycle(cycle: int, granted_bytes: int) -> list[dict[str, Any]]:
-    pages = granted_bytes // 4096
-    return [
-        {"record": "stage", "stage": "census", "cycle": cycle},
-        census(cycle, "before"),
-        {"record": "stage", "stage": "lend", "cycle": cycle},
-        lend(cycle, granted_bytes),
-        census(cycle, "lent", mem_available_bytes=2744 * MIB, memmap_lent_bytes=4 * MIB),
-        {"record": "stage", "stage": "verify", "cycle": cycle},
-        {
-            "record": "verify",
-            "cycle": cycle,
-            "pages_checked": pages,
-            "pages_bad": 0,
-            "pages_overlapping": 0,
-            "pages_free": 0,
-        },
-        {"record": "stage", "stage": "give_back", "cycle": cycle},
-        {
-            "record": "give_back",
-            "cycle": cycle,
-            "stage": None,
-            "errno": None,
-            "returned_bytes": granted_bytes,
-            "give_back_ns": 500,
-        },
-        census(cycle, "after"),
-        {"record": "stage", "stage": "reuse", "cycle": cycle},
-        {
-            "record": "reuse",
-            "cycle": cycle,
-            "reuse_movable_bytes": granted_bytes,
-            "reuse_unmovable_bytes": 0,
-        },
-    ]
-
-
-def trial(records: list[dict[str, Any]], cause: str | None = None) -> dict[str, Any]:
-    boot: list[dict[str, Any]] = [
-        {"record": "stage", "stage": "boot", "cycle": 0},
-        {"record": "hello", "kernel_release": "6.12", "page_bytes": 4096, "module_version": "1"},
-        {"record": "stage", "stage": "load", "cycle": 0},
-        {"record": "load", "dose_achieved_percent": 10.0, "oom_kills": 0},
-    ]
-    return {
-        "trial_id": "aa",
-        "cell": {
-            "kernel": "debian-6.12",
-            "ram_bytes": RAM_BYTES,
-            "cpus": 2,
-            "lendable_bytes": 1024 * MIB,
-            "load": "idle",
-            "dose_percent": 10,
-            "requests": "twice",
-            "requests_bytes": [256 * MIB, 256 * MIB],
-            "variant": {
-                "strategy": "cma",
-                "name": "area",
-                "parameters": {"align_bytes": 2 * MIB},
-            },
-        },
-        "seed": 1,
-        "ending": {"cause": cause, "message": cause and f"it was a {cause}"},
-        "records": [{"seq": seq, **record} for seq, record in enumerate(boot + records)],
-    }
+CELL = CellName("debian-6.12", "4GiB", "cma", "area", "idle-0.twice")
+TABLE_NAMES = ("trials", "phases", "runs")
 
 
 def rows(records: list[dict[str, Any]], cause: str | None = None) -> list[dict[str, Any]]:
-    return cycle_rows(trial(records, cause))
+    made: list[dict[str, Any]] = trials_of([trial(records, cause)], CELL).to_pylist()
+    return made
 
 
 def test_a_trial_that_ends_well() -> None:
@@ -180,7 +74,7 @@ def test_a_guest_that_dies_before_its_first_request(cause: str) -> None:
 
 
 def test_a_guest_that_dies_in_its_second_cycle() -> None:
-    records = whole_cycle(1, 256 * MIB) + whole_cycle(2, 256 * MIB)[:6]
+    records = whole_cycle(1, 256 * MIB) + whole_cycle(2, 256 * MIB)[:7]
     first, second = rows(records, "panic")
     assert first["outcome"] == "granted"
     assert (second["outcome"], second["stage"]) == ("crashed", "verify")
@@ -193,21 +87,102 @@ def test_hidden_memory_and_idle_huge_pages_are_stranded() -> None:
     assert rows(records)[0]["stranded_bytes"] == 1026 * MIB
 
 
-def test_the_tables_take_all_of_it(tmp_path: Any) -> None:
-    trials = [
-        trial(whole_cycle(1, 256 * MIB) + whole_cycle(2, 0)),
-        trial([], "panic") | {"trial_id": "bb", "seed": 2},
-    ]
-    write_table(
-        "trials",
-        pd.DataFrame([row for entry in trials for row in cycle_rows(entry)]),
-        tmp_path / "trials.parquet",
+def written(folder: Path, cells: Mapping[CellName, Sequence[Mapping[str, Any]]]) -> Path:
+    """A results folder with the outputs of cells."""
+    for name, trials in cells.items():
+        for kind, lines in (("trials", trials), ("runs", [run(made) for made in trials])):
+            path = folder / kind / name.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
+    return folder
+
+
+def some_cells() -> dict[CellName, list[dict[str, Any]]]:
+    """Two cells on each of two machines, one of which stopped early, and one trial that died."""
+    cells: dict[CellName, list[dict[str, Any]]] = {}
+    for ram, scenario, seeds in (
+        *(("4GiB", "idle-0.twice", 5), ("4GiB", "page_cache-10.twice", 1)),
+        *(("16GiB", "idle-0.twice", 2), ("16GiB", "page_cache-10.twice", 0)),
+    ):
+        load, dose = scenario.removesuffix(".twice").split("-")
+        members = {
+            "cell": cell(ram_bytes=parse_size(ram, ""), load=load, dose_percent=int(dose)),
+            "trial_id": ram + scenario,
+        }
+        records = whole_cycle(1, 256 * MIB) + whole_cycle(2, 0)
+        cells[replace(CELL, ram=ram, scenario=scenario)] = [
+            trial([] if seed == 2 else records, "panic" if seed == 2 else None, **members)
+            | {"seed": seed, "trial_id": f"{ram}-{scenario}-{seed}"}
+            for seed in range(1, seeds + 1)
+        ]
+    return cells
+
+
+def digests(results: Path) -> list[str]:
+    return [sha256_of(results / "tables" / f"{name}.parquet") for name in TABLE_NAMES]
+
+
+def test_collection_makes_all_rows_of_all_cells(tmp_path: Path) -> None:
+    cells = some_cells()
+    collect(written(tmp_path, cells), cells)
+    tables = {
+        name: read_table(name, tmp_path / "tables" / f"{name}.parquet") for name in TABLE_NAMES
+    }
+    assert [len(tables[name]) for name in TABLE_NAMES] == [16, 36, 8]
+    assert tables["trials"]["ram_bytes"].is_monotonic_increasing
+    assert (tables["trials"]["trials_asked"] == 5).all()
+    assert set(tables["runs"]["ram_bytes"]) == {4 * GIB, 16 * GIB}
+    assert (
+        read_metadata(tmp_path / "tables" / "phases.parquet")["qemu_version"] == "7.2.22 (Debian)"
     )
-    write_table(
-        "phases",
-        pd.DataFrame(
-            [row for entry in trials for row in census_rows(entry)],
-            columns=list(TABLES["phases"].columns),
-        ),
-        tmp_path / "phases.parquet",
-    )
+
+
+@pytest.mark.parametrize(("processes", "piece_bytes"), [(1, 3000), (1, 30_000), (2, 30_000)])
+def test_the_tables_are_the_same_however_they_are_collected(
+    processes: int, piece_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = some_cells()
+    results = written(tmp_path, cells)
+    collect(results, cells)
+    wanted = digests(results)
+    monkeypatch.setattr("carveout.collect._PIECE_BYTES", piece_bytes)
+    collect(results, list(reversed(cells)), processes)
+    assert digests(results) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, ["idle-0.twice.jsonl", "No such file"]),
+        ('{"cut', ["idle-0.twice.jsonl", "wanted an object a line"]),
+        ("twice", ["found 2 of the id"]),
+        ("backwards", ["wanted rows in the order of", "seed"]),
+    ],
+)
+def test_what_cannot_be_collected_is_one_line_and_leaves_nothing(
+    text: str | None, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So small that a piece has no more than one trial: what is wrong lies between pieces.
+    monkeypatch.setattr("carveout.collect._PIECE_BYTES", 500)
+    cells = {CELL: [trial([], "oom", seed=seed, trial_id=str(seed)) for seed in (1, 2)]}
+    if text == "twice":
+        other = {"cell": cell(ram_bytes=16 * GIB)}
+        cells[replace(CELL, ram="16GiB")] = [made | other for made in cells[CELL]]
+    path = written(tmp_path, cells) / "trials" / CELL.path
+    if text is None:
+        path.unlink()
+    elif text == "backwards":
+        path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    elif text != "twice":
+        path.write_text(text)
+    with pytest.raises(CarveoutError) as error:
+        collect(tmp_path, cells)
+    assert [word for word in words if word not in str(error.value)] == [], error.value
+    assert "\n" not in str(error.value)
+    assert not any((tmp_path / "tables").glob("*"))
+
+
+def test_what_is_no_column_type_is_one_line(tmp_path: Path) -> None:
+    cells = {CELL: [trial([], "oom", seed="one")]}
+    with pytest.raises(CarveoutError, match="table trials"):
+        collect(written(tmp_path, cells), cells)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from carveout.labels import Labels, bytes_label, ns_label, percent_label
+from carveout.labels import Labels, bytes_label, ns_label, percent_label, success_label
 from carveout.report import comparison_text, inline_svg, write_report
 from carveout.sizes import GIB, KIB, MIB
 from carveout.summary import compare, list_failures, summarize
@@ -17,6 +17,7 @@ from tests.unit.made_trials import VARIANTS, made_metadata, made_runs, made_tria
 REPORT = Path("workflow/report")
 DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))
 SVG = '<?xml version="1.0"?>\n<svg width="9pt" height="5pt" viewBox="0 0 9 5"><g id="a"/>'
+INTERVAL = {"success_low": 0.6401, "success_high": 0.9479}
 SVG += '<use xlink:href="#a" clip-path="url(#a)"/></svg>\n'
 
 
@@ -55,7 +56,7 @@ def test_the_report_holds_everything_and_needs_nothing_else(tables: Path) -> Non
     assert page.index("<table") < page.index("What was run") < page.index("<svg")
     for word in (
         *("6.12.107+deb13-arm64", "7.2.15", "220 boots, 440 lends", "49.7 %", "4f4f"),
-        *("EBUSY", "oom", "slab", "snakemake &lt;&amp;&gt;", "17/20 (64–95 %)"),
+        *("EBUSY", "oom", "slab", "snakemake &lt;&amp;&gt;", "17/20\n(64–95 %)"),
         *("Share of trials", "do not predict hardware"),
     ):
         assert word in page
@@ -129,6 +130,8 @@ def test_inlined_figures_have_ids_of_their_own(tmp_path: Path) -> None:
         (ns_label(100e9), "100 s"),
         (percent_label(0.874), "87 %"),
         (percent_label(float("nan")), "–"),
+        (success_label({"successes": 17, "trials": 20} | INTERVAL), "17/20 (64–95 %)"),
+        (success_label({"successes": 850, "trials": 1000} | INTERVAL), "85.0 % (64.0–94.8 %)"),
     ],
 )
 def test_quantities_for_people(text: str, wanted: str) -> None:

@@ -37,6 +37,19 @@ def test_every_trial_is_counted(trials: pd.DataFrame) -> None:
     assert failures["count"].sum() == len(trials) - summary["successes"].sum()
 
 
+def test_a_cell_that_stopped_early_says_how_many_trials_were_asked_for(
+    trials: pd.DataFrame,
+) -> None:
+    early = trials[
+        (trials["strategy"] != "cma") | (trials["load"] != "idle") | (trials.index % 5 < 2)
+    ]
+    summary, comparison = summarize(early), compare(early)
+    assert (summary["trials_asked"] == 5).all()
+    assert 0 < (summary["trials"] < summary["trials_asked"]).sum() < len(summary)
+    assert (comparison["trials_asked"] == 20).all()
+    assert summary["trials"].sum() == comparison["trials"].sum() == len(early)
+
+
 def test_a_cell_agrees_with_plain_counting(trials: pd.DataFrame) -> None:
     summary = summarize(trials)
     cell = summary[(summary["granted"] > 1) & (summary["granted"] < summary["trials"])].iloc[0]

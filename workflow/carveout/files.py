@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def sha256_of(path: Path) -> str:
@@ -23,19 +24,25 @@ def sha256_of_json(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a file aside and rename it, so that nobody ever sees half of it."""
-    content = data.encode() if isinstance(data, str) else data
+@contextmanager
+def file_made_aside(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to fill; it gets its name `path` only when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+            yield stream
         os.chmod(aside, 0o666 & ~_umask())
         os.replace(aside, path)
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write a file aside and rename it, so that nobody ever sees half of it."""
+    with file_made_aside(path) as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
 
 
 def write_json_atomically(path: Path, value: object) -> None:

@@ -17,6 +17,8 @@ _BYTE_UNITS = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
 _NS_UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1))
 
 VARIANT = ["strategy", "variant"]
+# From here on, counts are longer than percent and say no more.
+_MANY_TRIALS = 1000
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,24 @@ class Labels:
 
     def strategies(self, frame: pd.DataFrame) -> list[str]:
         """Return the strategies of a table, in order."""
-        found = set(frame["strategy"])
-        known = [name for name in self.descriptions if name in found]
-        return known + sorted(found - set(known))
+        return sorted(frame["strategy"].drop_duplicates(), key=self._place)
 
     def variants(self, frame: pd.DataFrame) -> list[tuple[str, str]]:
         """Return the (strategy, variant) pairs of a table, in order."""
-        found = set(frame[VARIANT].drop_duplicates().itertuples(index=False, name=None))
-        return sorted(found, key=lambda pair: self._place(frame, *pair))
+        found = frame[VARIANT].drop_duplicates().itertuples(index=False, name=None)
+        return sorted(found, key=lambda pair: (self._place(pair[0]), self._place_within(*pair)))
 
-    def _place(self, frame: pd.DataFrame, strategy: str, variant: str) -> tuple[int, int, str]:
+    def _place(self, strategy: str) -> tuple[int, str]:
+        return _index(list(self.descriptions), strategy)
+
+    def _place_within(self, strategy: str, variant: str) -> tuple[int, str]:
         described = self.descriptions.get(strategy)
-        known = list(described.variants) if described else []
-        place = known.index(variant) if variant in known else len(known)
-        return self.strategies(frame).index(strategy), place, variant
+        return _index(list(described.variants) if described else [], variant)
+
+
+def _index(known: Sequence[str], name: str) -> tuple[int, str]:
+    """Return what to sort names by: the known ones first, as they are named, the others by name."""
+    return (known.index(name) if name in known else len(known), name)
 
 
 def load_label(name: str, dose_percent: int) -> str:
@@ -114,9 +120,17 @@ def percent_label(share: float | None) -> str:
 
 
 def success_label(row: Mapping[str, Any]) -> str:
-    """Return a success rate with its interval: 17 of 20 with 64 to 95 %."""
-    low, high = (f"{row[name] * 100:.0f}" for name in ("success_low", "success_high"))
-    return f"{row['successes']}/{row['trials']} ({low}–{high} %)"
+    """Return a success rate with its interval: 17 of 20 with 64 to 95 %; of many, in percent."""
+    digits = 0 if row["trials"] < _MANY_TRIALS else 1
+    low, high = (f"{row[name] * 100:.{digits}f}" for name in ("success_low", "success_high"))
+    return f"{successes_label(row['successes'], row['trials'])} ({low}–{high} %)"
+
+
+def successes_label(successes: int, trials: int) -> str:
+    """Return how many of the trials succeeded: 17/20, or 92.5 % where they are many."""
+    if trials < _MANY_TRIALS:
+        return f"{successes}/{trials}"
+    return f"{successes / trials * 100:.1f} %"
 
 
 def _scaled(value: float | None, units: Sequence[tuple[str, float]], smallest: str) -> str:

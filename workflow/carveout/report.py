@@ -27,8 +27,8 @@ from carveout.revision import git_revision
 from carveout.tables import read_metadata, read_table
 
 _TRIAL_COLUMNS = (
-    *("trial_id", "kernel", "kernel_release", "page_bytes", "ram_bytes", "lendable_bytes", "cpus"),
-    *("load", "dose_target", "dose_achieved", "seed", "request_bytes", "outcome"),
+    *("kernel", "kernel_release", "page_bytes", "ram_bytes", "lendable_bytes", "cpus"),
+    *("load", "dose_target", "dose_achieved", "seed", "cycle", "request_bytes", "outcome"),
 )
 # Wide enough for all columns: a terminal may wrap lines, but nothing is cut off.
 _TEXT_WIDTH = 240
@@ -82,6 +82,8 @@ def write_report(
 def comparison_html(comparison: pd.DataFrame, labels: Labels) -> Markup:
     """Return one machine's comparison as an HTML table, a bar behind each success rate."""
     view = views.comparison_view(comparison, labels)
+    # An interval stands below its rate, which makes the table narrow enough for a small window.
+    view = view.map(lambda cell: cell.replace(" (", "\n("))
     rates = views.success_rates(comparison, labels)
     bars = rates.map(_bar).reindex(columns=view.columns, fill_value="")
     return _styled(view.style.apply(lambda _: bars, axis=None), "comparison")
@@ -138,7 +140,7 @@ def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
         "Lendable": each_size("lendable_bytes"),
         "Requests": each_size("request_bytes"),
         "QEMU": ", ".join(runs["qemu_version"].dropna().unique()),
-        "Trials": f"{trials['trial_id'].nunique()} boots, {len(trials)} lends",
+        "Trials": f"{(trials['cycle'] == 1).sum()} boots, {len(trials)} lends",
         "Outcomes": _outcomes(trials),
         "Seeds": f"{len(seeds)} ({seeds[0]} to {seeds[-1]})" if seeds else "none",
         "QEMU's wall time": f"{ns_label(runs['wall_ns'].sum())} in all, "

@@ -46,7 +46,7 @@ _MEDIANS = (
 # What of the trials the statistics need: the only columns that need to be read.
 COLUMNS = (
     *dict.fromkeys((*CELL, *_IDLE)),
-    *("outcome", "verify", "dose_achieved", "granted_bytes", "extents"),
+    *("trials_asked", "outcome", "verify", "dose_achieved", "granted_bytes", "extents"),
     *("lend_ns", "give_back_ns"),
     *("memmap_bytes", "memmap_lent_bytes", "regained_bytes"),
     *("reuse_movable_bytes", "reuse_unmovable_bytes", "pages_migrated", "pages_reclaimed"),
@@ -60,6 +60,7 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
     summary = pd.concat(
         [
             _counts(groups),
+            groups["trials_asked"].first(),
             groups[[*_MEDIANS, *_IDLE]].median(),
             _quantiles(groups, "lend_ns"),
             _quantiles(groups, "give_back_ns"),
@@ -78,11 +79,14 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
     the request.
     """
     derived = _derive(trials)
-    groups = derived.groupby([*_VARIANT, "request_bytes"], sort=False)
+    key = [*_VARIANT, "request_bytes"]
+    groups = derived.groupby(key, sort=False)
+    asked = derived.groupby(list(CELL), sort=False)["trials_asked"].first().groupby(key).sum()
     idle = derived[derived["cycle"] == 1].groupby(list(_VARIANT), sort=False)[list(_IDLE)].median()
     compared = pd.concat(
         [
             _counts(groups),
+            asked,
             groups[list(_MEDIANS)].median(),
             groups[["lend_ns", "give_back_ns"]].median().add_suffix("_p50"),
         ],

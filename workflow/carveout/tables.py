@@ -6,7 +6,8 @@ compression is fixed, and a file carries no metadata but what the caller gives. 
 in its unit. A null means "not measured", never zero.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from typing import Any
 import pandas as pd
 import pandera.pandas as pa
 import pyarrow  # type: ignore[import-untyped]
+import pyarrow.compute  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 from pandas.api.extensions import ExtensionDtype
 from pandera.errors import SchemaErrors
 
 from carveout.errors import CarveoutError
-from carveout.files import write_atomically
+from carveout.files import file_made_aside, write_atomically
 
 OUTCOMES = ("granted", "partial", "refused", "crashed")
 CAUSES = ("oom", "panic", "hang", "wall_limit", "error", "torn_records")
@@ -53,6 +55,19 @@ def _bounds(least: float | None, most: float | None) -> list[pa.Check]:
 
 def _text(*, values: Sequence[str] | None = None, null: bool = False) -> pa.Column:
     return pa.Column(TEXT, [] if values is None else pa.Check.isin(values), nullable=null)
+
+
+def _letters(letters: str) -> pa.Column:
+    """Return a text of some letters alone; maps are long and many, so Arrow looks at them."""
+
+    def holds(texts: "pd.Series[str]") -> "pd.Series[bool]":
+        rest = pyarrow.compute.ascii_trim(pyarrow.array(texts), characters=letters)
+        return pd.Series(
+            pyarrow.compute.equal(rest, "").to_numpy(zero_copy_only=False), texts.index
+        )
+
+    name = f"letters of {letters}"
+    return pa.Column(TEXT, pa.Check(holds, name=name, error=name))
 
 
 def _measured() -> pa.Column:
@@ -123,7 +138,7 @@ _CELL_COLUMNS = {
     "request_bytes": _integer(least=1),
 }
 CELL = tuple(_CELL_COLUMNS)
-_ORDER = ("strategy", "variant", "scenario", "seed")
+_ORDER = ("kernel", "ram_bytes", "strategy", "variant", "scenario", "seed")
 
 TRIALS = Table(
     columns={
@@ -141,6 +156,8 @@ TRIALS = Table(
         "dose_target": _integer(most=100),
         "dose_achieved": _number(null=True),
         "requests": _text(),
+        # How many seeds the config gives the cell, which may end earlier.
+        "trials_asked": _integer(least=1),
         "seed": _integer(),
         "cycle": _integer(least=1),
         "request_bytes": _integer(least=1),
@@ -179,7 +196,7 @@ TRIALS = Table(
         "blocker": _text(null=True),
     },
     key=("trial_id", "cycle"),
-    order=("kernel", "ram_bytes", *_ORDER, "cycle", "trial_id"),
+    order=(*_ORDER, "cycle", "trial_id"),
     rules=(
         _rule(
             "a granted row has granted_bytes >= request_bytes",
@@ -206,6 +223,8 @@ TRIALS = Table(
 PHASES_TABLE = Table(
     columns={
         "trial_id": _text(),
+        "kernel": _text(),
+        "ram_bytes": _integer(least=1),
         "strategy": _text(),
         "variant": _text(),
         "scenario": _text(),
@@ -230,7 +249,7 @@ PHASES_TABLE = Table(
         },
         "first_pfn": _integer(),
         "pageblock_bytes": _integer(least=1),
-        "pageblocks": pa.Column(TEXT, pa.Check.str_matches(f"^[{PAGEBLOCK_LETTERS}]*$")),
+        "pageblocks": _letters(PAGEBLOCK_LETTERS),
     },
     key=("trial_id", "cycle", "phase"),
     order=(*_ORDER, "cycle", "phase", "trial_id"),
@@ -242,6 +261,8 @@ RUNS = Table(
     columns={
         "process": _text(values=("boot", "trial")),
         "trial_id": _text(),
+        "kernel": _text(),
+        "ram_bytes": _integer(least=1),
         "strategy": _text(),
         "variant": _text(),
         "scenario": _text(),
@@ -265,7 +286,10 @@ def _quantiles(prefix: str) -> dict[str, pa.Column]:
     return {f"{prefix}_p{q:02d}": _number(null=True) for q in QUANTILES}
 
 
-_COUNTS = {"trials": _integer(least=1)} | {outcome: _integer() for outcome in OUTCOMES}
+# A cell may have fewer trials than were asked for: its seeds may end early.
+_COUNTS = {"trials": _integer(least=1), "trials_asked": _integer(least=1)} | {
+    outcome: _integer() for outcome in OUTCOMES
+}
 _SUCCESS = {
     "verify_failed": _integer(),
     "successes": _integer(),
@@ -377,12 +401,100 @@ def write_table(
     into the file: give only what does not change from run to run when the table must not.
     """
     table = _table(name)
-    checked = _checked(name, _typed(name, frame, path), path)
-    ordered = checked.sort_values(list(table.order), key=_sort_key, kind="stable")
-    arrow = pyarrow.Table.from_pandas(ordered, table.arrow_schema(), preserve_index=False)
-    write_atomically(path, _parquet_bytes(arrow, table.rows_per_group, metadata or {}))
+    ordered = _ordered(name, _checked(name, _typed(name, frame, path), path))
+    with open_table(name, path) as writer:
+        writer.write(pyarrow.Table.from_pandas(ordered, table.arrow_schema(), preserve_index=False))
+        writer.describe(metadata or {})
     if table.csv:
         write_atomically(path.with_suffix(".csv"), ordered.to_csv(index=False))
+
+
+def checked_piece(name: str, rows: Sequence[pyarrow.Table], source: Path) -> pyarrow.Table:
+    """Return some of a table's rows, checked and sorted, for `TableWriter.write`.
+
+    Args:
+        name: the table's.
+        rows: in the schema's columns and types.
+        source: where the rows come from, for errors.
+    """
+    arrow = pyarrow.concat_tables(rows).combine_chunks()
+    checked = _checked(name, _frame(name, arrow), source)
+    ordered = _ordered(name, checked)
+    return arrow if ordered is checked else arrow.take(ordered.index.to_numpy())
+
+
+@contextmanager
+def open_table(name: str, path: Path) -> Iterator["TableWriter"]:
+    """Give a table to write piece by piece; the file gets its name when the block ends well."""
+    table = _table(name)
+    with (
+        file_made_aside(path) as stream,
+        pyarrow.parquet.ParquetWriter(
+            stream,
+            table.arrow_schema(),
+            version="2.6",
+            compression="zstd",
+            compression_level=3,
+            # What rows are found by; the smallest and the largest of all maps are of no use.
+            write_statistics=list(table.order),
+            # Else the file carries what pandas and Arrow of this day think of the columns.
+            store_schema=False,
+        ) as parquet,
+    ):
+        writer = TableWriter(name, path, parquet)
+        yield writer
+        writer.write_rest()
+
+
+class TableWriter:
+    """Writes a table too large for memory: the same rows give the same bytes in any pieces."""
+
+    def __init__(self, name: str, path: Path, parquet: pyarrow.parquet.ParquetWriter) -> None:
+        self._name, self._path, self._parquet = name, path, parquet
+        self._table = _table(name)
+        self._waiting: list[pyarrow.Table] = []
+        self._last: tuple[Any, ...] | None = None
+
+    def write(self, piece: pyarrow.Table) -> None:
+        """Write rows that `checked_piece` gave; each piece continues where the last one ended."""
+        if not len(piece):
+            return
+        first, last = (self._place(piece, row) for row in (0, len(piece) - 1))
+        if self._last is not None and first <= self._last:
+            raise CarveoutError(
+                f"table {self._name} ({self._path}): wanted rows in the order of "
+                f"{', '.join(self._table.order)}; found {first} after {self._last}"
+            )
+        self._last = last
+        self._waiting.append(piece.replace_schema_metadata())
+        self._write_groups(least=self._table.rows_per_group)
+
+    def describe(self, metadata: Mapping[str, str]) -> None:
+        """Add metadata to the file."""
+        self._parquet.add_key_value_metadata(dict(sorted(metadata.items())))
+
+    def write_rest(self) -> None:
+        """Write the rows that do not fill a row group."""
+        self._write_groups(least=1)
+
+    def _write_groups(self, least: int) -> None:
+        """Write what waits in whole row groups, as long as `least` rows wait."""
+        size = self._table.rows_per_group
+        if sum(map(len, self._waiting)) < least:
+            return
+        rows = pyarrow.concat_tables(self._waiting)
+        while len(rows) >= least:
+            # In one chunk, because pages may end where chunks do.
+            self._parquet.write_table(rows.slice(0, size).combine_chunks(), row_group_size=size)
+            rows = rows.slice(size)
+        self._waiting = [rows]
+
+    def _place(self, piece: pyarrow.Table, row: int) -> tuple[Any, ...]:
+        """Return what a row is sorted by."""
+        values = piece.slice(row, 1).select(list(self._table.order)).to_pylist()[0]
+        return tuple(
+            PHASES.index(value) if name == "phase" else value for name, value in values.items()
+        )
 
 
 def read_table(
@@ -392,18 +504,13 @@ def read_table(
     where: Mapping[str, str | int] | None = None,
 ) -> pd.DataFrame:
     """Read and check a table, or some columns of it, or the rows in which columns have values."""
-    table = _table(name)
     _check_file(name, path)
     arrow = pyarrow.parquet.read_table(
         path,
         columns=None if columns is None else list(columns),
         filters=None if not where else [(key, "==", value) for key, value in where.items()],
     )
-    dtypes = {str(_ARROW_TYPES[t.name]): t for t in (INTEGER, NUMBER, TEXT)}
-    frame = arrow.to_pandas(
-        types_mapper=lambda kind: dtypes.get(str(kind)), split_blocks=True, self_destruct=True
-    )
-    return _checked(name, frame.astype(table.dtypes(columns)), path, columns)
+    return _checked(name, _frame(name, arrow, columns, spent=True), path, columns)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -416,6 +523,17 @@ def _table(name: str) -> Table:
     if name not in TABLES:
         raise CarveoutError(f"wanted a table of {', '.join(TABLES)}; found the name {name!r}")
     return TABLES[name]
+
+
+def _frame(
+    name: str, arrow: pyarrow.Table, columns: Sequence[str] | None = None, *, spent: bool = False
+) -> pd.DataFrame:
+    """Return an Arrow table in the schema's pandas types; one that is spent is taken apart."""
+    dtypes = {str(_ARROW_TYPES[t.name]): t for t in (INTEGER, NUMBER, TEXT)}
+    frame: pd.DataFrame = arrow.to_pandas(
+        types_mapper=lambda kind: dtypes.get(str(kind)), split_blocks=True, self_destruct=spent
+    )
+    return frame.astype(_table(name).dtypes(columns))
 
 
 def _typed(name: str, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -444,7 +562,7 @@ def _checked(
 ) -> pd.DataFrame:
     """Return the frame when it fits the schema."""
     try:
-        return _table(name).schema(columns).validate(frame, lazy=True)
+        return _table(name).schema(columns).validate(frame, lazy=True, inplace=True)
     except SchemaErrors as error:
         raise CarveoutError(
             f"table {name} ({path}): {_first_failure(error.failure_cases)}"
@@ -464,28 +582,15 @@ def _first_failure(cases: pd.DataFrame) -> str:
     )
 
 
-def _sort_key(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Order phases as they happen, all else by value."""
-    if values.name == "phase":
-        return values.map({phase: place for place, phase in enumerate(PHASES)})
-    return values
-
-
-def _parquet_bytes(arrow: pyarrow.Table, rows_per_group: int, metadata: Mapping[str, str]) -> bytes:
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.parquet.ParquetWriter(
-        sink,
-        arrow.schema.remove_metadata(),
-        version="2.6",
-        compression="zstd",
-        compression_level=3,
-        # Else the file carries what pandas and Arrow of this day think of the columns.
-        store_schema=False,
-    ) as writer:
-        writer.write_table(arrow.replace_schema_metadata(), row_group_size=rows_per_group)
-        writer.add_key_value_metadata(dict(sorted(metadata.items())))
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+def _ordered(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows in the table's order, phases as they happen; as they are when they are so."""
+    order = list(_table(name).order)
+    keys = frame[order]
+    if "phase" in keys:
+        places = {phase: place for place, phase in enumerate(PHASES)}
+        keys = keys.assign(phase=keys["phase"].map(places))
+    wanted = keys.sort_values(order, kind="stable").index
+    return frame if wanted.equals(frame.index) else frame.loc[wanted]
 
 
 def _parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:

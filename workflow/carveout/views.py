@@ -15,6 +15,7 @@ from carveout.labels import (
     ns_label,
     percent_label,
     success_label,
+    successes_label,
 )
 
 ASIDE = "set aside, idle"
@@ -52,7 +53,9 @@ def success_view(summary: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     """Return one machine's successes of each variant (rows) under each load (columns)."""
     key = ["strategy", "variant", "load", "dose_target", "request_bytes"]
     sums = summary.groupby(key)[["successes", "trials"]].sum().reset_index()
-    sums["text"] = sums["successes"].astype(str) + "/" + sums["trials"].astype(str)
+    sums["text"] = [
+        successes_label(*counts) for counts in zip(sums["successes"], sums["trials"], strict=True)
+    ]
     wide = sums.pivot_table(index=key[:2], columns=key[2:], values="text", aggfunc="first")
     wide = wide.reindex(pd.MultiIndex.from_tuples(labels.variants(summary)))
     ordered = [

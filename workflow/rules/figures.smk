@@ -63,6 +63,7 @@ rule draw_success:
 rule draw_cost:
     input:
         table=table("trials"),
+        digests=table_digests("trials"),
         descriptions=DESCRIPTIONS,
         sources=[*FIGURE_SOURCES, "workflow/carveout/figures/cost.py"],
     output:
@@ -86,6 +87,7 @@ rule draw_cost:
 rule draw_pageblock_map:
     input:
         table=table("phases"),
+        digests=table_digests("phases"),
         descriptions=DESCRIPTIONS,
         sources=[*FIGURE_SOURCES, "workflow/carveout/figures/pageblock_map.py"],
     output:

@@ -8,6 +8,7 @@ rule write_report:
     input:
         trials=table("trials"),
         runs=table("runs"),
+        digests=table_digests("trials", "runs"),
         statistics=expand(
             "<results>/tables/{name}.parquet",
             name=["comparison", "summary", "failures"],

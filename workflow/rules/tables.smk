@@ -16,11 +16,17 @@ rule collect_trials:
         runs=cell_files("runs"),
         sources=[*TABLE_SOURCES, "workflow/carveout/collect.py"],
     output:
-        expand("<results>/tables/{name}.parquet", name=["trials", "phases", "runs"]),
+        tables=expand(
+            "<results>/tables/{name}.parquet", name=["trials", "phases", "runs"]
+        ),
+        digests=expand(
+            "<results>/tables/{name}.sha256", name=["trials", "phases", "runs"]
+        ),
     log:
         "<logs>/tables/collect_trials.log",
     conda:
         CONDA_ENVIRONMENT
+    threads: 4
     params:
         results=subpath(output[0], ancestor=2),
         machines=paths_of("machine_path"),
@@ -28,12 +34,14 @@ rule collect_trials:
         scenarios=paths_of("scenario"),
     shell:
         "python -m carveout.collect --results {params.results:q} --machines {params.machines:q}"
-        " --variants {params.variants:q} --scenarios {params.scenarios:q} >{log:q}"
+        " --variants {params.variants:q} --scenarios {params.scenarios:q}"
+        " --processes {threads} >{log:q}"
 
 
 rule summarize_trials:
     input:
         trials=table("trials"),
+        digests=table_digests("trials"),
         sources=[*TABLE_SOURCES, "workflow/carveout/summary.py"],
     output:
         summary="<results>/tables/summary.parquet",

@@ -107,7 +107,7 @@ def _draw_failing(
 ) -> None:
     """Say where there is no cost because there was no success."""
     counts = trials.groupby(["strategy", "variant"]).size()
-    succeeded = set(granted[["strategy", "variant"]].itertuples(index=False, name=None))
+    succeeded = granted.groupby(["strategy", "variant"]).size().index
     for place, row in enumerate(rows):
         if row in counts.index and row not in succeeded:
             style.note(ax, place, f"no success in {counts[row]} trials")

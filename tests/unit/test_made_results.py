@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Made results are what the runner writes, so that what is measured with them is true."""
+
+import json
+from pathlib import Path
+
+import pytest
+from benchmarks.made_results import made_cells, made_trials, write_cell
+
+from carveout import schemas
+from carveout.collect import CellName, collect
+from carveout.errors import CarveoutError
+from carveout.tables import read_table
+
+
+def test_made_records_follow_the_schema_of_records() -> None:
+    for cell in made_cells(40):
+        for trial in made_trials(cell, 2, 2):
+            problems = [schemas.matches(record, "record") for record in trial["records"]]
+            assert not any(problems), problems
+            assert [record["seq"] for record in trial["records"]] == list(range(len(problems)))
+
+
+def test_made_results_are_collected(tmp_path: Path) -> None:
+    cells = made_cells(20)
+    for number, cell in enumerate(cells):
+        write_cell(tmp_path, cell, 1 + number % 2, 2)
+    path = tmp_path / "trials" / f"{cells[0].path}.jsonl"
+    for line in path.read_text().splitlines():
+        assert line == json.dumps(json.loads(line), sort_keys=True, separators=(",", ":"))
+    collect(tmp_path, [CellName(*cell.path.split("/")) for cell in cells])
+    trials = read_table("trials", tmp_path / "tables" / "trials.parquet")
+    assert len(trials) == 60
+    assert (trials["trials_asked"] == 2).all()
+    assert len(read_table("phases", tmp_path / "tables" / "phases.parquet")) >= 150
+
+
+@pytest.mark.parametrize("count", [10, 40, 1000, 10_000])
+def test_as_many_cells_as_asked_for(count: int) -> None:
+    cells = made_cells(count)
+    assert len({cell.path for cell in cells}) == count
+    parts = [set(part) for part in zip(*(cell.parts for cell in cells), strict=True)]
+    assert len(parts[0]) * len(parts[1]) * len(parts[2]) == count
+
+
+@pytest.mark.parametrize("count", [0, 15, 2020])
+def test_cells_that_are_no_product_are_refused(count: int) -> None:
+    with pytest.raises(CarveoutError, match="--cells"):
+        made_cells(count)

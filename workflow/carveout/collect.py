@@ -23,6 +23,7 @@ import pyarrow.compute  # type: ignore[import-untyped]
 
 from carveout.errors import CarveoutError, entry_point
 from carveout.files import sha256_of, sha256_of_json, write_atomically
+from carveout.outcomes import lend_outcome
 from carveout.revision import git_revision
 from carveout.sizes import parse_size
 from carveout.tables import TABLES, ZONES, TableWriter, checked_piece, open_table
@@ -258,7 +259,7 @@ def _stream(rows: pyarrow.Table) -> bytes:
 def trials_of(trials: Sequence[Object], _: CellName) -> pyarrow.Table:
     """The rows of table ``trials`` that trials make: one a request, whatever became of it."""
     return _table(
-        "trials", [_key(trial) | _conditions(trial) for trial in trials], map(_cycles, trials)
+        "trials", [_key(trial) | _conditions(trial) for trial in trials], map(cycle_rows, trials)
     )
 
 
@@ -364,8 +365,8 @@ _Found = Mapping[tuple[int, str], Object]
 _NOTHING: Object = {}
 
 
-def _cycles(trial: Object) -> list[Row]:
-    """What each request of a trial met with."""
+def cycle_rows(trial: Object) -> list[Row]:
+    """What each request of a trial met with, named as the columns of table ``trials`` are."""
     cell, records, ending = trial["cell"], trial["records"], trial["ending"]
     found = {
         (record.get("cycle", 0), record.get("phase") or record["record"]): record
@@ -451,15 +452,9 @@ def _lend_columns(lend: Object | None) -> Row:
         return {}
     blocker = lend["blocker"]
     return {name: lend[name] for name in _LEND_COLUMNS} | {
-        "outcome": _outcome(lend["granted_bytes"], lend["request_bytes"]),
+        "outcome": lend_outcome(lend["granted_bytes"], lend["request_bytes"]),
         "blocker": None if blocker is None else json.dumps(blocker, sort_keys=True),
     }
-
-
-def _outcome(granted_bytes: int, request_bytes: int) -> str:
-    if granted_bytes >= request_bytes:
-        return "granted"
-    return "partial" if granted_bytes > 0 else "refused"
 
 
 def _census_columns(found: _Found, cycle: int, ram_bytes: int) -> Row:

@@ -87,8 +87,8 @@ def made_cells(count: int) -> list[MadeCell]:
     machines = -(-scenarios // _SCENARIOS_A_MACHINE)
     if count <= 0 or rest or scenarios % machines:
         raise CarveoutError(
-            f"--cells: wanted a multiple of {len(_VARIANTS)}, above 1000 cells one that machines "
-            f"of up to {_SCENARIOS_A_MACHINE} scenarios share evenly, such as 10000; found {count}"
+            f"--cells: wanted a multiple of {len(_VARIANTS)}, above 1000 one that machines of "
+            f"up to {_SCENARIOS_A_MACHINE} scenarios share evenly, such as 10000; found {count}"
         )
     doses = (30, *(dose for dose in range(1, 99) if dose != 30))
     loaded = [(load, dose) for dose in doses for load in LOADS if load != "idle"]

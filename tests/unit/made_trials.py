@@ -226,9 +226,10 @@ def _failed(
     return failure
 
 
-def _censuses(
-    random: np.random.Generator, variant: MadeVariant, load: str, seed: int
-) -> pd.DataFrame:
+def pageblock_maps(
+    random: np.random.Generator, variant: MadeVariant, load: str
+) -> dict[str, "np.ndarray[tuple[int], np.dtype[np.str_]]"]:
+    """Return the classes of all pageblocks at each census of a lend of 256 MiB."""
     before = np.full(PAGEBLOCKS, "F")
     _, movable, unmovable = LOADS[load]
     places = random.permutation(PAGEBLOCKS - LENDABLE_BLOCKS)
@@ -241,7 +242,13 @@ def _censuses(
         before[-LENDABLE_BLOCKS:] = variant.idle
     lent = before.copy()
     lent[-LENDABLE_BLOCKS : -LENDABLE_BLOCKS * 3 // 4] = "L"
-    maps = {"before": before, "lent": lent, "after": before}
+    return {"before": before, "lent": lent, "after": before}
+
+
+def _censuses(
+    random: np.random.Generator, variant: MadeVariant, load: str, seed: int
+) -> pd.DataFrame:
+    maps = pageblock_maps(random, variant, load)
     zones: dict[str, object] = {
         f"{zone}_{what}_pages": 524_288 if zone in {"dma", "normal"} else 0
         for zone in ZONES

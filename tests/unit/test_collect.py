@@ -7,125 +7,9 @@ import pandas as pd
 import pytest
 
 from carveout.collect import census_rows, cycle_rows
+from carveout.sizes import MIB
 from carveout.tables import TABLES, write_table
-
-MIB = 2**20
-RAM_BYTES = 4096 * MIB
-
-
-def census(cycle: int, phase: str, **members: int) -> dict[str, Any]:
-    return {
-        "record": "census",
-        "cycle": cycle,
-        "phase": phase,
-        "memmap_bytes": 64 * MIB,
-        "memmap_lent_bytes": 0,
-        "memmap_counter_bytes": 64 * MIB,
-        "page_table_bytes": MIB,
-        "mem_total_bytes": 3900 * MIB,
-        "mem_free_bytes": 3000 * MIB,
-        "mem_available_bytes": 3000 * MIB,
-        "present_bytes": RAM_BYTES,
-        "lent_absent_bytes": 0,
-        "hugetlb_unlent_bytes": 0,
-        "cma_unlent_bytes": 0,
-        "movable_zone_unlent_bytes": 0,
-        "zones": [
-            {"name": "DMA", "managed_pages": 9, "present_pages": 10, "spanned_pages": 11},
-            {"name": "Normal", "managed_pages": 5, "present_pages": 6, "spanned_pages": 7},
-        ],
-        "pageblock_bytes": 2 * MIB,
-        "first_pfn": 262144,
-        "pageblocks": "FM" * 1024,
-        **members,
-    }
-
-
-def lend(cycle: int, granted_bytes: int, **members: Any) -> dict[str, Any]:
-    return {
-        "record": "lend",
-        "cycle": cycle,
-        "request_bytes": 256 * MIB,
-        "stage": None,
-        "errno": None,
-        "granted_bytes": granted_bytes,
-        "extents": 1 if granted_bytes else 0,
-        "largest_extent_bytes": granted_bytes,
-        "lend_ns": 1000,
-        "pages_migrated": 3,
-        "pages_reclaimed": 0,
-        "oom_kills": 0,
-        "blocker": None,
-        **members,
-    }
-
-
-def whole_cycle(cycle: int, granted_bytes: int) -> list[dict[str, Any]]:
-    pages = granted_bytes // 4096
-    return [
-        {"record": "stage", "stage": "census", "cycle": cycle},
-        census(cycle, "before"),
-        {"record": "stage", "stage": "lend", "cycle": cycle},
-        lend(cycle, granted_bytes),
-        census(cycle, "lent", mem_available_bytes=2744 * MIB, memmap_lent_bytes=4 * MIB),
-        {"record": "stage", "stage": "verify", "cycle": cycle},
-        {
-            "record": "verify",
-            "cycle": cycle,
-            "pages_checked": pages,
-            "pages_bad": 0,
-            "pages_overlapping": 0,
-            "pages_free": 0,
-        },
-        {"record": "stage", "stage": "give_back", "cycle": cycle},
-        {
-            "record": "give_back",
-            "cycle": cycle,
-            "stage": None,
-            "errno": None,
-            "returned_bytes": granted_bytes,
-            "give_back_ns": 500,
-        },
-        census(cycle, "after"),
-        {"record": "stage", "stage": "reuse", "cycle": cycle},
-        {
-            "record": "reuse",
-            "cycle": cycle,
-            "reuse_movable_bytes": granted_bytes,
-            "reuse_unmovable_bytes": 0,
-        },
-    ]
-
-
-def trial(records: list[dict[str, Any]], cause: str | None = None) -> dict[str, Any]:
-    boot: list[dict[str, Any]] = [
-        {"record": "stage", "stage": "boot", "cycle": 0},
-        {"record": "hello", "kernel_release": "6.12", "page_bytes": 4096, "module_version": "1"},
-        {"record": "stage", "stage": "load", "cycle": 0},
-        {"record": "load", "dose_achieved_percent": 10.0, "oom_kills": 0},
-    ]
-    return {
-        "trial_id": "aa",
-        "cell": {
-            "kernel": "debian-6.12",
-            "ram_bytes": RAM_BYTES,
-            "cpus": 2,
-            "lendable_bytes": 1024 * MIB,
-            "load": "idle",
-            "dose_percent": 10,
-            "requests": "twice",
-            "requests_bytes": [256 * MIB, 256 * MIB],
-            "variant": {
-                "strategy": "cma",
-                "name": "area",
-                "parameters": {"align_bytes": 2 * MIB},
-            },
-        },
-        "seed": 1,
-        "ending": {"cause": cause, "message": cause and f"it was a {cause}"},
-        "records": [{"seq": seq, **record} for seq, record in enumerate(boot + records)],
-    }
-
+from tests.unit.made_records import RAM_BYTES, trial, whole_cycle
 
 def rows(records: list[dict[str, Any]], cause: str | None = None) -> list[dict[str, Any]]:
     return cycle_rows(trial(records, cause))
@@ -180,7 +64,7 @@ def test_a_guest_that_dies_before_its_first_request(cause: str) -> None:
 
 
 def test_a_guest_that_dies_in_its_second_cycle() -> None:
-    records = whole_cycle(1, 256 * MIB) + whole_cycle(2, 256 * MIB)[:6]
+    records = whole_cycle(1, 256 * MIB) + whole_cycle(2, 256 * MIB)[:7]
     first, second = rows(records, "panic")
     assert first["outcome"] == "granted"
     assert (second["outcome"], second["stage"]) == ("crashed", "verify")

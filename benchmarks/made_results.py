@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Makes up the outputs of a large job, to measure collection and redrawing: nothing is booted.
+
+The cells are those of a job like the main one, only more: 10 strategy variants, 4 loads (of more
+doses when there are more than 40 cells, on more machines when there are more than 1000), and two
+requests a trial, each of which becomes a row of the table `trials`. Every trial has 6 pageblock
+maps of 4 GiB that are its own.
+
+Files and lines are those that the runner writes. The words printed are the arguments with which
+`python -m carveout.collect` finds the cells.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from carveout.errors import CarveoutError, entry_point
+from carveout.files import sha256_of_json, write_atomically
+from carveout.sizes import GIB, MIB
+from tests.unit import made_records
+from tests.unit.made_trials import LOADS, REQUESTS_BYTES, VARIANTS, MadeVariant, pageblock_maps
+
+_VARIANTS = VARIANTS[:10]
+_SCENARIOS_A_MACHINE = 100
+_KERNEL = "debian-6.12"
+_REQUESTS = "quarter_then_whole"
+# Pageblocks that differ between two seeds of a real cell under load.
+_OF_THE_SEED = 180
+# What json.dumps makes of the runner's arguments: keys sorted, nothing but ASCII in them.
+_LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+
+
+@dataclass(frozen=True)
+class MadeCell:
+    """One cell of the made job."""
+
+    ram_gib: int
+    variant: MadeVariant
+    load: str
+    dose_percent: int
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """The machine's, the variant's and the scenario's part of the cell's path."""
+        return (
+            f"{_KERNEL}/{self.ram_gib}GiB",
+            f"{self.variant.strategy}/{self.variant.variant}",
+            f"{self.load}-{self.dose_percent}.{_REQUESTS}",
+        )
+
+    @property
+    def path(self) -> str:
+        """Where the cell's output lies, without the suffix."""
+        return "/".join(self.parts)
+
+    def to_json(self, seeds: int) -> dict[str, Any]:
+        """The cell as the runner writes it into each of its trials."""
+        ram_bytes = self.ram_gib * GIB
+        base = made_records.cell()
+        return base | {
+            "kernel": _KERNEL,
+            "ram_bytes": ram_bytes,
+            "load": self.load,
+            "dose_percent": self.dose_percent,
+            "requests": _REQUESTS,
+            "requests_bytes": list(REQUESTS_BYTES),
+            "seeds": seeds,
+            "variant": base["variant"]
+            | {
+                "strategy": self.variant.strategy,
+                "name": self.variant.variant,
+                "boot_ram_bytes": ram_bytes,
+            },
+        }
+
+
+def made_cells(count: int) -> list[MadeCell]:
+    """Return the cells of a job, a whole product of machines, variants and scenarios."""
+    scenarios, rest = divmod(count, len(_VARIANTS))
+    machines = -(-scenarios // _SCENARIOS_A_MACHINE)
+    if count <= 0 or rest or scenarios % machines:
+        raise CarveoutError(
+            f"--cells: wanted a multiple of {len(_VARIANTS)}, above "
+            f"{len(_VARIANTS) * _SCENARIOS_A_MACHINE} one of that; found {count}"
+        )
+    doses = (30, *(dose for dose in range(1, 99) if dose != 30))
+    loaded = [(load, dose) for dose in doses for load in LOADS if load != "idle"]
+    return [
+        MadeCell(4 * (1 + machine), variant, load, dose)
+        for machine in range(machines)
+        for variant in _VARIANTS
+        for load, dose in [("idle", 0), *loaded][: scenarios // machines]
+    ]
+
+
+def made_trials(cell: MadeCell, seeds: int, asked: int) -> Iterator[dict[str, Any]]:
+    """The trials of a cell, seed after seed."""
+    random = np.random.default_rng(int(sha256_of_json(cell.path)[:15], 16))
+    content = cell.to_json(asked)
+    maps = {
+        phase: np.frombuffer("".join(blocks).encode(), np.uint8)
+        for phase, blocks in pageblock_maps(random, cell.variant, cell.load).items()
+    }
+    for seed in range(1, seeds + 1):
+        yield _trial(random, cell, content, seed, maps)
+
+
+def _trial(
+    random: np.random.Generator,
+    cell: MadeCell,
+    content: Mapping[str, Any],
+    seed: int,
+    maps: Mapping[str, "np.ndarray[Any, np.dtype[np.uint8]]"],
+) -> dict[str, Any]:
+    places = random.integers(40, 1500, _OF_THE_SEED)
+    letters = np.frombuffer(b"FMU", np.uint8)[random.integers(0, 3, _OF_THE_SEED)]
+    records: list[dict[str, Any]] = []
+    cause = None
+    for cycle, request_bytes in enumerate(REQUESTS_BYTES, start=1):
+        censuses = {}
+        for place, phase in enumerate(maps):
+            blocks = maps[phase].copy()
+            blocks[places] = letters
+            blocks[1500 + cycle : 1500 + cycle + place] = ord("M")
+            censuses[phase] = _census(cell.variant, phase, request_bytes, seed) | {
+                "pageblocks": blocks.tobytes().decode()
+            }
+        made = _cycle(random, cell, cycle, request_bytes, censuses)
+        if made[-1]["record"] == "fault":
+            cause = "oom"
+        records += made
+        if cause:
+            break
+    return made_records.trial(
+        records if cause else [*records, {"record": "end"}],
+        cause,
+        trial_id=sha256_of_json([cell.path, seed])[:32],
+        cell=content,
+        seed=seed,
+    )
+
+
+_ZONES = [
+    {"name": name, "managed_pages": pages, "present_pages": pages, "spanned_pages": pages}
+    for name, pages in (("DMA", 786_432), ("DMA32", 0), ("Normal", 262_144), ("Movable", 0))
+]
+
+
+def _census(
+    variant: MadeVariant, phase: str, request_bytes: int, seed: int
+) -> dict[str, Any]:
+    """The members of a census that differ between variants, phases and seeds."""
+    lent_bytes = request_bytes if phase == "lent" else 0
+    memmap_bytes = (48 if variant.memmap_hidden else 64) * MIB
+    return {
+        "memmap_bytes": memmap_bytes,
+        "memmap_counter_bytes": memmap_bytes,
+        "memmap_lent_bytes": 0 if variant.memmap_hidden else lent_bytes // 64,
+        "page_table_bytes": 2 * MIB + 4096 * (seed % 97),
+        "mem_free_bytes": 2500 * MIB - lent_bytes - 4096 * (seed % 1009),
+        "mem_available_bytes": 2600 * MIB - lent_bytes - 4096 * (seed % 1013),
+        "hugetlb_unlent_bytes": GIB - lent_bytes if variant.stranded else 0,
+        "cma_unlent_bytes": GIB - lent_bytes if variant.movable_only else 0,
+        "zones": _ZONES,
+    }
+
+
+def _cycle(
+    random: np.random.Generator,
+    cell: MadeCell,
+    cycle: int,
+    request_bytes: int,
+    censuses: Mapping[str, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    variant = cell.variant
+    chance = variant.chance[list(LOADS).index(cell.load)] ** cycle
+    scale = request_bytes / REQUESTS_BYTES[0] * (1 + cell.dose_percent / 50)
+    lend_ns = int(variant.lend_ns * scale * random.lognormal(0, 0.5))
+    lent: dict[str, Any] = {"request_bytes": request_bytes, "lend_ns": lend_ns}
+    if random.random() < chance:
+        returned = {"give_back_ns": int(lend_ns * random.uniform(0.05, 0.3))}
+        lent["pages_migrated"] = int(random.integers(0, 60_000))
+        return made_records.whole_cycle(cycle, request_bytes, lent, censuses, returned)
+    if variant.strategy == "baseline":
+        fault = {"record": "fault", "stage": "lend", "cause": "oom", "message": "it was a oom"}
+        return [*made_records.whole_cycle(cycle, 0, lent, censuses)[:3], fault]
+    if variant.strategy == "virtio-mem":
+        return made_records.whole_cycle(cycle, request_bytes // 2, lent, censuses)
+    blocker = {"pfn": int(random.integers(262_144, 1_310_720)), "type": "slab", "flags": "slab"}
+    refusal = {
+        "stage": "alloc",
+        "errno": "ENOMEM" if cell.load == "page_cache" else "EBUSY",
+        "blocker": blocker if variant.strategy == "alloc_contig_range" else None,
+    }
+    return made_records.whole_cycle(cycle, 0, lent | refusal, censuses)
+
+
+def write_cell(results: Path, cell: MadeCell, seeds: int, asked: int) -> None:
+    """Write the two files of a cell, as its boot job would."""
+    trials, runs = bytearray(), bytearray()
+    for trial in made_trials(cell, seeds, asked):
+        trials += orjson.dumps(trial, option=_LINE)
+        runs += orjson.dumps(made_records.run(trial), option=_LINE)
+    write_atomically(results / "trials" / f"{cell.path}.jsonl", trials)
+    write_atomically(results / "runs" / f"{cell.path}.jsonl", runs)
+
+
+@entry_point
+def main() -> None:
+    """Make the outputs of as many cells and rows as asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.made_results", description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="the folder to make them in")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the table trials")
+    parser.add_argument("--cells", type=int, default=40)
+    wanted = parser.parse_args()
+    cells = made_cells(wanted.cells)
+    trials = wanted.rows // len(REQUESTS_BYTES)
+    least, more = divmod(trials, len(cells))
+    for number, cell in enumerate(cells):
+        write_cell(wanted.results, cell, least + (number < more), least + 1)
+    words = itertools.chain.from_iterable(
+        (f"--{name}", *dict.fromkeys(part))
+        for name, part in zip(
+            ("machines", "variants", "scenarios"), zip(*(c.parts for c in cells), strict=True),
+            strict=True,
+        )
+    )
+    print(" ".join(words))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

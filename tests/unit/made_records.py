@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Made trials as the runner writes them: a cell, an ending, and the guest's records."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from carveout.sizes import GIB, MIB
+
+RAM_BYTES = 4 * GIB
+
+
+def census(cycle: int, phase: str, **members: Any) -> dict[str, Any]:
+    return {
+        "record": "census",
+        "cycle": cycle,
+        "phase": phase,
+        "memmap_bytes": 64 * MIB,
+        "memmap_lent_bytes": 0,
+        "memmap_counter_bytes": 64 * MIB,
+        "page_table_bytes": MIB,
+        "mem_total_bytes": 3900 * MIB,
+        "mem_free_bytes": 3000 * MIB,
+        "mem_available_bytes": 3000 * MIB,
+        "present_bytes": RAM_BYTES,
+        "lent_absent_bytes": 0,
+        "hugetlb_unlent_bytes": 0,
+        "cma_unlent_bytes": 0,
+        "movable_zone_unlent_bytes": 0,
+        "zones": [
+            {"name": "DMA", "managed_pages": 9, "present_pages": 10, "spanned_pages": 11},
+            {"name": "Normal", "managed_pages": 5, "present_pages": 6, "spanned_pages": 7},
+        ],
+        "pageblock_bytes": 2 * MIB,
+        "first_pfn": 262144,
+        "pageblocks": "FM" * 1024,
+        **members,
+    }
+
+
+def lend(cycle: int, granted_bytes: int, **members: Any) -> dict[str, Any]:
+    return {
+        "record": "lend",
+        "cycle": cycle,
+        "request_bytes": 256 * MIB,
+        "stage": None,
+        "errno": None,
+        "granted_bytes": granted_bytes,
+        "extents": 1 if granted_bytes else 0,
+        "largest_extent_bytes": granted_bytes,
+        "lend_ns": 1000,
+        "pages_migrated": 3,
+        "pages_reclaimed": 0,
+        "oom_kills": 0,
+        "blocker": None,
+        **members,
+    }
+
+
+def whole_cycle(
+    cycle: int,
+    granted_bytes: int,
+    lent: Mapping[str, Any] | None = None,
+    censuses: Mapping[str, Mapping[str, Any]] | None = None,
+    returned: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """All records of one cycle.
+
+    Args:
+        cycle: its number, from 1.
+        granted_bytes: what was lent, checked, given back and used again.
+        lent: members of the lend record that are not the usual ones.
+        censuses: the same for the census of each phase.
+        returned: the same for the give_back record.
+    """
+    seen: Mapping[str, Mapping[str, Any]] = {
+        "lent": {
+            "mem_available_bytes": 3000 * MIB - granted_bytes,
+            "memmap_lent_bytes": granted_bytes // 64,
+        }
+    } | dict(censuses or {})
+
+    def stage(name: str) -> dict[str, Any]:
+        return {"record": "stage", "stage": name, "cycle": cycle}
+
+    return [
+        stage("census"),
+        census(cycle, "before", **seen.get("before", {})),
+        stage("lend"),
+        lend(cycle, granted_bytes, **(lent or {})),
+        stage("census"),
+        census(cycle, "lent", **seen["lent"]),
+        stage("verify"),
+        {
+            "record": "verify",
+            "cycle": cycle,
+            "pages_checked": granted_bytes // 4096,
+            "pages_bad": 0,
+            "pages_overlapping": 0,
+            "pages_free": 0,
+        },
+        stage("give_back"),
+        {
+            "record": "give_back",
+            "cycle": cycle,
+            "stage": None,
+            "errno": None,
+            "returned_bytes": granted_bytes,
+            "give_back_ns": 500,
+            **(returned or {}),
+        },
+        stage("census"),
+        census(cycle, "after", **seen.get("after", {})),
+        stage("reuse"),
+        {
+            "record": "reuse",
+            "cycle": cycle,
+            "reuse_movable_bytes": granted_bytes,
+            "reuse_unmovable_bytes": 0,
+        },
+    ]
+
+
+def cell(**members: Any) -> dict[str, Any]:
+    """A cell of the load idle that makes two requests of 256 MiB of a CMA area."""
+    return {
+        "kernel": "debian-6.12",
+        "ram_bytes": RAM_BYTES,
+        "cpus": 1,
+        "cpu_model": "neoverse-n1",
+        "lendable_bytes": GIB,
+        "load": "idle",
+        "dose_percent": 10,
+        "requests": "twice",
+        "requests_bytes": [256 * MIB, 256 * MIB],
+        "seeds": 5,
+        "guest_limit_s": 300,
+        "variant": {
+            "strategy": "cma",
+            "name": "area",
+            "parameters": {"align_bytes": 2 * MIB},
+            "boot_ram_bytes": RAM_BYTES,
+            "kernel_args": "cma=1G",
+            "qemu_args": [],
+        },
+        **members,
+    }
+
+
+def trial(
+    records: Sequence[Mapping[str, Any]], cause: str | None = None, **members: Any
+) -> dict[str, Any]:
+    """A trial whose guest booted, was loaded, and then made `records`."""
+    boot: list[dict[str, Any]] = [
+        {"record": "stage", "stage": "boot", "cycle": 0},
+        {
+            "record": "hello",
+            "kernel_release": "6.12.107+deb13-arm64",
+            "page_bytes": 4096,
+            "module_version": "1",
+        },
+        {"record": "stage", "stage": "load", "cycle": 0},
+        {"record": "load", "dose_achieved_percent": 10.0, "oom_kills": 0},
+    ]
+    return {
+        "trial_id": "aa",
+        "digests": {"kernel": "4f" * 32, "initrd": "5e" * 32, "qemu": "7.2.22 (Debian)"},
+        "cell": cell(),
+        "seed": 1,
+        "ending": {"cause": cause, "message": cause and f"it was a {cause}"},
+        "records": [{"seq": seq, **record} for seq, record in enumerate([*boot, *records])],
+        **members,
+    }
+
+
+def run(made: Mapping[str, Any]) -> dict[str, Any]:
+    """What QEMU spent on a made trial."""
+    cell = made["cell"]
+    return {
+        "trial_id": made["trial_id"],
+        "strategy": cell["variant"]["strategy"],
+        "variant": cell["variant"]["name"],
+        "scenario": f"{cell['load']}-{cell['dose_percent']}.{cell['requests']}",
+        "seed": made["seed"],
+        "guest_exit": made["ending"]["cause"] or "completed",
+        "qemu_version": made["digests"]["qemu"],
+        "wall_ns": 5_000_000_000,
+        "qemu_user_ns": 4_100_000_000,
+        "qemu_system_ns": 400_000_000,
+        "qemu_peak_rss_bytes": 900 * MIB,
+    }

@@ -50,7 +50,9 @@ def _arguments() -> argparse.Namespace:
         "--only", action="append", choices=MEASURES, metavar="NAME", help=", ".join(MEASURES)
     )
     parser.add_argument("--quick", action="store_true", help="smallest sizes: shows that it works")
-    parser.add_argument("--output", type=Path, default=results / "bench", help="folder of the results")
+    parser.add_argument(
+        "--output", type=Path, default=results / "bench", help="folder of the results"
+    )
     return parser.parse_args()
 
 

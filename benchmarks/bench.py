@@ -46,7 +46,10 @@ class Bench:
     ) -> Cost:
         """Runs a command that has its temporary files in `temporary`."""
         self.temporary.mkdir(parents=True, exist_ok=True)
-        environment = {"TMPDIR": str(self.temporary), "PYTHONPATH": str(Path("workflow").absolute())}
+        environment = {
+            "TMPDIR": str(self.temporary),
+            "PYTHONPATH": str(Path("workflow").absolute()),
+        }
         return run(command, self.folder / f"{name}.log", environment, gauges)
 
     def python(self, name: str, *args: str, gauges: Mapping[str, Gauge] | None = None) -> Cost:
@@ -74,17 +77,18 @@ class Job:
 
     def snakemake(
         self,
-        *args: str,
+        *targets: str,
+        options: Sequence[str] = (),
         cores: int = 1,
         gauges: Mapping[str, Gauge] | None = None,
-        **keys: str | int,
+        keys: Mapping[str, str | int] | None = None,
     ) -> Cost:
         """Runs Snakemake with this config, some keys of it changed."""
         command = [
             *(str(Path(sys.executable).with_name("snakemake")), "--cores", str(cores)),
             *("--configfile", str(self.config), "--config", f"results={self.results}"),
-            *(f"{key}={value}" for key, value in keys.items()),
-            *("--quiet", "all", "--", *args),
+            *(f"{key}={value}" for key, value in (keys or {}).items()),
+            *(*options, "--quiet", "rules", "progress", "--", *targets),
         ]
         return self.bench.run(self.config.stem, command, gauges)
 
@@ -106,7 +110,7 @@ class Job:
         """Makes one cell's trials, anew if they are made; returns the cost and the rows of runs."""
         target = self.results / "trials" / f"{cell.path}.jsonl"
         target.unlink(missing_ok=True)
-        cost = self.snakemake(str(target), gauges=gauges, **keys)
+        cost = self.snakemake(str(target), gauges=gauges, keys=keys)
         runs = self.results / "runs" / f"{cell.path}.jsonl"
         return cost, [json.loads(line) for line in runs.read_text().splitlines()]
 

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 import orjson
+from tests.unit import made_records
+from tests.unit.made_trials import LOADS, REQUESTS_BYTES, VARIANTS, MadeVariant, pageblock_maps
 
 from carveout.errors import CarveoutError, entry_point
 from carveout.files import sha256_of_json, write_atomically
 from carveout.sizes import GIB, MIB
-from tests.unit import made_records
-from tests.unit.made_trials import LOADS, REQUESTS_BYTES, VARIANTS, MadeVariant, pageblock_maps
 
 _VARIANTS = VARIANTS[:10]
 _SCENARIOS_A_MACHINE = 100
@@ -153,9 +153,7 @@ _ZONES = [
 ]
 
 
-def _census(
-    variant: MadeVariant, phase: str, request_bytes: int, seed: int
-) -> dict[str, Any]:
+def _census(variant: MadeVariant, phase: str, request_bytes: int, seed: int) -> dict[str, Any]:
     """The members of a census that differ between variants, phases and seeds."""
     lent_bytes = request_bytes if phase == "lent" else 0
     memmap_bytes = (48 if variant.memmap_hidden else 64) * MIB
@@ -208,8 +206,8 @@ def write_cell(results: Path, cell: MadeCell, seeds: int, asked: int) -> None:
     for trial in made_trials(cell, seeds, asked):
         trials += orjson.dumps(trial, option=_LINE)
         runs += orjson.dumps(made_records.run(trial), option=_LINE)
-    write_atomically(results / "trials" / f"{cell.path}.jsonl", trials)
-    write_atomically(results / "runs" / f"{cell.path}.jsonl", runs)
+    write_atomically(results / "trials" / f"{cell.path}.jsonl", bytes(trials))
+    write_atomically(results / "runs" / f"{cell.path}.jsonl", bytes(runs))
 
 
 @entry_point
@@ -228,7 +226,8 @@ def main() -> None:
     words = itertools.chain.from_iterable(
         (f"--{name}", *dict.fromkeys(part))
         for name, part in zip(
-            ("machines", "variants", "scenarios"), zip(*(c.parts for c in cells), strict=True),
+            ("machines", "variants", "scenarios"),
+            zip(*(c.parts for c in cells), strict=True),
             strict=True,
         )
     )

@@ -8,15 +8,16 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
 
-from carveout.errors import CarveoutError
 from carveout.files import write_atomically
+from carveout.labels import NOTHING, bytes_label
 from carveout.qemu import find_qemu, qemu_version
 from carveout.revision import git_revision
-from carveout.sizes import GIB, KIB, MIB
+from carveout.sizes import GIB
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Row:
         samples: all values that were measured; none when the case was not run.
         size: the case as a number (seeds, RAM in bytes, cells), where it is one.
         ratio_to: the case of the same measure and quantity that this one is divided by.
-        ratio_at_most: the bar that the ratio is held against.
+        ratio_at_most: the most that the ratio may be.
         note: why it was not run, or None.
     """
 
@@ -117,16 +118,16 @@ def as_csv(table: pd.DataFrame, head: Mapping[str, str]) -> str:
 
 
 def as_text(table: pd.DataFrame, head: Mapping[str, str]) -> str:
-    """Return the table for a terminal: the machine, the ratios with a bar, then all measures."""
+    """Return the table for a terminal: the machine, the ratios with a limit, then all measures."""
     text = io.StringIO()
     width = max(map(len, head))
     for name, value in head.items():
         text.write(f"{name:{width}}  {value}\n")
-    barred = table[table["ratio_at_most"].notna()]
-    if len(barred):
-        _write_part(text, "bars", [_barred_cells(row) for row in barred.to_dict("records")])
-    for measure, rows in table.groupby("measure", sort=False):
-        _write_part(text, str(measure), [_cells(row) for row in rows.to_dict("records")])
+    limited = table[table["ratio_at_most"].notna()]
+    if len(limited):
+        _write_part(text, "limits", [_limited_cells(row) for row in limited.to_dict("records")])
+    for (measure, quantity), rows in table.groupby(["measure", "quantity"], sort=False):
+        _write_part(text, f"{measure}: {quantity}", [_cells(r) for r in rows.to_dict("records")])
     return text.getvalue()
 
 
@@ -138,48 +139,38 @@ def _write_part(text: io.StringIO, title: str, lines: Sequence[Sequence[str]]) -
         text.write(f"  {'  '.join(cells).rstrip()}\n")
 
 
-def _barred_cells(row: Mapping[str, object]) -> list[str]:
-    if pd.isna(row["ratio"]):  # type: ignore[call-overload]
-        verdict = "not known"
-    else:
-        verdict = "kept" if float(str(row["ratio"])) <= float(str(row["ratio_at_most"])) else "MISSED"
-    bar = f"at most {ratio_text(row['ratio_at_most'])}"
-    return [ratio_text(row["ratio"]), bar, verdict, *_what(row)]
+def _limited_cells(row: Mapping[Any, Any]) -> list[str]:
+    verdict = "not known"
+    if pd.notna(row["ratio"]):
+        verdict = "kept" if row["ratio"] <= row["ratio_at_most"] else "MISSED"
+    limit = f"at most {ratio_text(row['ratio_at_most'])}"
+    return [ratio_text(row["ratio"]), limit, verdict, _compared(row), row["quantity"]]
 
 
-def _cells(row: Mapping[str, object]) -> list[str]:
+def _cells(row: Mapping[Any, Any]) -> list[str]:
     if not row["samples"]:
-        return ["–", f"{row['quantity']}: {row['case']}", str(row["note"]), ""]
-    value = value_text(row["value"], str(row["unit"]))
-    spread = ""
-    if row["samples"] != 1:
-        least, most = (value_text(row[name], str(row["unit"])) for name in ("least", "most"))
-        spread = f"{least} to {most}, {row['samples']} samples"
-    quantity, compared = _what(row)
-    return [ratio_text(row["ratio"]), f"{quantity}: {compared}", value, spread]
+        return [NOTHING, NOTHING, row["case"], row["note"]]
+    value, least, most = (value_text(row[key], row["unit"]) for key in ("value", "least", "most"))
+    spread = "" if row["samples"] == 1 else f"{row['samples']} samples, {least} to {most}"
+    return [ratio_text(row["ratio"]), value, _compared(row), spread]
 
 
-def _what(row: Mapping[str, object]) -> tuple[str, str]:
-    compared = "" if pd.isna(row["ratio_to"]) else f" / {row['ratio_to']}"  # type: ignore[call-overload]
-    return str(row["quantity"]), f"{row['case']}{compared}"
+def _compared(row: Mapping[Any, Any]) -> str:
+    return row["case"] if pd.isna(row["ratio_to"]) else f"{row['case']} / {row['ratio_to']}"
 
 
-def ratio_text(ratio: object) -> str:
-    """A ratio as people read it."""
-    return "" if pd.isna(ratio) else f"{float(str(ratio)):.3g}"  # type: ignore[call-overload]
+def ratio_text(ratio: float) -> str:
+    """A ratio as people read it; nothing where nothing was compared."""
+    return "" if pd.isna(ratio) else f"{ratio:.3g}"
 
 
-def value_text(value: object, unit: str) -> str:
+def value_text(value: float, unit: str) -> str:
     """A value with its unit as people read it."""
-    number = float(str(value))
     if unit == "bytes":
-        for factor, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
-            if number >= factor:
-                return f"{number / factor:.3g} {name}"
-        return f"{number:.0f} bytes"
-    if unit == "s" and number < 1:
-        return f"{number * 1000:.3g} ms"
-    return f"{number:.3g} {unit}" if number < 1000 else f"{number:.0f} {unit}"
+        return bytes_label(value)
+    if unit == "s" and 0 < value < 1:
+        return f"{value * 1000:.3g} ms"
+    return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
 
 
 def write_table(table: pd.DataFrame, head: Mapping[str, str], folder: Path) -> None:

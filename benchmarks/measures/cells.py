@@ -32,7 +32,7 @@ def _dry_run(bench: Bench, cells: int) -> Cost:
     """Snakemake plans a job of so many cells, of which nothing is made."""
     variants = len(bench.job("one", loads=IDLE).cells)
     requests = {f"request{number}": ["256MiB"] for number in range(cells // variants)}
-    return bench.job(f"dry{cells}", loads=IDLE, requests=requests).snakemake("--dry-run")
+    return bench.job(f"dry{cells}", loads=IDLE, requests=requests).snakemake(options=["--dry-run"])
 
 
 def _collection(bench: Bench, cells: int) -> Cost:

@@ -19,7 +19,9 @@ _MOST_OF_COLD = 0.1
 
 def measure(bench: Bench) -> list[Row]:
     """Both ways in turn, under each load of the main job, with the strategy that adds nothing."""
-    job = bench.job("job", strategies={"baseline": "all"}, **({"loads": IDLE} if bench.quick else {}))
+    job = bench.job(
+        "job", strategies={"baseline": "all"}, **({"loads": IDLE} if bench.quick else {})
+    )
     job.build_images()
     rounds, seeds = (1, 1) if bench.quick else (3, 2)
     samples: dict[tuple[str, str, str], list[float]] = defaultdict(list)

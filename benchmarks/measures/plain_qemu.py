@@ -34,7 +34,9 @@ def measure(bench: Bench) -> list[Row]:
         "carveout, forks": job.run_cell(cell, boot="fork", seeds=seeds)[0],
     }
     return [
-        Row("plain_qemu", quantity, case, unit, [value], ratio_to=None if case == _PLAIN else _PLAIN)
+        Row(
+            "plain_qemu", quantity, case, unit, [value], ratio_to=None if case == _PLAIN else _PLAIN
+        )
         for quantity, unit, values in (
             ("trials", "1/min", {name: seeds / cost.wall_s * 60 for name, cost in costs.items()}),
             ("processor time a trial", "s", {n: cost.cpu_s / seeds for n, cost in costs.items()}),
@@ -87,10 +89,11 @@ def _loop(job: Job, cell: Cell, folder: Path, seeds: int) -> str:
     for seed in range(1, seeds + 1):
         parameters = folder / f"trial-{seed}.env"
         parameters.write_text(trial_parameters(cell, seed), encoding="utf-8")
+    trials = shlex.quote(str(folder / "trial"))
     command = [qemu, *machine_args(machine), "-action", "panic=none", *file_args(files)]
     return (
         f"for seed in $(seq {seeds}); do\n"
-        f"\tcp {shlex.quote(str(folder))}/trial-$seed.env {shlex.quote(str(files.trial_parameters))}\n"
+        f"\tcp {trials}-$seed.env {trials}.env\n"
         f"\t{shlex.join(command)}\n"
         "done\n"
     )

@@ -87,8 +87,10 @@ def _prepared(bench: Bench, job: Job) -> tuple[list[str], list[str]]:
 
 def _install(folder: Path) -> None:
     _do(
-        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-        + ["--target", str(folder), f"virtme-ng=={_VERSION}"]
+        [
+            *(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"),
+            *("install", "--target", str(folder), f"virtme-ng=={_VERSION}"),
+        ]
     )
 
 
@@ -97,8 +99,10 @@ def _make_root(root: Path) -> None:
     if shutil.which("mmdebstrap") is None:
         raise CarveoutError("wanted mmdebstrap to make an arm64 root, found none in PATH")
     _do(
-        ["mmdebstrap", "--quiet", "--variant=extract", "--architectures=arm64"]
-        + [f"--include={_PACKAGES}", _SUITE, str(root)]
+        [
+            *("mmdebstrap", "--quiet", "--variant=extract", "--architectures=arm64"),
+            *(f"--include={_PACKAGES}", _SUITE, str(root)),
+        ]
     )
     (root / "bin/sh").symlink_to("bash")
     (root / "sbin/poweroff").symlink_to("../bin/busybox")

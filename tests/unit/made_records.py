@@ -176,6 +176,7 @@ def run(made: Mapping[str, Any]) -> dict[str, Any]:
     """What QEMU spent on a made trial."""
     cell = made["cell"]
     return {
+        "process": "trial",
         "trial_id": made["trial_id"],
         "strategy": cell["variant"]["strategy"],
         "variant": cell["variant"]["name"],
@@ -184,6 +185,7 @@ def run(made: Mapping[str, Any]) -> dict[str, Any]:
         "guest_exit": made["ending"]["cause"] or "completed",
         "qemu_version": made["digests"]["qemu"],
         "wall_ns": 5_000_000_000,
+        "ready_wall_ns": 200_000_000,
         "qemu_user_ns": 4_100_000_000,
         "qemu_system_ns": 400_000_000,
         "qemu_peak_rss_bytes": 900 * MIB,

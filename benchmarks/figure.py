@@ -86,7 +86,7 @@ _PANELS: Sequence[Bars | Lines] = (
 
 def write(table: pd.DataFrame, folder: Path) -> None:
     """Draw the panels of the measures in the table: ``bench.svg`` and ``bench.png``."""
-    panels = [panel for panel in _PANELS if panel.measure in set(table["measure"])]
+    panels = [panel for panel in _PANELS if len(_of_panel(panel, table))]
     rows = [panels[start : start + _COLUMNS] for start in range(0, len(panels), _COLUMNS)]
     heights = [max(_height_in(panel, table) for panel in row) for row in rows]
     figure = style.new_figure(sum(heights))
@@ -106,9 +106,13 @@ def _height_in(panel: Bars | Lines, table: pd.DataFrame) -> float:
     return _PANEL_IN + style.ROW_IN * lines
 
 
+def _of_panel(panel: Bars | Lines, table: pd.DataFrame) -> pd.DataFrame:
+    quantities = [panel.quantity] if isinstance(panel, Bars) else list(panel.quantities)
+    return table[(table["measure"] == panel.measure) & table["quantity"].isin(quantities)]
+
+
 def _cases(panel: Bars, table: pd.DataFrame) -> list[dict[Any, Any]]:
-    of_panel = (table["measure"] == panel.measure) & (table["quantity"] == panel.quantity)
-    return table[of_panel].to_dict("records")
+    return _of_panel(panel, table).to_dict("records")
 
 
 def _draw(ax: Axes, panel: Bars | Lines, table: pd.DataFrame) -> None:
@@ -154,11 +158,11 @@ def _write(ax: Axes, text: str, end: float, place: int) -> None:
 
 
 def _draw_lines(ax: Axes, panel: Lines, table: pd.DataFrame) -> None:
-    of_measure = table[(table["measure"] == panel.measure) & (table["samples"] > 0)]
+    of_panel = _of_panel(panel, table)
     sizes: list[int] = []
     is_bytes = False
     for place, (quantity, label) in enumerate(panel.quantities.items()):
-        rows = of_measure[of_measure["quantity"] == quantity].sort_values("size")
+        rows = of_panel[(of_panel["quantity"] == quantity) & (of_panel["samples"] > 0)]
         sizes = sorted({*sizes, *rows["size"]})
         is_bytes = "bytes" in set(rows["unit"])
         ax.plot(

@@ -5,7 +5,7 @@
 # make test     all checks and all tests
 # make lint     the checks alone
 # make bench    measures what carveout itself costs (docs/benchmarks.md); wants an idle machine
-# make relock   pins the newest kernels and guest packages (config/kernels.yaml)
+# make relock   pins the newest packages (config/kernels.yaml, config/qemus.yaml)
 # make relock-python   pins the newest Python packages (envs/requirements.txt)
 # make clean    removes what runs left in this folder; the cache outside it stays
 

@@ -11,6 +11,7 @@ if not workflow.config_settings.configfiles:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/kernels.smk"
+include: "workflow/rules/qemu.smk"
 include: "workflow/rules/guest.smk"
 include: "workflow/rules/boots.smk"
 

@@ -22,9 +22,10 @@ MEASURES = ("fork", "main_job", "seeds", "ram", "cells", "rows", "plain_qemu", "
 @entry_point
 def main() -> None:
     """Run the measures that are asked for, one after another."""
-    wanted = _arguments()
+    config = load_yaml(MAIN_CONFIG)
+    wanted = _arguments(Path(config["results"]))
     wanted.output.mkdir(parents=True, exist_ok=True)
-    head = table.machine()
+    head = table.machine(config["qemu"])
     if wanted.quick:
         head["sizes"] = "--quick: the smallest, to show that the benchmark works"
     rows: list[table.Row] = []
@@ -43,8 +44,7 @@ def main() -> None:
     print(f"The table and the figure are in {wanted.output}")
 
 
-def _arguments() -> argparse.Namespace:
-    results = Path(load_yaml(MAIN_CONFIG)["results"])
+def _arguments(results: Path) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--only", action="append", choices=MEASURES, metavar="NAME", help=", ".join(MEASURES)

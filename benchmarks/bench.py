@@ -98,6 +98,7 @@ class Job:
             f"{self.results}/{name}"
             for cell in self.cells
             for name in (
+                "qemu.json",
                 f"kernels/{cell.kernel}/kernel.json",
                 *(f"guest/{cell.kernel}/{image}.cpio" for image in images_of(cell)),
             )

@@ -15,7 +15,7 @@ import psutil
 
 from carveout.files import write_atomically
 from carveout.labels import NOTHING, bytes_label
-from carveout.qemu import find_qemu, qemu_version
+from carveout.qemus import describe_qemu
 from carveout.revision import git_revision
 from carveout.sizes import GIB
 
@@ -87,16 +87,16 @@ def _ratio(row: Row, values: Mapping[tuple[str, str, str], float | None]) -> flo
     return None if row.value is None or not other else row.value / other
 
 
-def machine() -> dict[str, str]:
+def machine(qemu_name: str) -> dict[str, str]:
     """What the numbers belong to: this machine, its programs, and how busy it was before."""
     memory_bytes = psutil.virtual_memory().total
-    qemu = find_qemu("qemu-system-aarch64", "the benchmark")
+    qemu = describe_qemu(qemu_name, Path("config/qemus.yaml"))
     return {
         "CPU": _cpu_model(),
         "cores": str(len(os.sched_getaffinity(0))),
         "RAM": f"{memory_bytes / GIB:.1f} GiB",
         "kernel": platform.release(),
-        "QEMU": qemu_version(qemu),
+        "QEMU": qemu["version"],
         "Python": platform.python_version(),
         "carveout": git_revision(),
         "load before": f"{os.getloadavg()[0]:.2f}",

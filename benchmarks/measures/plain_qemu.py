@@ -15,9 +15,9 @@ from benchmarks.table import Row
 from carveout.errors import CarveoutError
 from carveout.kernels import unpacked_kernel
 from carveout.matrix import Cell
-from carveout.qemu import GuestFiles, Machine, file_args, find_qemu, machine_args
+from carveout.qemu import GuestFiles, Machine, file_args, machine_args
+from carveout.qemus import qemu_program
 from carveout.runner import boot_parameters, trial_parameters
-from carveout.schemas import load_yaml
 
 _PLAIN = "plain QEMU in a shell loop"
 
@@ -62,7 +62,7 @@ def _run_loop(bench: Bench, job: Job, cell: Cell, seeds: int) -> Cost:
 
 def _loop(job: Job, cell: Cell, folder: Path, seeds: int) -> str:
     """The shell script: all that it needs beside QEMU is the files of the guest."""
-    qemu = find_qemu(load_yaml(job.config)["qemu"], str(job.config))
+    qemu = qemu_program(str(job.results / "qemu.json"))
     kernel = unpacked_kernel(job.results / "kernels" / cell.kernel / "kernel.json")
     machine = Machine(
         qemu=qemu,

@@ -14,8 +14,8 @@ PAGE_BYTES = 4096
 SECTION_BYTES = 128 * 2**20
 MEMMAP_PAGES_OF_A_SECTION = 512
 MEMMAP_BYTES_OF_A_SECTION = MEMMAP_PAGES_OF_A_SECTION * PAGE_BYTES
-RAM_BYTES = 4 * 2**30
-LENDABLE_BYTES = 2**30
+RAM_BYTES = 2**30
+LENDABLE_BYTES = 2**28
 
 
 def censuses(smoke: Run, strategy: str, **columns: object) -> pd.DataFrame:
@@ -77,6 +77,15 @@ def test_virtio_mems_memmap_goes_with_its_blocks(smoke: Run) -> None:
     assert whole.any()
     assert (saved[whole] == blocks[whole]).all()
     assert (memmap["after"] == memmap["before"]).all()
+
+
+def test_pages_of_1_gib_are_lent_from_boot_and_found_at_run_time(checkout: Checkout) -> None:
+    config = ("--configfile", "tests/guest/gigantic.yaml", "--config", "results=gigantic")
+    checkout.snakemake("tables", *config)
+    table = trials(Run(checkout, checkout.path / "gigantic"), "hugetlbfs").set_index("variant")
+    assert dict(table["granted_bytes"]) == {"1G_boot": 2**30, "1G_run_time": 2**30}
+    assert dict(table["stranded_bytes"] // 2**30) == {"1G_boot": 1, "1G_run_time": 0}
+    assert set(table["verify"]) == {"ok"}
 
 
 def test_every_lend_is_verified(smoke: Run) -> None:

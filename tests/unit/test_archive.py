@@ -15,6 +15,7 @@ from carveout import archive
 from carveout.archive import Package
 from carveout.errors import CarveoutError
 from carveout.files import sha256_of
+from tests.unit.made_packages import made_deb
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,9 @@ class Mirror:
         self.index.touch()
         self._write_release()
 
-    def add(self, name: str, version: str, architecture: str = "arm64") -> Package:
+    def add(
+        self, name: str, version: str, architecture: str = "arm64", depends: str = ""
+    ) -> Package:
         """Build a package, put it into the suite and return its pin."""
         tree = self.root / "trees" / f"{name}_{version}"
         (tree / "DEBIAN").mkdir(parents=True)
@@ -42,6 +45,7 @@ class Mirror:
         control = (
             f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n"
             "Maintainer: nobody <nobody@example.org>\nDescription: made for a test\n"
+            + (f"Depends: {depends}\n" if depends else "")
         )
         (tree / "DEBIAN/control").write_text(control)
         deb = self.root / f"{name}_{version}.deb"
@@ -93,10 +97,42 @@ def test_fetches_packages_for_all_architectures(mirror: Mirror) -> None:
     assert [sha256_of(deb) for deb in debs] == [one.sha256, other.sha256]
 
 
+def test_of_many_packages_the_one_that_vanished_is_named(mirror: Mirror, cache: Path) -> None:
+    there = mirror.add("tool", "1.0-1")
+    gone = replace(mirror.add("other", "2-1"), version="1-1", sha256="0" * 64)
+    with pytest.raises(
+        CarveoutError, match=r"^other 1-1 .* newest is other 2-1; run 'make relock'"
+    ):
+        archive.fetch([there, gone])
+    assert list((cache / "archive").iterdir()) == []
+
+
+def test_dependencies_are_resolved_in_the_suite_alone(mirror: Mirror) -> None:
+    base = mirror.add("base", "1:2-1")
+    library = mirror.add("library", "3", depends="base (>= 1:1)")
+    mirror.add("unwanted", "4")
+    program = mirror.add("program", "5", depends="library | unwanted")
+    found = archive.with_dependencies(program)
+    pinned = {(p.name, p.version, p.architecture, p.sha256, p.suites) for p in found}
+    assert pinned == {
+        (p.name, p.version, p.architecture, p.sha256, p.suites) for p in (base, library, program)
+    }
+
+
 def test_unpacks_over_each_other(mirror: Mirror, tmp_path: Path) -> None:
     debs = archive.fetch([mirror.add("tool", "1"), mirror.add("other", "2")])
     archive.unpack(debs, tmp_path / "folder")
     assert (tmp_path / "folder/version").read_text() == "2"
+
+
+def test_libraries_of_older_suites_lie_where_newer_ones_have_them(tmp_path: Path) -> None:
+    package = made_deb(tmp_path, "old", {"lib/one/a.so": b"a", "usr/lib/one/b.so": b"b"})
+    archive.unpack(archive.fetch([package]), tmp_path / "folder")
+    assert not (tmp_path / "folder/lib").exists()
+    assert sorted(path.name for path in (tmp_path / "folder/usr/lib/one").iterdir()) == [
+        "a.so",
+        "b.so",
+    ]
 
 
 def test_corrupt_file_in_the_cache_is_named(mirror: Mirror) -> None:

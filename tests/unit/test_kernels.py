@@ -12,12 +12,10 @@ from typing import Any
 import pytest
 
 from carveout import kernels, modules
-from carveout.archive import Package
-from carveout.cache import cache_folder
 from carveout.errors import CarveoutError
-from carveout.files import sha256_of
 from carveout.kernels import Kernel
 from carveout.pins import KernelPin
+from tests.unit.made_packages import made_deb
 
 RELEASE = "6.12.9+deb13-arm64"
 
@@ -48,23 +46,6 @@ def elf_module(depends: str) -> bytes:
     for name, offset, size in sections:
         body += struct.pack("<IIQQQQ", name, 1, 0, 0, offset, size).ljust(64, b"\0")
     return bytes(body)
-
-
-def made_deb(folder: Path, name: str, files: dict[str, bytes]) -> Package:
-    """Build a package into the cache and return its pin."""
-    tree = folder / name
-    for path, content in files.items():
-        (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        (tree / path).write_bytes(content)
-    (tree / "DEBIAN").mkdir(parents=True)
-    (tree / "DEBIAN/control").write_text(
-        f"Package: {name}\nVersion: 1\nArchitecture: arm64\n"
-        "Maintainer: nobody <nobody@example.org>\nDescription: made for a test\n"
-    )
-    deb = folder / f"{name}.deb"
-    subprocess.run(["dpkg-deb", "--build", tree, deb], check=True, capture_output=True)
-    deb = deb.rename(cache_folder("archive") / f"{sha256_of(deb)}.deb")
-    return Package(name, "1", "arm64", deb.stem, ("made",), f"kernels.yaml: {name}")
 
 
 def made_kernel(folder: Path, image: bytes) -> KernelPin:

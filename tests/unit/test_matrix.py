@@ -18,7 +18,7 @@ WORKFLOW = Path("workflow")
 
 @pytest.fixture
 def config() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(Path("config/smoke.yaml").read_text())
+    content: dict[str, Any] = yaml.safe_load(Path("config/large.yaml").read_text())
     return content
 
 

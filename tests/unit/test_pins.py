@@ -12,6 +12,7 @@ from carveout import pins
 from carveout.errors import CarveoutError
 
 PINS = Path("config/kernels.yaml")
+QEMUS = Path("config/qemus.yaml")
 
 
 def changed_pins(folder: Path, keys: Sequence[str], value: object) -> Path:
@@ -75,3 +76,33 @@ def test_relock_refuses_a_mixture_of_versions(
     with pytest.raises(CarveoutError, match=r"image is 6.12.1-1, but .*try again later"):
         pins.relock(path)
     assert path.read_text() == before
+
+
+def test_unknown_key_of_a_qemu_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "qemus.yaml"
+    path.write_text(QEMUS.read_text().replace("suites:", "suite:", 1))
+    with pytest.raises(CarveoutError, match=r"qemus.yaml: key debian-13: .*suite"):
+        pins.read_qemus(path)
+
+
+def test_relock_of_a_qemu_pins_what_it_links_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "qemus.yaml"
+    path.write_text(QEMUS.read_text())
+    old = pins.read_qemus(path)["debian-13"]
+    monkeypatch.setattr(pins, "newest", list)
+    monkeypatch.setattr(pins, "with_dependencies", lambda program: [program])
+    library = replace(old[1], name="libnew9", version="9-9")
+    monkeypatch.setattr(pins, "linked_packages", lambda _, packages: [library, *packages, *old[3:]])
+    changes = pins.relock_qemus(path)
+    assert changes == [
+        f"{old[1]} -> none",
+        f"{old[2]} -> none",
+        f"none -> libnew9 9-9 ({path}: debian-13.packages.libnew9)",
+    ]
+    names = [package.name for package in pins.read_qemus(path)["debian-13"]]
+    assert names[0] == "qemu-system-arm"
+    assert names[1:] == sorted(["libnew9", *(package.name for package in old[3:])])
+    comment = QEMUS.read_text().split("debian-13:", maxsplit=1)[0]
+    assert path.read_text().startswith(f"{comment}debian-13:\n  suites: [trixie]\n")

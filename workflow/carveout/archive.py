@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from carveout.cache import cache_folder, locked
 from carveout.errors import CarveoutError
@@ -48,6 +49,11 @@ class Package:
     def __str__(self) -> str:
         return f"{self.name} {self.version} ({self.pin})"
 
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Package":
+        """Return the package whose `asdict` went through JSON."""
+        return cls(**content | {"suites": tuple(content["suites"])})
+
 
 def fetch(packages: Sequence[Package]) -> list[Path]:
     """Return the checked .deb files of packages, downloading those that are not in the cache."""
@@ -69,10 +75,38 @@ def newest(packages: Sequence[Package]) -> list[Package]:
         return [_newest(apt, package) for package in packages]
 
 
+def with_dependencies(package: Package) -> list[Package]:
+    """Return a package and all that it depends on in its suites, as apt would install it."""
+    with locked("archive"):
+        apt = _Apt.updated([package])
+        wanted = f"{_qualified(package.name, package.architecture)}={package.version}"
+        plan = apt.run("apt-get", "install", "--simulate", "--no-install-recommends", wanted)
+        installed = re.findall(r"^Inst (\S+) \((\S+) .*\[(\w+)\]\)", plan, re.MULTILINE)
+        digests = {
+            (stanza["Package"], stanza["Version"], stanza["Architecture"]): stanza["SHA256"]
+            for stanza in apt.stanzas(*(f"{name}={version}" for name, version, _ in installed))
+        }
+    return [
+        replace(
+            package,
+            name=name,
+            version=version,
+            architecture=architecture,
+            sha256=digests[name, version, architecture],
+        )
+        for name, version, architecture in installed
+    ]
+
+
 def unpack(debs: Iterable[Path], folder: Path) -> None:
-    """Unpack .deb files over each other into a folder."""
+    """Unpack .deb files over each other into a folder, all libraries below `usr`."""
     for deb in debs:
         _run(["dpkg-deb", "--extract", str(deb), str(folder)], f"unpack {deb}")
+    # Older suites put at the root what newer ones put below /usr.
+    for name in ("lib", "lib64"):
+        if (folder / name).is_dir():
+            shutil.copytree(folder / name, folder / "usr" / name, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(folder / name)
 
 
 def _cached(package: Package) -> Path:
@@ -98,21 +132,27 @@ def _download(packages: Sequence[Package]) -> None:
         return
     apt = _Apt.updated(packages)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=cache_folder("archive")) as name:
+        for architecture in sorted({package.architecture for package in packages}):
+            folder = Path(name) / architecture
+            folder.mkdir()
+            group = [package for package in packages if package.architecture == architecture]
+            _download_group(apt, group, folder)
+
+
+def _download_group(apt: "_Apt", packages: Sequence[Package], folder: Path) -> None:
+    """Download packages of one architecture by one call of apt, which reads its lists each time."""
+    wanted = [f"{_qualified(p.name, p.architecture)}={p.version}" for p in packages]
+    try:
+        apt.run("apt-get", "download", *wanted, folder=folder)
+    except CarveoutError:
         for package in packages:
-            _keep(_download_one(apt, package, Path(name)), package)
-
-
-def _download_one(apt: "_Apt", package: Package, folder: Path) -> Path:
-    found = apt.versions(package.name, package.architecture)
-    if package.version not in [version for version, _ in found]:
-        raise _vanished(apt, package)
-    target = folder / package.architecture
-    target.mkdir(exist_ok=True)
-    qualified = _qualified(package.name, package.architecture)
-    before = set(target.iterdir())
-    apt.run("apt-get", "download", f"{qualified}={package.version}", folder=target)
-    (deb,) = set(target.iterdir()) - before
-    return deb
+            there = apt.versions(package.name, package.architecture)
+            if package.version not in [version for version, _ in there]:
+                raise _vanished(apt, package) from None
+        raise
+    for package in packages:
+        (deb,) = folder.glob(f"{package.name}_*")
+        _keep(deb, package)
 
 
 def _keep(deb: Path, package: Package) -> None:
@@ -188,17 +228,21 @@ class _Apt:
     def versions(self, name: str, architecture: str) -> list[tuple[str, str]]:
         """Return (version, sha256) of each version of a package that the suites have."""
         try:
-            text = self.run("apt-cache", "show", _qualified(name, architecture))
+            stanzas = self.stanzas(_qualified(name, architecture))
         except CarveoutError:
             return []  # apt-cache's way of saying that there is none
-        stanzas = [
-            dict(line.split(": ", 1) for line in stanza.splitlines() if re.match(r"\S+: ", line))
-            for stanza in text.strip().split("\n\n")
-        ]
         return [
             (stanza["Version"], stanza["SHA256"])
             for stanza in stanzas
             if stanza.get("Package") == name and stanza.get("Architecture") == architecture
+        ]
+
+    def stanzas(self, *packages: str) -> list[dict[str, str]]:
+        """Return what the suites' lists say of packages: the fields of one line."""
+        text = self.run("apt-cache", "show", *packages)
+        return [
+            dict(line.split(": ", 1) for line in stanza.splitlines() if re.match(r"\S+: ", line))
+            for stanza in text.strip().split("\n\n")
         ]
 
     def run(self, program: str, *arguments: str, folder: Path | None = None) -> str:

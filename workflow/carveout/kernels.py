@@ -4,7 +4,6 @@
 import argparse
 import gzip
 import json
-import shutil
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from carveout.archive import Package, fetch, unpack
 from carveout.cache import cached_folder
 from carveout.errors import CarveoutError, entry_point
 from carveout.files import sha256_of, sha256_of_json, write_atomically, write_json_atomically
+from carveout.foreign import wrap_program
 from carveout.pins import KernelPin, kernel_pin, pinned_package
 
 _UNPACKING = 1  # goes up when the way of unpacking changes, so that older folders are not used
@@ -72,7 +72,7 @@ def unpack_kernel(pin: KernelPin) -> dict[str, Any]:
 def unpacked_kernel(description: Path) -> Kernel:
     """Return the kernel that `unpack_kernel` described in a file, unpacked again when need be."""
     content = json.loads(description.read_text(encoding="utf-8"))
-    packages = [Package(**(p | {"suites": tuple(p["suites"])})) for p in content["packages"]]
+    packages = [Package.from_json(package) for package in content["packages"]]
     return Kernel(content["release"], content["page_bytes"], _unpacked(packages))
 
 
@@ -88,9 +88,10 @@ def _unpacked(packages: Sequence[Package]) -> Path:
 
     def fill(folder: Path) -> None:
         unpack(fetch(packages), folder)
-        _merge_usr(folder)
         _write_image(folder)
-        _wrap_build_programs(folder)
+        for program in sorted(folder.glob("usr/lib/linux-kbuild-*/scripts/**/*")):
+            if program.is_file() and not program.is_symlink() and _is_program(program):
+                wrap_program(program, folder)
 
     return cached_folder("kernels", digest, fill)
 
@@ -98,14 +99,6 @@ def _unpacked(packages: Sequence[Package]) -> Path:
 def _release(root: Path) -> str:
     (modules,) = (root / "usr/lib/modules").iterdir()
     return modules.name
-
-
-def _merge_usr(root: Path) -> None:
-    """Move what older suites put at the root to where newer ones put it."""
-    for name in ("lib", "lib64"):
-        if (root / name).is_dir():
-            shutil.copytree(root / name, root / "usr" / name, symlinks=True, dirs_exist_ok=True)
-            shutil.rmtree(root / name)
 
 
 def _write_image(root: Path) -> None:
@@ -132,24 +125,6 @@ def _check_page_size(pin: KernelPin, image: Path) -> None:
         raise CarveoutError(
             f"{image_pin}: wanted page_bytes {pin.page_bytes} as stated, the image has {found}"
         )
-
-
-_WRAPPER = """#!/bin/sh
-# The kernel's build programs need their own suite's C library, which may be newer than the host's.
-here=$(cd -P -- "$(dirname -- "$0")" && pwd)
-root=${here%%/usr/lib/linux-kbuild-*}
-libc=$root/usr/lib/x86_64-linux-gnu
-exec "$libc/ld-linux-x86-64.so.2" --library-path "$libc" --argv0 "$here/%s" "$here/%s.elf" "$@"
-"""
-
-
-def _wrap_build_programs(root: Path) -> None:
-    for program in sorted(root.glob("usr/lib/linux-kbuild-*/scripts/**/*")):
-        if program.is_symlink() or not program.is_file() or not _is_program(program):
-            continue
-        program.rename(program.with_name(f"{program.name}.elf"))
-        program.write_text(_WRAPPER % (program.name, program.name), encoding="utf-8")
-        program.chmod(0o755)
 
 
 def _is_program(path: Path) -> bool:

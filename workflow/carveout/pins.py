@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""kernels.yaml: which packages are pinned, and how they are pinned anew."""
+"""kernels.yaml and qemus.yaml: which packages are pinned, and how they are pinned anew."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,9 +8,13 @@ from typing import Any
 import yaml
 
 from carveout import schemas
-from carveout.archive import Package, newest
+from carveout.archive import Package, newest, with_dependencies
 from carveout.errors import CarveoutError, entry_point
 from carveout.files import write_atomically
+from carveout.foreign import linked_packages
+
+# Where the program lies in the package that the role `program` of a QEMU pins.
+QEMU_PROGRAM = "usr/bin/qemu-system-aarch64"
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,16 @@ def pinned_package(path: Path, section: str, role: str) -> Package:
     return _packages(read_pins(path)[section], f"{path}: {section}")[role]
 
 
+def read_qemus(path: Path) -> dict[str, list[Package]]:
+    """Return the packages of each QEMU of qemus.yaml, checked against its schema."""
+    return {
+        name: list(_packages(qemu, f"{path}: {name}").values())
+        for name, qemu in _read_qemus(path).items()
+    }
+
+
 def relock(path: Path) -> list[str]:
-    """Pin the newest version of every package and return what changed.
+    """Pin the newest version of every package of kernels.yaml and return what changed.
 
     Of the file's comments only the first is kept.
     """
@@ -56,10 +68,41 @@ def relock(path: Path) -> list[str]:
         new = dict(zip(old, newest(list(old.values())), strict=True))
         if "image" in new:
             _check_same_source(new)
-        changes += [f"{old[role]} -> {new[role].version}" for role in old if old[role] != new[role]]
+        changes += _changes(old, new)
         section["packages"] = {role: _as_pin(package) for role, package in new.items()}
-    write_atomically(path, _first_comment(path) + yaml.safe_dump(pins, sort_keys=False))
+    _write_pins(path, pins)
     return changes
+
+
+def relock_qemus(path: Path) -> list[str]:
+    """Pin the newest version of every QEMU with the libraries that it links to; see `relock`."""
+    qemus = _read_qemus(path)
+    changes = []
+    for name, qemu in qemus.items():
+        old = _packages(qemu, f"{path}: {name}")
+        (program,) = newest([old["program"]])
+        linked = linked_packages(QEMU_PROGRAM, with_dependencies(program))
+        libraries = {p.name: p for p in sorted(linked, key=lambda p: p.name)}
+        del libraries[program.name]
+        new = {"program": program, **libraries}
+        qemu["packages"] = {role: _as_pin(package) for role, package in new.items()}
+        changes += _changes(old, _packages(qemu, f"{path}: {name}"))
+    _write_pins(path, qemus)
+    return changes
+
+
+def _changes(old: dict[str, Package], new: dict[str, Package]) -> list[str]:
+    """Say which versions changed, and which packages came and went."""
+    gone = [f"{package} -> none" for role, package in old.items() if role not in new]
+    come = [f"none -> {package}" for role, package in new.items() if role not in old]
+    both = [role for role in old if role in new and old[role] != new[role]]
+    return gone + come + [f"{old[role]} -> {new[role].version}" for role in both]
+
+
+def _read_qemus(path: Path) -> dict[str, Any]:
+    qemus: dict[str, Any] = schemas.load_yaml(path)
+    schemas.check(qemus, "qemus", str(path))
+    return qemus
 
 
 def _packages(section: dict[str, Any], where: str) -> dict[str, Package]:
@@ -89,6 +132,12 @@ def _check_same_source(packages: dict[str, Package]) -> None:
             )
 
 
+def _write_pins(path: Path, pins: dict[str, Any]) -> None:
+    """Write pins with one line a package, however long."""
+    content = yaml.safe_dump(pins, sort_keys=False, default_flow_style=None, width=1000)
+    write_atomically(path, _first_comment(path) + content)
+
+
 def _first_comment(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     length = next(number for number, line in enumerate(lines) if not line.startswith("#"))
@@ -98,7 +147,8 @@ def _first_comment(path: Path) -> str:
 @entry_point
 def main() -> None:
     """Pin the newest of everything and say what changed."""
-    print("\n".join(relock(Path("config/kernels.yaml")) or ["every pin is the newest"]))
+    changes = relock(Path("config/kernels.yaml")) + relock_qemus(Path("config/qemus.yaml"))
+    print("\n".join(changes or ["every pin is the newest"]))
 
 
 if __name__ == "__main__":

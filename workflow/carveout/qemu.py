@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -60,17 +59,6 @@ class GuestFiles:
     trial_parameters: Path
     console: Path
     records: Path
-
-
-def find_qemu(name: str, where: str) -> str:
-    """The path of QEMU, or a one-line error that says how to get it."""
-    path = shutil.which(name)
-    if path is None:
-        raise CarveoutError(
-            f"{where}: wanted the program {name}, found none in PATH; "
-            "run envs/install.sh, or name another QEMU in the key qemu"
-        )
-    return path
 
 
 def qemu_version(qemu: str) -> str:
@@ -325,7 +313,11 @@ async def start_guest(
         code = await asyncio.to_thread(_end_of, process)
         said = " ".join(messages.read_text(errors="replace").split())
         kind = GuestDiedError if code < 0 else CarveoutError
-        raise kind(f"{qemu}: did not start the guest: {said or error}") from error
+        ended = f"a signal, {-code}" if code < 0 else f"status {code}"
+        raise kind(
+            f"{qemu}: wanted a guest that stands ready, found that QEMU ended with {ended}: "
+            f"{said or error}; see the strategy's qemu_args, the key cpu_model and the memory left"
+        ) from error
     return guest
 
 

@@ -27,11 +27,11 @@ from carveout.qemu import (
     GuestDiedError,
     Machine,
     Usage,
-    find_qemu,
     machine_args,
     most_memory_bytes,
     qemu_version,
 )
+from carveout.qemus import qemu_program
 from carveout.trial import Ending, run_trial
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def _join_images(images: Sequence[Path], folder: Path) -> Path:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="carveout.runner", description=__doc__)
     parser.add_argument("--cell", required=True, help="the cell, as one line of JSON")
-    parser.add_argument("--qemu", required=True, help="the QEMU program")
+    parser.add_argument("--qemu", required=True, help="qemu.json, or a program")
     parser.add_argument("--engine", required=True, choices=sorted(ENGINES))
     parser.add_argument("--wall-limit-s", required=True, type=float)
     parser.add_argument("--state-limit-bytes", required=True, type=int, help="room of one state")
@@ -301,7 +301,7 @@ def _arguments() -> argparse.Namespace:
 
 def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
     """All that the cell's trials need, with their initrd in ``folder``."""
-    qemu = find_qemu(args.qemu, "key qemu of the config")
+    qemu = qemu_program(args.qemu)
     kernel = unpacked_kernel(args.kernel)
     initrd = _join_images(args.images, folder)
     boot = Boot(

@@ -10,6 +10,7 @@ from typing import Any, cast
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
+from referencing import Registry, Resource
 
 from carveout.errors import CarveoutError
 
@@ -58,7 +59,9 @@ def _schema(name: str) -> dict[str, Any]:
 
 @functools.cache
 def _validator(schema: str) -> Draft202012Validator:
-    return Draft202012Validator(_schema(schema))
+    pinned = Resource[Any].from_contents(_schema("kernels"))  # others refer to its $defs
+    registry = Registry[Any]().with_resource("kernels.schema.yaml", pinned)
+    return Draft202012Validator(_schema(schema), registry=registry)
 
 
 def _fill_defaults(instance: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ description of what made it. A folder without its description is no state.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ _DESCRIPTION = "state.json"
 
 
 def program_stamp(program: str) -> str:
-    """What changes when a program's file is replaced: its path, size and time of change."""
-    path = Path(program).resolve()
+    """What changes when a program's file is replaced: its path, size and time of change.
+
+    Asking each time for its version would cost more than the fork that it is for.
+    """
+    path = Path(shutil.which(program) or program).resolve()
     status = path.stat()
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 

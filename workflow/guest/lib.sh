@@ -35,6 +35,7 @@ refused_stage=
 refused_errno=
 blocker=null
 worker_pids=
+hooks=
 oom_kills_seen=0
 ram_ranges=
 dose_achieved_percent=0
@@ -42,6 +43,7 @@ dose_achieved_percent=0
 ns=0
 errno=
 oom_kills=0
+pages_cached=0
 pages_migrated=0
 pages_reclaimed=0
 granted_bytes=0
@@ -114,6 +116,10 @@ stay_on_first_cpu() {
 	echo 1 >/sys/devices/virtual/workqueue/cpumask
 }
 
+start_random_numbers() {
+	carveout entropy 3>&- >/dev/null || fault error "the kernel refused entropy"
+}
+
 protect_from_oom_killer() {
 	echo -1000 >/proc/self/oom_score_adj
 }
@@ -176,12 +182,22 @@ run_optional_hook() {
 		fault error "$1 was refused at $refused_stage: $refused_errno"
 }
 
-# Names of hooks are also applets' names in other shells: only a function counts.
 is_defined() {
-	case $(type "$1" 2>/dev/null) in
-	*function*) return 0 ;;
+	case $hooks in
+	*" $1 "*) return 0 ;;
 	*) return 1 ;;
 	esac
+}
+
+# Sets hooks, once a boot: asking takes a process. Names of hooks are also applets' names in other
+# shells: only a function counts.
+find_hooks() {
+	hooks=" "
+	for hook in prepare prepare_load load lend while_lent give_back; do
+		case $(type "$hook" 2>/dev/null) in
+		*function*) hooks="$hooks$hook " ;;
+		esac
+	done
 }
 
 # A load whose worker was killed is not the load that was asked for: the trial ends.
@@ -196,15 +212,17 @@ check_step() {
 	done
 }
 
+# The shell reads byte by byte: no further than the line that is asked for.
 worker_lives() {
 	worker_state=Z
-	while read -r key value _; do
-		[ "$key" != State: ] || worker_state=$value
+	while read -r key worker_state _; do
+		[ "$key" != State: ] || break
 	done 2>/dev/null <"/proc/$1/status"
-	[ "$worker_state" != Z ]
+	[ "${worker_state:-Z}" != Z ]
 }
 
-# Sets pages_migrated, pages_reclaimed and oom_kills, counted since boot.
+# Sets pages_cached, pages_migrated, pages_reclaimed and oom_kills, of which all but the first are
+# counted since boot; and granted_bytes, extents and largest_extent_bytes of what is lent.
 read_snapshot() {
 	snapshot=$(carveout snapshot 3>&-) || fault error "carveout snapshot failed"
 	eval "$snapshot"
@@ -234,14 +252,12 @@ lend_step() {
 	read_snapshot
 	migrated_before=$pages_migrated
 	reclaimed_before=$pages_reclaimed
-	cached_before=$(cached_pages)
+	cached_before=$pages_cached
 	killed_before=$oom_kills
 	! run_hook lend "$request_bytes" || refused_stage=
 	[ -n "$refused_stage" ] || refused_errno=
 	check_step
 	count_reclaimed
-	granted=$(carveout lent 3>&-) || fault error "carveout lent failed"
-	eval "$granted"
 	record_lend
 }
 
@@ -249,12 +265,8 @@ lend_step() {
 # what has left the page cache counts when it is more.
 count_reclaimed() {
 	reclaimed=$((pages_reclaimed - reclaimed_before))
-	dropped=$((cached_before - $(cached_pages)))
+	dropped=$((cached_before - pages_cached))
 	[ "$reclaimed" -ge "$dropped" ] || reclaimed=$dropped
-}
-
-cached_pages() {
-	awk '/^nr_file_pages/ { print $2 }' /proc/vmstat
 }
 
 record_lend() {

@@ -6,6 +6,7 @@
 
 rule boot_guest:
     input:
+        qemu="<results>/qemu.json",
         kernel="<results>/kernels/{kernel}/kernel.json",
         # Snakemake compares small files by content: an image has changed when its digest has.
         images=[
@@ -35,14 +36,13 @@ rule boot_guest:
         disk_mb=STATE_LIMIT_BYTES // MIB,
     params:
         cell=cell_json,
-        qemu=config["qemu"],
         engine=config["boot"],
         wall_limit_s=config["limits"]["wall_s"],
         state_limit_bytes=STATE_LIMIT_BYTES,
         journal=f"{config['results']}/journals/{CELL_PATH}.jsonl",
         progress=PROGRESS_FILE,
     shell:
-        "python -m carveout.runner --cell {params.cell:q} --qemu {params.qemu:q}"
+        "python -m carveout.runner --cell {params.cell:q} --qemu {input.qemu:q}"
         " --engine {params.engine} --wall-limit-s {params.wall_limit_s}"
         " --state-limit-bytes {params.state_limit_bytes} --at-once {threads}"
         " --kernel {input.kernel:q} --images {input.images:q}"

@@ -21,7 +21,7 @@ static int collect_gone(struct extents *gone, const struct extent *extent)
 	int ret = 0;
 
 	while (pfn < end && !ret) {
-		struct frame_run run = frame_run_read(pfn, end);
+		struct frame_run run = frame_stretch_read(pfn, end);
 
 		if (is_gone(&run))
 			ret = extents_append(gone, pfn, run.pages);
@@ -113,7 +113,7 @@ static int absent_split(const struct lend *lend, struct extents *gone, struct ex
 		unsigned long end = pfn + lend->extents.list[i].pages;
 
 		while (pfn < end && !ret) {
-			struct frame_run run = frame_run_read(pfn, end);
+			struct frame_run run = frame_stretch_read(pfn, end);
 
 			ret = extents_append(is_gone(&run) ? gone : back, pfn, run.pages);
 			pfn += run.pages;

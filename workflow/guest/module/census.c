@@ -107,7 +107,7 @@ static char census_read_block(struct carveout_census *census, unsigned long pfn)
 	if (pfn_to_online_page(pfn))
 		block.migratetype = pageblock_migratetype(pfn);
 	while (pfn < end) {
-		struct frame_run run = frame_run_read(pfn, end);
+		struct frame_run run = frame_stretch_read(pfn, end);
 
 		census_add(census, &block, &run, pfn);
 		pfn += run.pages;

@@ -34,29 +34,32 @@ int contig_check(u64 bytes, u64 align_bytes, u64 step_bytes)
 }
 
 /*
- * The frames become ordinary single pages with one reference each. Pageblocks become movable;
- * those of a CMA area stay what they are, and only the callers that say so may have them.
+ * The frames become ordinary single pages with one reference each, and their pageblocks of that
+ * type. Newer kernels leave the type as it is, but want to know of CMA areas.
  */
-static int allocate_range(unsigned long pfn, unsigned long pages, bool cma)
+static int allocate_range(unsigned long pfn, unsigned long pages, int migratetype)
 {
 	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN;
 
 #ifdef ACR_FLAGS_NONE
-	return alloc_contig_range(pfn, pfn + pages, cma ? ACR_FLAGS_CMA : ACR_FLAGS_NONE, gfp);
+	return alloc_contig_range(pfn, pfn + pages,
+				  is_migrate_cma(migratetype) ? ACR_FLAGS_CMA : ACR_FLAGS_NONE,
+				  gfp);
 #else
-	return alloc_contig_range(pfn, pfn + pages, cma ? MIGRATE_CMA : MIGRATE_MOVABLE, gfp);
+	return alloc_contig_range(pfn, pfn + pages, migratetype, gfp);
 #endif
 }
 
+/* Not from CMA areas. */
 int contig_allocate(unsigned long pfn, unsigned long pages)
 {
-	return allocate_range(pfn, pages, false);
+	return allocate_range(pfn, pages, MIGRATE_MOVABLE);
 }
 
-/* For frames of one pageblock, of a CMA area or not. */
+/* For frames in pageblocks of one type, whichever, that shall keep it. */
 int contig_allocate_anywhere(unsigned long pfn, unsigned long pages)
 {
-	return allocate_range(pfn, pages, is_migrate_cma(pageblock_migratetype(pfn)));
+	return allocate_range(pfn, pages, pageblock_migratetype(pfn));
 }
 
 static bool run_is_hopeless(const struct frame_run *run, u32 area)
@@ -68,7 +71,7 @@ static bool run_is_hopeless(const struct frame_run *run, u32 area)
 
 static void outlook_extend(struct outlook *outlook, unsigned long end)
 {
-	struct frame_run run = frame_run_read(outlook->checked, end);
+	struct frame_run run = frame_stretch_read(outlook->checked, end);
 	int zone;
 
 	if (run_is_hopeless(&run, outlook->area)) {

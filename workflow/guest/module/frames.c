@@ -30,7 +30,28 @@ static enum frame_state folio_state(struct folio *folio)
 	return folio_maybe_dma_pinned(folio) ? FRAME_PINNED : FRAME_MOVABLE;
 }
 
-static struct frame_run used_run_read(struct page *page)
+/*
+ * What is no part of anything larger and has no type to look into; of others FRAME_STATES. Loads
+ * fill memory with pages on LRU lists, which are nothing else: they come first.
+ */
+static enum frame_state single_state(struct page *page)
+{
+	if (PageCompound(page))
+		return FRAME_STATES;
+	if (PageLRU(page))
+		return folio_state(page_folio(page));
+	if (PageOffline(page))
+		return FRAME_OFFLINE;
+	if (PageTable(page))
+		return FRAME_PAGE_TABLE;
+	if (page_has_type(page))
+		return FRAME_STATES;
+	if (PageReserved(page))
+		return FRAME_RESERVED;
+	return page_ref_count(page) ? folio_state(page_folio(page)) : FRAME_FREE;
+}
+
+static struct frame_run folio_run_read(struct page *page)
 {
 	struct folio *folio = page_folio(page);
 	struct frame_run run = { .page = page, .pages = folio_rest(folio, page) };
@@ -39,8 +60,6 @@ static struct frame_run used_run_read(struct page *page)
 		run.state = FRAME_HUGETLB;
 	else if (folio_test_slab(folio))
 		run.state = FRAME_SLAB;
-	else if (PageTable(page))
-		run.state = FRAME_PAGE_TABLE;
 	else if (page_has_type(&folio->page))
 		run.state = FRAME_KERNEL;
 	else if (!folio_ref_count(folio))
@@ -81,20 +100,15 @@ static unsigned long free_rest(struct page *page, unsigned long pfn)
 
 static struct frame_run online_run_read(struct page *page, unsigned long pfn)
 {
-	struct frame_run run = { .page = page, .pages = 1 };
-	unsigned long rest = free_rest(page, pfn);
+	struct frame_run run = { .page = page, .pages = free_rest(page, pfn) };
 
-	if (rest) {
+	if (run.pages) {
 		run.state = FRAME_FREE;
-		run.pages = rest;
-	} else if (PageOffline(page)) {
-		run.state = FRAME_OFFLINE;
-	} else if (PageReserved(page)) {
-		run.state = FRAME_RESERVED;
-	} else {
-		run = used_run_read(page);
+		return run;
 	}
-	return run;
+	run.pages = 1;
+	run.state = single_state(page);
+	return run.state == FRAME_STATES ? folio_run_read(page) : run;
 }
 
 /*
@@ -109,6 +123,25 @@ struct frame_run frame_run_read(unsigned long pfn, unsigned long end)
 	if (page)
 		run = online_run_read(page, pfn);
 	run.pages = clamp(run.pages, 1UL, end - pfn);
+	return run;
+}
+
+/*
+ * The frames from pfn on that share one state, to the end of the pageblock at most; all or none of
+ * them are present. Where it does not matter which were allocated together this is much quicker.
+ */
+struct frame_run frame_stretch_read(unsigned long pfn, unsigned long end)
+{
+	struct frame_run run = frame_run_read(pfn, end);
+	unsigned long last = min(end, pageblock_end_pfn(pfn)) - 1;
+	bool present = run.state == FRAME_RESERVED && pfn_is_map_memory(pfn);
+
+	for (pfn += run.pages; run.page && pfn <= last; pfn++, run.pages++) {
+		if (single_state(pfn_to_page(pfn)) != run.state)
+			break;
+		if (run.state == FRAME_RESERVED && pfn_is_map_memory(pfn) != present)
+			break;
+	}
 	return run;
 }
 
@@ -161,10 +194,15 @@ void pageblock_set_migratetype(unsigned long pfn, int migratetype)
 	} while (!try_cmpxchg(word, &old, new));
 }
 
-/* The first section from this one on that has a memmap, or NR_MEM_SECTIONS. */
+/*
+ * The first section from this one on that has a memmap, or NR_MEM_SECTIONS. None can lie where the
+ * linear map does not reach, which is most of the sections that physical addresses could have.
+ */
 unsigned long next_memmap_section(unsigned long section)
 {
-	while (section < NR_MEM_SECTIONS) {
+	unsigned long last = pfn_to_section_nr(PHYS_PFN(mhp_get_pluggable_range(true).end));
+
+	while (section <= last) {
 		struct mem_section *found = __nr_to_section(section);
 
 		if (valid_section(found))

@@ -24,16 +24,6 @@ u64 seeded(u64 seed, u64 index)
 	return x ^ (x >> 31);
 }
 
-/* Where the frame can be written, or NULL when Linux lost it meanwhile. */
-static void *frame_address(const struct lend *lend, unsigned long pfn, struct frame_run *run)
-{
-	*run = (struct frame_run){ .state = FRAME_ABSENT, .pages = 1 };
-	if (lend->kind == CARVEOUT_CARVE_OUT)
-		return lend->mapping + PFN_PHYS(pfn - lend->extents.list->pfn);
-	*run = frame_run_read(pfn, pfn + 1);
-	return frame_is_present(run, pfn) ? page_address(run->page) : NULL;
-}
-
 /* The line's place and its first word come from one seeded number, the other words follow. */
 static u64 *frame_line(void *address, u64 number)
 {
@@ -61,17 +51,45 @@ static bool line_is_good(void *address, u64 number)
 	return true;
 }
 
-typedef void (*visit_fn)(const struct lend *lend, unsigned long pfn, void *data);
+/* Some lent frames that follow each other. */
+struct visit {
+	unsigned long pfn;
+	unsigned long pages;
+	void *address;		/* of the first, or NULL when Linux lost them meanwhile */
+	bool free;
+};
+
+typedef void (*visit_fn)(const struct visit *visit, void *data);
+
+/* The frames from pfn on that are in one state. */
+static struct visit visit_at(const struct lend *lend, unsigned long pfn, unsigned long end)
+{
+	struct visit visit = { .pfn = pfn, .pages = min(end, pageblock_end_pfn(pfn)) - pfn };
+	struct frame_run run;
+
+	if (lend->kind == CARVEOUT_CARVE_OUT) {
+		visit.address = lend->mapping + PFN_PHYS(pfn - lend->extents.list->pfn);
+		return visit;
+	}
+	run = frame_stretch_read(pfn, pfn + visit.pages);
+	visit.pages = run.pages;
+	visit.free = run.state == FRAME_FREE;
+	if (frame_is_present(&run, pfn))
+		visit.address = page_address(run.page);
+	return visit;
+}
 
 static void visit_extent(const struct lend *lend, const struct extent *extent, visit_fn visit,
 			 void *data)
 {
-	unsigned long pfn;
+	unsigned long pfn = extent->pfn, end = extent->pfn + extent->pages;
 
-	for (pfn = extent->pfn; pfn < extent->pfn + extent->pages; pfn++) {
-		visit(lend, pfn, data);
-		if (pageblock_aligned(pfn))
-			cond_resched();
+	while (pfn < end) {
+		struct visit here = visit_at(lend, pfn, end);
+
+		visit(&here, data);
+		pfn += here.pages;
+		cond_resched();
 	}
 }
 
@@ -89,34 +107,40 @@ static void visit_lent_frames(visit_fn visit, void *data)
 	}
 }
 
-static void write_frame(const struct lend *lend, unsigned long pfn, void *data)
+static void write_frames(const struct visit *visit, void *data)
 {
 	const struct carveout_pattern *pattern = data;
-	struct frame_run run;
-	void *address = frame_address(lend, pfn, &run);
+	unsigned long i;
 
-	if (address)
-		line_write(address, seeded(pattern->seed, pfn));
+	for (i = 0; visit->address && i < visit->pages; i++)
+		line_write(visit->address + PFN_PHYS(i), seeded(pattern->seed, visit->pfn + i));
 }
 
 int pattern_write(const struct carveout_pattern *pattern)
 {
-	visit_lent_frames(write_frame, (void *)pattern);
+	visit_lent_frames(write_frames, (void *)pattern);
 	return 0;
 }
 
-/* A frame that cannot be read any more is bad. */
-static void check_frame(const struct lend *lend, unsigned long pfn, void *data)
+static unsigned long bad_frames(const struct visit *visit, u64 seed)
+{
+	unsigned long i, bad = 0;
+
+	for (i = 0; i < visit->pages; i++) {
+		if (!line_is_good(visit->address + PFN_PHYS(i), seeded(seed, visit->pfn + i)))
+			bad++;
+	}
+	return bad;
+}
+
+/* Frames that cannot be read any more are bad. */
+static void check_frames(const struct visit *visit, void *data)
 {
 	struct carveout_pattern *pattern = data;
-	struct frame_run run;
-	void *address = frame_address(lend, pfn, &run);
 
-	pattern->pages_checked++;
-	if (!address || !line_is_good(address, seeded(pattern->seed, pfn)))
-		pattern->pages_bad++;
-	if (run.state == FRAME_FREE)
-		pattern->pages_free++;
+	pattern->pages_checked += visit->pages;
+	pattern->pages_bad += visit->address ? bad_frames(visit, pattern->seed) : visit->pages;
+	pattern->pages_free += visit->free ? visit->pages : 0;
 }
 
 static unsigned long lent_more_than_once(void)
@@ -139,7 +163,7 @@ int pattern_check(struct carveout_pattern *pattern)
 	pattern->pages_bad = 0;
 	pattern->pages_free = 0;
 	pattern->pages_overlapping = lent_more_than_once();
-	visit_lent_frames(check_frame, pattern);
+	visit_lent_frames(check_frames, pattern);
 	return 0;
 }
 
@@ -149,18 +173,19 @@ struct poke {
 };
 
 /* One bit in every line of the page: whatever the seed, the pattern is no longer right. */
-static void poke_frame(const struct lend *lend, unsigned long pfn, void *data)
+static void poke_frame(const struct visit *visit, void *data)
 {
 	struct poke *poke = data;
-	struct frame_run run;
 	unsigned long line;
 	u8 *address;
 
-	if (poke->done)
+	if (poke->done || !visit->address)
 		return;
-	address = frame_address(lend, pfn, &run);
-	if (!address || poke->index--)
+	if (poke->index >= visit->pages) {
+		poke->index -= visit->pages;
 		return;
+	}
+	address = visit->address + PFN_PHYS(poke->index);
 	for (line = 0; line < LINES_PER_PAGE; line++)
 		address[line * LINE_BYTES] ^= 1;
 	poke->done = true;

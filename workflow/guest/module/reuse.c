@@ -9,6 +9,8 @@
  * - it asks for blocks of the sizes in which the frames lie on the free lists, largest first, and
  *   gives a size up when nothing asked has come for a while: the allocator hands out unmovable
  *   pages from the largest movable blocks first and from small ones last, CMA last of all;
+ * - it does not ask for sizes below a pageblock in which only a few frames lie: what comes in vain
+ *   takes unmovable pages into many pageblocks, and each must be mended;
  * - frames that have not come by then, and that the allocator may use for the kind, are allocated
  *   by address with alloc_contig_range();
  * - frames that the allocator never gives to a kind (ZONE_MOVABLE and CMA to unmovable pages) are
@@ -30,15 +32,22 @@
 
 /* Compound, so that every page of a block is seen to be in use. */
 #define PROBE_GFP (__GFP_NOWARN | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_THISNODE | __GFP_COMP)
-#define PATIENCE_PAGES PHYS_PFN(SZ_16M)	/* in vain, before a size of block is given up */
+#define PATIENCE_PAGES ((unsigned long)PHYS_PFN(SZ_16M))	/* in vain, for a size of block */
+#define FEW_BLOCKS 16				/* quicker by address */
 #define MOST_BY_ADDRESS 2048			/* calls of alloc_contig_range() */
+
+/* Asked frames in free blocks of one size. */
+struct wanted {
+	unsigned long pages;
+	unsigned long blocks;
+};
 
 struct probe {
 	bool movable;
 	bool exhaustive;
 	const struct extents *asked;
 	struct zone *zone;		/* that is being probed */
-	unsigned long wanted[NR_PAGE_ORDERS];	/* asked frames there, by size of free block */
+	struct wanted wanted[NR_PAGE_ORDERS];	/* there */
 	unsigned long seen;		/* of them */
 	unsigned long obtained;		/* in all zones */
 	unsigned long allocated;
@@ -87,7 +96,7 @@ static bool block_make_movable(unsigned long pfn)
 	unsigned long end = pfn + pageblock_nr_pages;
 
 	while (pfn < end) {
-		struct frame_run run = frame_run_read(pfn, end);
+		struct frame_run run = frame_stretch_read(pfn, end);
 
 		if (run.state == FRAME_FREE && !contig_allocate(pfn, 1)) {
 			free_contig_range(pfn, 1);
@@ -147,10 +156,16 @@ static bool kind_uses(const struct probe *probe, const struct frame_run *run)
 	       run->state == FRAME_KERNEL;
 }
 
+static void want_block(struct wanted *wanted, unsigned long pages)
+{
+	wanted->pages += pages;
+	wanted->blocks++;
+}
+
 static void want_run(struct probe *probe, const struct frame_run *run, unsigned long pfn)
 {
 	if (run->state == FRAME_FREE && kind_may_have(probe, run->page, pfn))
-		probe->wanted[max(free_block_order(pfn), 0)] += run->pages;
+		want_block(&probe->wanted[max(free_block_order(pfn), 0)], run->pages);
 	else if (kind_uses(probe, run) && !extents_pages_within(&lent, pfn, run->pages))
 		probe->obtained += run->pages;
 }
@@ -161,7 +176,7 @@ static void want_extent(struct probe *probe, const struct extent *extent)
 	unsigned long pfn = extent->pfn, end = extent->pfn + extent->pages;
 
 	while (pfn < end) {
-		struct frame_run run = frame_run_read(pfn, end);
+		struct frame_run run = frame_stretch_read(pfn, end);
 
 		if (run.page && page_zone(run.page) == probe->zone)
 			want_run(probe, &run, pfn);
@@ -210,46 +225,81 @@ static bool probe_allocate(struct probe *probe, unsigned int order)
 	return true;
 }
 
-/* Frames that are still free, and not because the allocator may not use them for the kind. */
-static void probe_by_address(struct probe *probe, const struct frame_run *run, unsigned long pfn)
+/* Still free, and not because the allocator may not use it for the kind. */
+static bool is_left(const struct probe *probe, const struct frame_run *run, unsigned long pfn)
+{
+	return run->state == FRAME_FREE && page_zone(run->page) == probe->zone &&
+	       kind_may_have(probe, run->page, pfn);
+}
+
+/* How many frames from pfn on are left, all in pageblocks of one type. */
+static unsigned long pages_left(const struct probe *probe, unsigned long pfn, unsigned long end)
+{
+	unsigned long at = pfn;
+
+	while (at < end) {
+		struct frame_run run = frame_stretch_read(at, end);
+
+		if (!is_left(probe, &run, at) ||
+		    pageblock_migratetype(at) != pageblock_migratetype(pfn))
+			break;
+		at += run.pages;
+		cond_resched();
+	}
+	return at - pfn;
+}
+
+/* False when it was refused. */
+static bool probe_by_address(struct probe *probe, unsigned long pfn, unsigned long pages)
 {
 	unsigned long i;
 
-	if (run->state != FRAME_FREE || !kind_may_have(probe, run->page, pfn))
-		return;
 	if (probe->by_address == MOST_BY_ADDRESS) {
-		probe->untried += run->pages;
-		return;
+		probe->untried += pages;
+		return true;
 	}
 	probe->by_address++;
-	if (contig_allocate_anywhere(pfn, run->pages))
-		return;
-	probe->seen += run->pages;
-	probe->allocated += run->pages;
-	for (i = 0; i < run->pages; i++)
+	if (contig_allocate_anywhere(pfn, pages))
+		return false;
+	probe->seen += pages;
+	probe->allocated += pages;
+	for (i = 0; i < pages; i++)
 		list_add(&pfn_to_page(pfn + i)->lru, &probe->held[0]);
+	return true;
 }
 
+/* In pieces as large as they are; of what is refused, pageblock by pageblock. */
 static void probe_extent_by_address(struct probe *probe, const struct extent *extent,
 				    unsigned long target)
 {
-	unsigned long pfn = extent->pfn, end = extent->pfn + extent->pages;
+	unsigned long pfn = extent->pfn, end = extent->pfn + extent->pages, refused = pfn;
 
 	while (pfn < end && probe->seen < target) {
-		struct frame_run run = frame_run_read(pfn, min(end, pageblock_end_pfn(pfn)));
+		unsigned long limit = pfn < refused ? min(end, pageblock_end_pfn(pfn)) : end;
+		unsigned long pages = pages_left(probe, pfn, limit);
 
-		if (run.page && page_zone(run.page) == probe->zone)
-			probe_by_address(probe, &run, pfn);
-		pfn += run.pages;
-		cond_resched();
+		if (!pages)
+			pfn += frame_stretch_read(pfn, end).pages;
+		else if (probe_by_address(probe, pfn, pages) || pfn < refused)
+			pfn += pages;
+		else
+			refused = pfn + pages;
 	}
 }
 
-static bool probe_goes_on(const struct probe *probe, unsigned long target)
+/* Whole pageblocks come so cheaply that more in vain still costs less than the rest by address. */
+static unsigned long patience_pages(const struct probe *probe, int order, unsigned long target)
+{
+	if (order < pageblock_order)
+		return probe->wanted[order].blocks > FEW_BLOCKS ? PATIENCE_PAGES : 0;
+	return max(PATIENCE_PAGES, 2 * (target - probe->seen));
+}
+
+static bool probe_goes_on(const struct probe *probe, int order, unsigned long target)
 {
 	if (probe->seen >= target || fatal_signal_pending(current))
 		return false;
-	return probe->exhaustive || probe->in_vain < PATIENCE_PAGES;
+	return probe->exhaustive || probe->in_vain < patience_pages(probe, order, target);
 }
 
 static void probe_zone(struct probe *probe)
@@ -258,9 +308,9 @@ static void probe_zone(struct probe *probe)
 	int order;
 
 	for (order = MAX_PAGE_ORDER; order >= 0; order--) {
-		target += probe->wanted[order];
+		target += probe->wanted[order].pages;
 		probe->in_vain = 0;
-		while (probe_goes_on(probe, target) && probe_allocate(probe, order))
+		while (probe_goes_on(probe, order, target) && probe_allocate(probe, order))
 			cond_resched();
 	}
 	for (i = 0; i < probe->asked->count && !probe->exhaustive; i++)
@@ -277,7 +327,7 @@ static bool zone_is_asked_for(struct probe *probe)
 	for (i = 0; i < probe->asked->count; i++)
 		want_extent(probe, &probe->asked->list[i]);
 	for (i = 0; i < NR_PAGE_ORDERS; i++)
-		wanted += probe->wanted[i];
+		wanted += probe->wanted[i].pages;
 	return wanted;
 }
 

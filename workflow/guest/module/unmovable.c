@@ -26,7 +26,7 @@ static bool block_takes_unmovable(unsigned long block)
 	if (extents_pages_within(&lent, pfn, pageblock_nr_pages))
 		return false;
 	while (pfn < end) {
-		struct frame_run run = frame_run_read(pfn, end);
+		struct frame_run run = frame_stretch_read(pfn, end);
 
 		if (!frame_run_can_move(&run) || run.state == FRAME_HUGETLB)
 			return false;

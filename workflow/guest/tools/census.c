@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* carveout census: one reading of the host's memory, as members of a JSON object. */
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +16,48 @@ static void put(const char *name, uint64_t value)
 	printf("\"%s\":%llu,", name, (unsigned long long)value);
 }
 
-static void put_counters(uint64_t page_bytes)
+/*
+ * The kernel counts per CPU and adds up every second at best, unless this file is written. It
+ * clears no counter.
+ */
+static void refresh_counters(void)
 {
-	static const char vmstat[] = "/proc/vmstat", meminfo[] = "/proc/meminfo";
+	int file = open("/proc/sys/vm/stat_refresh", O_WRONLY);
 
-	put("memmap_counter_bytes", page_bytes * (read_counter(vmstat, "nr_memmap_pages") +
-						  read_counter(vmstat, "nr_memmap_boot_pages")));
-	put("page_table_bytes", page_bytes * read_counter(vmstat, "nr_page_table_pages"));
-	put("mem_total_bytes", 1024 * read_counter(meminfo, "MemTotal"));
-	put("mem_free_bytes", 1024 * read_counter(meminfo, "MemFree"));
-	put("mem_available_bytes", 1024 * read_counter(meminfo, "MemAvailable"));
+	if (file < 0 || write(file, "1", 1) != 1)
+		die("refresh the kernel's counters");
+	close(file);
+}
+
+static void put_vmstat(uint64_t page_bytes)
+{
+	enum { MEMMAP, BOOT_MEMMAP, PAGE_TABLES, COUNTERS };
+	struct counter counters[COUNTERS] = {
+		[MEMMAP] = { .name = "nr_memmap_pages" },
+		[BOOT_MEMMAP] = { .name = "nr_memmap_boot_pages" },
+		[PAGE_TABLES] = { .name = "nr_page_table_pages" },
+	};
+
+	read_counters("/proc/vmstat", counters, COUNTERS);
+	put("memmap_counter_bytes",
+	    page_bytes * (counters[MEMMAP].value + counters[BOOT_MEMMAP].value));
+	put("page_table_bytes", page_bytes * counters[PAGE_TABLES].value);
+}
+
+/* Pages on per-CPU lists are as free as others, but the kernel does not count them so. */
+static void put_meminfo(uint64_t waiting_bytes)
+{
+	enum { TOTAL, FREE, AVAILABLE, COUNTERS };
+	struct counter counters[COUNTERS] = {
+		[TOTAL] = { .name = "MemTotal" },
+		[FREE] = { .name = "MemFree" },
+		[AVAILABLE] = { .name = "MemAvailable" },
+	};
+
+	read_counters("/proc/meminfo", counters, COUNTERS);
+	put("mem_total_bytes", 1024 * counters[TOTAL].value);
+	put("mem_free_bytes", 1024 * counters[FREE].value + waiting_bytes);
+	put("mem_available_bytes", 1024 * counters[AVAILABLE].value + waiting_bytes);
 }
 
 static void put_frames(const struct carveout_census *census)
@@ -36,26 +69,28 @@ static void put_frames(const struct carveout_census *census)
 	put("movable_zone_unlent_bytes", census->movable_zone_unlent_bytes);
 }
 
-/* The three sizes follow each other in the order spanned, present, managed. */
+/* The sizes of a zone follow its name, in the order spanned, present, managed. */
 static void put_zone_line(const char *line, bool *first)
 {
+	static const char * const sizes[] = { "spanned", "present", "managed" };
 	char name[32];
-	unsigned long long pages;
+	uint64_t pages;
+	size_t i;
 
-	if (sscanf(line, "Node %*d, zone %31s", name) == 1) {
-		printf("%s{\"name\":\"%s\"", *first ? "" : ",", name);
+	if (*line == 'N' && sscanf(line, "Node %*d, zone %31s", name) == 1) {
+		printf("%s{\"name\":\"%s\"", *first ? "" : "},", name);
 		*first = false;
-	} else if (sscanf(line, " spanned %llu", &pages) == 1) {
-		printf(",\"spanned_pages\":%llu", pages);
-	} else if (sscanf(line, " present %llu", &pages) == 1) {
-		printf(",\"present_pages\":%llu", pages);
-	} else if (sscanf(line, " managed %llu", &pages) == 1) {
-		printf(",\"managed_pages\":%llu}", pages);
+	}
+	for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		if (counter_in_line(line, sizes[i], &pages))
+			printf(",\"%s_pages\":%llu", sizes[i], (unsigned long long)pages);
 	}
 }
 
-static void put_zones(void)
+/* Returns how many pages wait on the zones' per-CPU lists. */
+static uint64_t put_zones(void)
 {
+	uint64_t pages, waiting_pages = 0;
 	char line[256];
 	bool first = true;
 	FILE *file = fopen("/proc/zoneinfo", "r");
@@ -63,19 +98,24 @@ static void put_zones(void)
 	if (!file)
 		die("read /proc/zoneinfo");
 	printf("\"zones\":[");
-	while (fgets(line, sizeof(line), file))
+	while (fgets(line, sizeof(line), file)) {
 		put_zone_line(line, &first);
-	printf("],");
+		if (counter_in_line(line, "count", &pages))
+			waiting_pages += pages;
+	}
+	printf("}],");
 	fclose(file);
+	return waiting_pages;
 }
 
 static void put_census(const struct carveout_census *census, const char *map)
 {
 	put("memmap_bytes", census->memmap_bytes);
 	put("memmap_lent_bytes", census->memmap_lent_bytes);
-	put_counters(census->page_bytes);
+	refresh_counters();
+	put_vmstat(census->page_bytes);
+	put_meminfo(census->page_bytes * put_zones());
 	put_frames(census);
-	put_zones();
 	put("pageblock_bytes", census->pageblock_bytes);
 	put("first_pfn", census->first_pfn);
 	printf("\"pageblocks\":\"%.*s\"\n", (int)census->map_bytes, map);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* carveout lend, carveout lent: one way of lending a line in the table below. */
+/* carveout lend: one way of lending a line in the table below. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,19 +151,4 @@ int run_lend(int count, char **arguments)
 		return ways[i].run(arguments + 1);
 	}
 	return usage("lend contig|cma|carveout|anonymous|hugetlbfs|absent ...");
-}
-
-int run_lent(int count, char **arguments)
-{
-	struct carveout_lent lent = {};
-	struct cost cost;
-
-	(void)arguments;
-	if (count)
-		return usage("lent");
-	cost = device_request(CARVEOUT_IOC_LENT, &lent);
-	print_number("granted_bytes", lent.granted_bytes);
-	print_number("extents", lent.extents);
-	print_number("largest_extent_bytes", lent.largest_extent_bytes);
-	return cost.error ? print_cost(&cost) : DONE;
 }

@@ -17,13 +17,12 @@ static const struct {
 	const char *name;
 	subcommand_fn *run;
 } subcommands[] = {
-	{ "about", run_about },
 	{ "absent-baseline", run_absent_baseline },
 	{ "census", run_census },
+	{ "entropy", run_entropy },
 	{ "forget", run_forget },
 	{ "give-back", run_give_back },
 	{ "lend", run_lend },
-	{ "lent", run_lent },
 	{ "pattern", run_pattern },
 	{ "pause", run_pause },
 	{ "poke", run_poke },

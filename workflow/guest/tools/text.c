@@ -7,36 +7,33 @@
 
 #include "tool.h"
 
-/* The number that follows the name, as in /proc/vmstat and /proc/meminfo; 0 without such a line. */
-uint64_t read_counter(const char *path, const char *name)
+/* Whether the line says NAME NUMBER or NAME: NUMBER, maybe indented; then the number is read. */
+bool counter_in_line(const char *line, const char *name, uint64_t *value)
 {
 	size_t length = strlen(name);
-	uint64_t value = 0;
+
+	line += strspn(line, " ");
+	if (strncmp(line, name, length) || !line[length] || !strchr(" :\t", line[length]))
+		return false;
+	line += length;
+	*value = strtoull(line + strspn(line, " :\t"), NULL, 10);
+	return true;
+}
+
+/* Fills in the values of the counters that the file has. */
+void read_counters(const char *path, struct counter *counters, size_t count)
+{
 	char line[256];
+	size_t i;
 	FILE *file = fopen(path, "r");
 
 	if (!file)
 		die(path);
 	while (fgets(line, sizeof(line), file)) {
-		if (strncmp(line, name, length) || !strchr(" :\t", line[length]))
-			continue;
-		value = strtoull(line + length + strspn(line + length, " :\t"), NULL, 10);
-		break;
+		for (i = 0; i < count; i++) {
+			if (counter_in_line(line, counters[i].name, &counters[i].value))
+				break;
+		}
 	}
 	fclose(file);
-	return value;
-}
-
-/* The only number in the file, in C's notation. */
-uint64_t read_number(const char *path)
-{
-	char line[64] = "";
-	FILE *file = fopen(path, "r");
-
-	if (!file)
-		return 0;
-	if (!fgets(line, sizeof(line), file))
-		line[0] = 0;
-	fclose(file);
-	return strtoull(line, NULL, 0);
 }

@@ -4,6 +4,7 @@
 #define TOOL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "carveout_uapi.h"
@@ -24,9 +25,9 @@ struct cost {
 /* Subcommands get the arguments after their name and return an exit status. */
 typedef int subcommand_fn(int count, char **arguments);
 
-subcommand_fn run_about, run_absent_baseline, run_census, run_forget, run_give_back, run_lend,
-	run_lent, run_pattern, run_pause, run_poke, run_reuse, run_snapshot, run_unmovable,
-	run_watchdog, run_write;
+subcommand_fn run_absent_baseline, run_census, run_entropy, run_forget, run_give_back, run_lend,
+	run_pattern, run_pause, run_poke, run_reuse, run_snapshot, run_unmovable, run_watchdog,
+	run_write;
 
 /* arguments.c: they end the program with a message when the text makes no sense */
 int usage(const char *wanted);
@@ -49,7 +50,12 @@ struct cost holder_start(uint64_t bytes, uint64_t page_bytes);
 void holder_end(int pid, struct cost *cost);
 
 /* text.c: files of the kernel */
-uint64_t read_counter(const char *path, const char *name);
-uint64_t read_number(const char *path);
+struct counter {
+	const char *name;
+	uint64_t value;
+};
+
+bool counter_in_line(const char *line, const char *name, uint64_t *value);
+void read_counters(const char *path, struct counter *counters, size_t count);
 
 #endif

@@ -10,23 +10,25 @@ FILES=16
 # A ninth more than the dose is read; what is dropped again leaves holes.
 KEEP_PERCENT=90
 
-load() {
+prepare_load() {
 	make_file_system || fault error "the file system could not be made"
-	make_sparse_files $((RAM_BYTES * DOSE_PERCENT / KEEP_PERCENT / FILES))
-	cached_before_kib=$(cached_kib)
-	/load/read_files "$SEED" $KEEP_PERCENT $FOLDER/* ||
-		fault error "the files could not be read"
-	reached_dose $((($(cached_kib) - cached_before_kib) * 1024)) "$RAM_BYTES"
 }
 
 make_file_system() {
-	/load/credit_entropy "$SEED" &&
-		truncate -s 16M $IMAGE &&
+	truncate -s 16M $IMAGE &&
 		mke2fs -F -b 4096 $IMAGE >/dev/null &&
 		losetup /dev/loop0 $IMAGE &&
 		mkdir $FOLDER &&
 		mount -t ext4 -o noatime /dev/loop0 $FOLDER &&
 		rmdir $FOLDER/lost+found
+}
+
+load() {
+	make_sparse_files $((RAM_BYTES * DOSE_PERCENT / KEEP_PERCENT / FILES))
+	cached_before_kib=$(cached_kib)
+	/load/read_files "$SEED" $KEEP_PERCENT $FOLDER/* ||
+		fault error "the files could not be read"
+	reached_dose $((($(cached_kib) - cached_before_kib) * 1024)) "$RAM_BYTES"
 }
 
 make_sparse_files() {

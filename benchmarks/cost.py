@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from carveout.errors import CarveoutError
+from carveout.sizes import KIB
 
 Gauge = Callable[[psutil.Process], int]
 
@@ -27,8 +28,7 @@ class Cost:
     Attributes:
         wall_s: from its start to its end.
         cpu_s: user and system time of the command and of all its descendants.
-        peak_memory_bytes: the larger of its largest process's peak and of all samples of the
-            memory of its processes together.
+        peak_memory_bytes: the largest sample of `memory_bytes`.
         peaks: the largest sample of each gauge, by the gauge's name.
     """
 
@@ -88,19 +88,31 @@ def run(
     return Cost(
         wall_s=wall_s,
         cpu_s=usage.ru_utime + usage.ru_stime,
-        peak_memory_bytes=max(usage.ru_maxrss * 1024, sampler.peaks.pop("memory")),
+        peak_memory_bytes=sampler.peaks.pop("memory"),
         peaks=sampler.peaks,
     )
 
 
 def memory_bytes(root: psutil.Process) -> int:
-    """The memory of a process and its descendants; what several share counts once (PSS)."""
-    total_bytes = 0
+    """The memory of a process and its descendants, or the peak of one of them if that is more.
+
+    What several share counts once (PSS). A peak between two samples is found afterwards, for one
+    process; getrusage() is no help, since its peak counts the process that started the command.
+    """
+    total_bytes = peak_bytes = 0
     with contextlib.suppress(psutil.Error):
         for process in [root, *root.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(psutil.Error, OSError):
                 total_bytes += process.memory_full_info().pss
-    return total_bytes
+                peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
+    return max(total_bytes, peak_bytes)
+
+
+def _peak_bytes(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * KIB
+    return 0  # a process that has ended, but that nobody has waited for
 
 
 def disk_bytes(*files: Path) -> int:

@@ -144,7 +144,13 @@ def _limited_cells(row: Mapping[Any, Any]) -> list[str]:
     if pd.notna(row["ratio"]):
         verdict = "kept" if row["ratio"] <= row["ratio_at_most"] else "MISSED"
     limit = f"at most {ratio_text(row['ratio_at_most'])}"
-    return [ratio_text(row["ratio"]), limit, verdict, _compared(row), row["quantity"]]
+    return [
+        ratio_text(row["ratio"]),
+        limit,
+        verdict,
+        f"{row['measure']}: {row['quantity']}",
+        _compared(row),
+    ]
 
 
 def _cells(row: Mapping[Any, Any]) -> list[str]:

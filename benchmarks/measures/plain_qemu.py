@@ -24,10 +24,10 @@ _PLAIN = "plain QEMU in a shell loop"
 
 def measure(bench: Bench) -> list[Row]:
     """The same seeds three times: by the shell, by carveout cold, by carveout forked."""
-    seeds = 1 if bench.quick else 5
     job = bench.job("job", strategies={"baseline": "all"}, loads=IDLE)
     job.build_images()
     (cell,) = job.cells
+    seeds = 1 if bench.quick else cell.seeds
     costs = {
         _PLAIN: _run_loop(bench, job, cell, seeds),
         "carveout, cold boots": job.run_cell(cell, boot="cold", seeds=seeds)[0],

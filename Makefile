@@ -4,6 +4,7 @@
 # make smoke    the same with the small config
 # make test     all checks and all tests
 # make lint     the checks alone
+# make bench    measures what carveout itself costs (docs/benchmarks.md); wants an idle machine
 # make relock   pins the newest packages (config/kernels.yaml, config/qemus.yaml)
 # make relock-python   pins the newest Python packages (envs/requirements.txt)
 # make clean    removes what runs left in this folder; the cache outside it stays
@@ -11,7 +12,7 @@
 SNAKEMAKE := snakemake --cores all --rerun-incomplete --quiet rules progress
 
 SNAKEFILES := Snakefile workflow/rules workflow/strategies
-PYTHON := workflow/carveout tests benchmarks
+PYTHON := workflow/carveout benchmarks tests
 C_FILES = $(shell find workflow -name '*.[ch]')
 GUEST_SHELL = workflow/guest/init $(shell find workflow -name '*.sh')
 
@@ -44,6 +45,10 @@ lint: install
 	shellcheck envs/install.sh .ci/run
 	shellcheck --shell=sh $(GUEST_SHELL)
 	perl "$$(python -m carveout.checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
+
+.PHONY: bench
+bench: install
+	python -m benchmarks
 
 .PHONY: relock
 relock: install

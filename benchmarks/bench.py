@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What all measures stand on: jobs like the main one, run by Snakemake in a folder of their own."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.cost import Cost, Gauge, run
+from carveout.matrix import Cell, read_matrix
+from carveout.schemas import load_yaml
+
+MAIN_CONFIG = Path("config/config.yaml")
+IDLE = {"idle": [0]}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One run of the benchmark.
+
+    Attributes:
+        folder: a folder of one measure's own, in the checkout; it is gone afterwards.
+        quick: whether only to show that the benchmark works, with the smallest sizes.
+    """
+
+    folder: Path
+    quick: bool
+
+    def job(self, name: str, **changes: Any) -> "Job":
+        """The main job with some keys of its config changed; None takes a key away."""
+        config = load_yaml(MAIN_CONFIG) | changes | {"results": str(self.folder / name)}
+        config = {key: value for key, value in config.items() if value is not None}
+        if changes:
+            config.pop("figures", None)  # it names a trial that may not be among the changed
+        path = self.folder / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        return Job(self, path, read_matrix(config, str(path), Path("workflow")).cells)
+
+    def run(
+        self, name: str, command: Sequence[str], gauges: Mapping[str, Gauge] | None = None
+    ) -> Cost:
+        """Runs a command that has its temporary files in `temporary`."""
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        environment = {
+            "TMPDIR": str(self.temporary),
+            "PYTHONPATH": str(Path("workflow").absolute()),
+        }
+        return run(command, self.folder / f"{name}.log", environment, gauges)
+
+    def python(self, name: str, *args: str, gauges: Mapping[str, Gauge] | None = None) -> Cost:
+        """Runs a module or script with this Python."""
+        return self.run(name, [sys.executable, *args], gauges)
+
+    @property
+    def temporary(self) -> Path:
+        """Where all commands of this measure have their temporary files."""
+        return self.folder.absolute() / "tmp"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One config with its results."""
+
+    bench: Bench
+    config: Path
+    cells: Sequence[Cell]
+
+    @property
+    def results(self) -> Path:
+        """The folder of the results, which is named as the config is."""
+        return self.config.with_suffix("")
+
+    def snakemake(
+        self,
+        *targets: str,
+        options: Sequence[str] = (),
+        cores: int = 1,
+        gauges: Mapping[str, Gauge] | None = None,
+        keys: Mapping[str, str | int] | None = None,
+    ) -> Cost:
+        """Runs Snakemake with this config, some keys of it changed."""
+        command = [
+            *(str(Path(sys.executable).with_name("snakemake")), "--cores", str(cores)),
+            *("--configfile", str(self.config), "--config", f"results={self.results}"),
+            *(f"{key}={value}" for key, value in (keys or {}).items()),
+            *(*options, "--quiet", "rules", "progress", "--", *targets),
+        ]
+        return self.bench.run(self.config.stem, command, gauges)
+
+    def build_images(self) -> None:
+        """Makes all that is made before the first boot, so that no clock counts it."""
+        parts = {
+            f"{self.results}/{name}"
+            for cell in self.cells
+            for name in (
+                "qemu.json",
+                f"kernels/{cell.kernel}/kernel.json",
+                *(f"guest/{cell.kernel}/{image}.cpio" for image in images_of(cell)),
+            )
+        }
+        self.snakemake(*sorted(parts), cores=2)
+
+    def run_cell(
+        self, cell: Cell, gauges: Mapping[str, Gauge] | None = None, **keys: str | int
+    ) -> tuple[Cost, list[dict[str, Any]]]:
+        """Makes one cell's trials, anew if they are made; returns the cost and the rows of runs."""
+        target = self.results / "trials" / f"{cell.path}.jsonl"
+        target.unlink(missing_ok=True)
+        cost = self.snakemake(str(target), gauges=gauges, keys=keys)
+        runs = self.results / "runs" / f"{cell.path}.jsonl"
+        return cost, [json.loads(line) for line in runs.read_text().splitlines()]
+
+
+def images_of(cell: Cell) -> tuple[str, str, str]:
+    """The archives of a cell's initramfs, in their order, without suffix."""
+    return "base", f"strategies/{cell.variant.strategy}", f"loads/{cell.load}"
+
+
+def seconds(runs: Sequence[Mapping[str, Any]], process: str, *columns: str) -> list[float]:
+    """The sum of some columns of nanoseconds, of each QEMU that was a ``boot`` or a ``trial``."""
+    return [
+        sum(run[column] for column in columns) / 1e9 for run in runs if run["process"] == process
+    ]

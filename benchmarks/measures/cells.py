@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Growth with cells: a dry run of the workflow, and tables of as many made cells."""
+
+from collections.abc import Iterator
+
+from benchmarks.bench import IDLE, Bench
+from benchmarks.cost import Cost
+from benchmarks.made import make_results
+from benchmarks.table import Row
+
+_SEEDS = 5
+_ROWS_A_TRIAL = 2
+
+
+def measure(bench: Bench) -> list[Row]:
+    """Nothing is booted: the cells' outputs are made up, as the runner would write them."""
+    sizes = (10, 100) if bench.quick else (10, 100, 1_000, 10_000)
+    costs = {
+        (step, cells): cost
+        for cells in sizes
+        for step, cost in {
+            "dry run": _dry_run(bench, cells),
+            "collection": _collection(bench, cells),
+        }.items()
+    }
+    return [
+        row for (step, cells), cost in costs.items() for row in _rows(step, cells, cost, sizes[0])
+    ]
+
+
+def _dry_run(bench: Bench, cells: int) -> Cost:
+    """Snakemake plans a job of so many cells, of which nothing is made."""
+    variants = len(bench.job("one", loads=IDLE).cells)
+    requests = {f"request{number}": ["256MiB"] for number in range(cells // variants)}
+    return bench.job(f"dry{cells}", loads=IDLE, requests=requests).snakemake(options=["--dry-run"])
+
+
+def _collection(bench: Bench, cells: int) -> Cost:
+    results = bench.folder / f"made{cells}"
+    words = make_results(bench, results, cells * _SEEDS * _ROWS_A_TRIAL, cells)
+    return bench.python(
+        f"collect{cells}", "-m", "carveout.collect", "--results", str(results), *words
+    )
+
+
+def _rows(step: str, cells: int, cost: Cost, fewest: int) -> Iterator[Row]:
+    for what, unit, value in (
+        ("wall time", "s", cost.wall_s),
+        ("processor time", "s", cost.cpu_s),
+        ("peak memory", "bytes", cost.peak_memory_bytes),
+    ):
+        yield Row(
+            measure="cells",
+            quantity=f"{step}, {what}",
+            case=f"{cells} cells",
+            unit=unit,
+            samples=[value],
+            size=cells,
+            ratio_to=None if cells == fewest else f"{fewest} cells",
+        )

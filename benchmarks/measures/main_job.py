@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The main job, with images that are there: what is not QEMU's, trials a minute, and peaks."""
+
+import psutil
+
+from benchmarks.bench import IDLE, Bench
+from benchmarks.cost import disk_bytes
+from benchmarks.table import Row
+from carveout.tables import read_table
+
+_MOST_NOT_OF_QEMU = 0.1
+_CORES = 2
+
+
+def measure(bench: Bench) -> list[Row]:
+    """One whole run: boots, tables, figures and report."""
+    less = {"strategies": {"baseline": "all"}, "loads": IDLE, "seeds": 2} if bench.quick else {}
+    job = bench.job("job", **less)
+    job.build_images()
+
+    def temporary_bytes(_: psutil.Process) -> int:
+        return disk_bytes(*bench.temporary.glob("carveout-*"))
+
+    cost = job.snakemake(cores=_CORES, gauges={"temporary": temporary_bytes})
+    runs = read_table("runs", job.results / "tables" / "runs.parquet")
+    qemu_s = float((runs["qemu_user_ns"] + runs["qemu_system_ns"]).sum()) / 1e9
+    trials = int((runs["process"] == "trial").sum())
+
+    def row(quantity: str, case: str, unit: str, value: float, **ratio: float | str) -> Row:
+        return Row("main_job", quantity, case, unit, [value], **ratio)  # type: ignore[arg-type]
+
+    cpu, disk = "processor time", "disk space"
+    return [
+        row(cpu, "all processes", "s", cost.cpu_s),
+        row(cpu, "QEMU", "s", qemu_s, ratio_to="all processes"),
+        row(
+            *(cpu, "all but QEMU", "s", cost.cpu_s - qemu_s),
+            ratio_to="all processes",
+            ratio_at_most=_MOST_NOT_OF_QEMU,
+        ),
+        row("wall time", f"{trials} trials, {_CORES} cores", "s", cost.wall_s),
+        row("trials", f"{trials} trials, {_CORES} cores", "1/min", trials / cost.wall_s * 60),
+        row("peak memory", "all processes", "bytes", cost.peak_memory_bytes),
+        row(disk, "temporary files, peak", "bytes", cost.peaks["temporary"]),
+        row(disk, "results", "bytes", disk_bytes(job.results)),
+    ]

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Peer: virtme-ng boots the same kernel to a shell command, beside carveout's boot and fork.
+
+virtme-ng comes from the Python package index into the cache, never into this project's lock. Its
+guest needs a small arm64 root with bash and udev, which mmdebstrap unpacks without running any of
+it, and the modules' index, which kmod makes. What is missing here is named in the table.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.bench import IDLE, Bench, Job, seconds
+from benchmarks.table import Row, not_run
+from carveout.cache import cached_folder
+from carveout.errors import CarveoutError
+from carveout.kernels import unpacked_kernel
+
+_VERSION = "1.42"
+_PACKAGES = "bash,busybox-static,coreutils,grep,iproute2,kmod,mawk,mount,sed,udev,util-linux"
+_SUITE = "bookworm"
+_CASE = "virtme-ng: boot, one command, power off"
+_GREETING = "the-guest-runs-commands"
+
+
+def measure(bench: Bench) -> list[Row]:
+    """As many boots of each; the machines have the same RAM and CPUs."""
+    rounds = 1 if bench.quick else 3
+    job = bench.job("job", strategies={"baseline": "all"}, loads=IDLE)
+    job.build_images()
+    (cell,) = job.cells
+    wall_s: dict[str, list[float]] = {}
+    cpu_s: dict[str, list[float]] = {}
+    _, runs = job.run_cell(cell, seeds=rounds)
+    boot = "carveout: boot until ready, state saved"
+    wall_s[boot] = seconds(runs, "boot", "wall_ns")
+    cpu_s[boot] = seconds(runs, "boot", "qemu_user_ns", "qemu_system_ns")
+    wall_s["carveout: fork until ready"] = seconds(runs, "trial", "ready_wall_ns")
+    try:
+        command, environment = _prepared(bench, job)
+        costs = [bench.run("vng", ["env", *environment, *command]) for _ in range(rounds)]
+        if _GREETING not in (bench.folder / "vng.log").read_text(errors="replace"):
+            raise CarveoutError("virtme-ng ended, but its guest never ran the command")
+    except (CarveoutError, OSError) as error:
+        peer = [not_run("virtme_ng", "wall time", _CASE, error)]
+        ratio_to = None
+    else:
+        wall_s = {_CASE: [cost.wall_s for cost in costs], **wall_s}
+        cpu_s = {_CASE: [cost.cpu_s for cost in costs], **cpu_s}
+        peer, ratio_to = [], _CASE
+    return peer + [
+        Row(
+            *("virtme_ng", quantity, case, "s", samples),
+            ratio_to=None if case == ratio_to else ratio_to,
+        )
+        for quantity, cases in (("wall time", wall_s), ("processor time", cpu_s))
+        for case, samples in cases.items()
+    ]
+
+
+def _prepared(bench: Bench, job: Job) -> tuple[list[str], list[str]]:
+    """The command of one boot and its environment; all that it needs is made here."""
+    (cell,) = job.cells
+    kernel = unpacked_kernel(job.results / "kernels" / cell.kernel / "kernel.json")
+    packages = cached_folder("virtme-ng", _VERSION, _install)
+    tools = _kmod(bench.folder)
+    root = bench.folder.absolute() / "root"
+    _make_root(root)
+    image = root / "boot" / f"vmlinuz-{kernel.release}"
+    image.parent.mkdir(exist_ok=True)
+    shutil.copyfile(kernel.image, image)
+    modules = root / "lib/modules" / kernel.release
+    shutil.copytree(kernel.modules, modules, symlinks=True)
+    path = f"{tools}:{packages}/bin:{os.environ['PATH']}"
+    _do([str(tools / "depmod"), "--basedir", str(root), kernel.release])
+    command = [
+        *(str(packages / "bin/vng"), "--run", str(image), "--arch", "arm64", "--root", str(root)),
+        *("--user", "root", "--memory", f"{cell.ram_bytes // 2**20}M", "--cpus", str(cell.cpus)),
+        # QEMU's own 9p: the other way is a daemon, virtiofsd, that is no part of QEMU.
+        *("--force-9p", "--disable-monitor", "--exec", f"echo {_GREETING}"),
+    ]
+    return command, [f"PATH={path}", f"PYTHONPATH={packages}"]
+
+
+def _install(folder: Path) -> None:
+    _do(
+        [
+            *(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"),
+            *("install", "--target", str(folder), f"virtme-ng=={_VERSION}"),
+        ]
+    )
+
+
+def _make_root(root: Path) -> None:
+    """A Debian root of arm64, unpacked only: what its packages would set up is done here."""
+    if shutil.which("mmdebstrap") is None:
+        raise CarveoutError("wanted mmdebstrap to make an arm64 root, found none in PATH")
+    _do(
+        [
+            *("mmdebstrap", "--quiet", "--variant=extract", "--architectures=arm64"),
+            *(f"--include={_PACKAGES}", _SUITE, str(root)),
+        ]
+    )
+    (root / "bin/sh").symlink_to("bash")
+    (root / "sbin/poweroff").symlink_to("../bin/busybox")
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n", encoding="utf-8")
+    for name in ("etc/shadow", "etc/lvm", "opt", "srv"):  # virtme-ng mounts over them
+        (root / name).mkdir(exist_ok=True)
+
+
+def _kmod(folder: Path) -> Path:
+    """A folder with depmod and modprobe: those of PATH, or of Debian's kmod, unpacked."""
+    tools = folder.absolute() / "tools"
+    tools.mkdir()
+    libraries = ""
+    program = shutil.which("kmod")
+    if program is None:
+        _do(["apt-get", "-qq", "download", "kmod", "libkmod2"], tools)
+        for package in tools.glob("*.deb"):
+            _do(["dpkg-deb", "--extract", str(package), str(tools / "root")])
+        (kmod,) = tools.glob("root/**/bin/kmod")
+        (library,) = tools.glob("root/**/libkmod.so.2")
+        program, libraries = str(kmod), f"LD_LIBRARY_PATH='{library.parent}' "
+    for name in ("depmod", "modprobe"):
+        # kmod is what it is called as, which only bash can choose.
+        (tools / name).write_text(f"#!/bin/bash\n{libraries}exec -a {name} '{program}' \"$@\"\n")
+        (tools / name).chmod(0o755)
+    return tools
+
+
+def _do(command: Sequence[str], folder: Path | None = None) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or "nothing").splitlines()[-1]
+        raise CarveoutError(f"{command[0]} failed: {last}")

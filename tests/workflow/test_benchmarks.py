@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The benchmark as a program, with its smallest sizes; no time is asserted."""
+
+import os
+import subprocess
+import sys
+
+import pandas as pd
+
+from tests.conftest import Checkout
+
+
+def test_quick_benchmark_writes_table_and_figure(checkout: Checkout) -> None:
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "fork", "--output", "bench"]
+    done = subprocess.run(
+        command,
+        cwd=checkout.path,
+        env={**os.environ, "PYTHONPATH": "workflow"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made = checkout.path / "bench"
+    assert {path.name for path in made.iterdir()} == {
+        f"bench.{kind}" for kind in ("csv", "txt", "svg", "png")
+    }
+    table = pd.read_csv(made / "bench.csv", comment="#")
+    assert set(table["measure"]) == {"fork"}
+    assert (table["value"] > 0).all()
+    assert table["ratio"].notna().sum() == 3

@@ -133,6 +133,7 @@ def cell(**members: Any) -> dict[str, Any]:
         "requests": "twice",
         "requests_bytes": [256 * MIB, 256 * MIB],
         "seeds": 5,
+        "replication": None,
         "guest_limit_s": 300,
         "variant": {
             "strategy": "cma",

@@ -139,6 +139,7 @@ def _trial(
         "dose_achieved": None if load == "idle" else round(dose - random.uniform(0, 0.6), 1),
         "requests": "quarter_then_whole",
         "trials_asked": 5,
+        "replication": None,
         "cycle": cycle,
         "request_bytes": request_bytes,
         "align_bytes": 2 * MIB,

@@ -335,7 +335,7 @@ def _conditions(trial: Object) -> Row:
     """What all requests of a trial have in common."""
     cell = trial["cell"]
     found = {r["record"]: r for r in trial["records"] if r["record"] in ("hello", "load")}
-    hello = found.get("hello", _NOTHING)
+    hello, rule = found.get("hello", _NOTHING), cell["replication"]
     return {
         "lendable_bytes": cell["lendable_bytes"],
         "cpus": cell["cpus"],
@@ -343,6 +343,7 @@ def _conditions(trial: Object) -> Row:
         "dose_target": cell["dose_percent"],
         "requests": cell["requests"],
         "trials_asked": cell["seeds"],
+        "replication": rule and json.dumps(rule, sort_keys=True),
         "align_bytes": cell["variant"]["parameters"]["align_bytes"],
         "kernel_release": hello.get("kernel_release"),
         "page_bytes": hello.get("page_bytes"),

@@ -28,7 +28,16 @@ from carveout.tables import read_metadata, read_table
 
 _TRIAL_COLUMNS = (
     *("kernel", "kernel_release", "page_bytes", "ram_bytes", "lendable_bytes", "cpus"),
-    *("load", "dose_target", "dose_achieved", "seed", "cycle", "request_bytes", "outcome"),
+    *(
+        "load",
+        "dose_target",
+        "dose_achieved",
+        "seed",
+        "replication",
+        "cycle",
+        "request_bytes",
+        "outcome",
+    ),
 )
 # Wide enough for all columns: a terminal may wrap lines, but nothing is cut off.
 _TEXT_WIDTH = 240
@@ -124,7 +133,8 @@ def _template(path: Path) -> jinja2.Template:
 
 def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
     """Say what was run, each fact as the tables tell it."""
-    runs = read_table("runs", tables / "runs.parquet", ["wall_ns", "qemu_version"])
+    runs = read_table("runs", tables / "runs.parquet", ["process", "wall_ns", "qemu_version"])
+    boots, made = (runs[runs["process"] == process] for process in ("boot", "trial"))
 
     def each(column: str) -> str:
         return ", ".join(str(value) for value in trials[column].dropna().drop_duplicates())
@@ -140,11 +150,15 @@ def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
         "Lendable": each_size("lendable_bytes"),
         "Requests": each_size("request_bytes"),
         "QEMU": ", ".join(runs["qemu_version"].dropna().unique()),
-        "Trials": f"{(trials['cycle'] == 1).sum()} boots, {len(trials)} lends",
+        "Trials": f"{len(made)}, with {len(trials)} lends",
+        "Hosts": f"{len(boots)} booted and saved, of which the trials are forks"
+        if len(boots)
+        else "booted for every trial",
         "Outcomes": _outcomes(trials),
         "Seeds": f"{len(seeds)} ({seeds[0]} to {seeds[-1]})" if seeds else "none",
+        "Seeds end early": each("replication") or "never",
         "QEMU's wall time": f"{ns_label(runs['wall_ns'].sum())} in all, "
-        f"{ns_label(runs['wall_ns'].median())} a boot (median)",
+        f"{ns_label(made['wall_ns'].median())} a trial (median)",
     }
 
 

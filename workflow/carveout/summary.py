@@ -46,7 +46,15 @@ _MEDIANS = (
 # What of the trials the statistics need: the only columns that need to be read.
 COLUMNS = (
     *dict.fromkeys((*CELL, *_IDLE)),
-    *("trials_asked", "outcome", "verify", "dose_achieved", "granted_bytes", "extents"),
+    *(
+        "trials_asked",
+        "replication",
+        "outcome",
+        "verify",
+        "dose_achieved",
+        "granted_bytes",
+        "extents",
+    ),
     *("lend_ns", "give_back_ns"),
     *("memmap_bytes", "memmap_lent_bytes", "regained_bytes"),
     *("reuse_movable_bytes", "reuse_unmovable_bytes", "pages_migrated", "pages_reclaimed"),
@@ -60,7 +68,7 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
     summary = pd.concat(
         [
             _counts(groups),
-            groups["trials_asked"].first(),
+            groups[["trials_asked", "replication"]].first(),
             groups[[*_MEDIANS, *_IDLE]].median(),
             _quantiles(groups, "lend_ns"),
             _quantiles(groups, "give_back_ns"),

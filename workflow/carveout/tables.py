@@ -158,6 +158,8 @@ TRIALS = Table(
         "requests": _text(),
         # How many seeds the config gives the cell, which may end earlier.
         "trials_asked": _integer(least=1),
+        # The rule that may end it, as the config has it; null where every seed is run.
+        "replication": _text(null=True),
         "seed": _integer(),
         "cycle": _integer(least=1),
         "request_bytes": _integer(least=1),
@@ -320,6 +322,7 @@ SUMMARY = Table(
     columns={
         **_CELL_COLUMNS,
         **_COUNTS,
+        "replication": _text(null=True),
         **_SUCCESS,
         "dose_achieved": _number(null=True),
         **_IDLE,

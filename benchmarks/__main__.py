@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import figure, table
 from benchmarks.bench import MAIN_CONFIG, Bench
-from carveout.errors import entry_point
+from carveout.errors import CarveoutError, entry_point
 from carveout.schemas import load_yaml
 
 MEASURES = ("fork", "main_job", "seeds", "ram", "cells", "rows", "plain_qemu", "virtme_ng")
@@ -29,19 +29,27 @@ def main() -> None:
     if wanted.quick:
         head["sizes"] = "--quick: the smallest, to show that the benchmark works"
     rows: list[table.Row] = []
+    failed: list[str] = []
     for name in wanted.only or MEASURES:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        module = importlib.import_module(f"benchmarks.measures.{name}")
         folder = wanted.output / "work" / name
         shutil.rmtree(folder, ignore_errors=True)
-        rows += module.measure(Bench(folder, wanted.quick))
-        shutil.rmtree(folder)  # not before: a failure names a log in it
+        try:
+            module = importlib.import_module(f"benchmarks.measures.{name}")
+            rows += module.measure(Bench(folder, wanted.quick))
+        except CarveoutError as error:
+            rows.append(table.not_run(name, "all", "all", error))
+            failed.append(f"{name}: {error}")
+        else:
+            shutil.rmtree(folder)  # not before: a failure names a log in it
         made = table.table_of(rows)
         table.write_table(made, head, wanted.output)
         figure.write(made, wanted.output)
-    shutil.rmtree(wanted.output / "work")
     print((wanted.output / "bench.txt").read_text(encoding="utf-8"))
     print(f"The table and the figure are in {wanted.output}")
+    if failed:
+        raise CarveoutError(f"could not measure all; the first that failed is {failed[0]}")
+    shutil.rmtree(wanted.output / "work")
 
 
 def _arguments(results: Path) -> argparse.Namespace:

@@ -58,8 +58,9 @@ def run(
     log.parent.mkdir(parents=True, exist_ok=True)
     start_s = time.monotonic()
     with log.open("wb") as stream:
+        # The command ends with this process, however that ends.
         process = subprocess.Popen(
-            command,
+            ["setpriv", "--pdeathsig", "TERM", "--", *command],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,

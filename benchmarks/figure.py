@@ -87,6 +87,8 @@ _PANELS: Sequence[Bars | Lines] = (
 def write(table: pd.DataFrame, folder: Path) -> None:
     """Draw the panels of the measures in the table: ``bench.svg`` and ``bench.png``."""
     panels = [panel for panel in _PANELS if len(_of_panel(panel, table))]
+    if not panels:
+        return
     rows = [panels[start : start + _COLUMNS] for start in range(0, len(panels), _COLUMNS)]
     heights = [max(_height_in(panel, table) for panel in row) for row in rows]
     figure = style.new_figure(sum(heights))

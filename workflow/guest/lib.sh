@@ -368,6 +368,7 @@ lend_in_pieces() {
 	missing_bytes=$1
 	smallest_bytes=$2
 	piece_bytes=$1
+	[ "$smallest_bytes" -le "$1" ] || smallest_bytes=$1
 	shift 2
 	while [ "$missing_bytes" -gt 0 ] && [ "$piece_bytes" -ge "$smallest_bytes" ]; do
 		if "$@" "$piece_bytes"; then

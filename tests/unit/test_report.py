@@ -55,7 +55,7 @@ def test_the_report_holds_everything_and_needs_nothing_else(tables: Path) -> Non
     assert not re.search(r'(src|href)="(?!#)', page)
     assert page.index("<table") < page.index("What was run") < page.index("<svg")
     for word in (
-        *("6.12.107+deb13-arm64", "7.2.15", "220 boots, 440 lends", "49.7 %", "4f4f"),
+        *("6.12.107+deb13-arm64", "7.2.15", "220 trials, 440 lends", "49.7 %", "4f4f"),
         *("EBUSY", "oom", "slab", "snakemake &lt;&amp;&gt;", "17/20\n(64–95 %)"),
         *("Share of trials", "do not predict hardware"),
     ):

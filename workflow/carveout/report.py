@@ -150,7 +150,7 @@ def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
         "Lendable": each_size("lendable_bytes"),
         "Requests": each_size("request_bytes"),
         "QEMU": ", ".join(runs["qemu_version"].dropna().unique()),
-        "Trials": f"{len(made)}, with {len(trials)} lends",
+        "Trials": f"{len(made)} trials, {len(trials)} lends",
         "Hosts": f"{len(boots)} booted and saved, of which the trials are forks"
         if len(boots)
         else "booted for every trial",

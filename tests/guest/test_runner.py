@@ -18,18 +18,19 @@ import psutil
 import pytest
 
 from carveout.qemu import most_memory_bytes
-from tests.conftest import Checkout, Run
+from tests.conftest import Run
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Runner:
-    """How a test runs one cell of the smoke run, with outputs in a folder of its own."""
+    """How a test runs one cell of a run again, with outputs in a folder of its own."""
 
-    checkout: Checkout
-    smoke: Run
+    made: Run
     folder: Path
+    load: str = "idle-0"
+    qemu: str = "qemu-system-aarch64"
     engine: str = "fork"
     at_once: int = 1
     state_limit_bytes: int = 2**30
@@ -44,27 +45,27 @@ class Runner:
         """Where trials are kept until the job is done."""
         return self.folder / "journal.jsonl"
 
-    def smoke_trials(self) -> Path:
-        """The same cell's trials, as the smoke run made them."""
-        return next((self.smoke.results / "trials").glob("**/mem/*/idle-0.*.jsonl"))
+    def made_trials(self) -> Path:
+        """The same cell's trials, as the run made them."""
+        return next((self.made.results / "trials").glob(f"**/mem/*/{self.load}.*.jsonl"))
 
     def cell(self) -> dict[str, Any]:
         """The cell that is run."""
-        cell: dict[str, Any] = json.loads(self.smoke_trials().read_text().splitlines()[0])["cell"]
+        cell: dict[str, Any] = json.loads(self.made_trials().read_text().splitlines()[0])["cell"]
         return cell
 
     def start(self) -> subprocess.Popen[str]:
         """The runner at work."""
-        images = self.smoke.results / "guest" / "debian-6.12"
-        sources = self.checkout.path / "workflow/carveout/trial.py"
+        images = self.made.results / "guest" / "debian-6.12"
+        sources = self.made.checkout.path / "workflow/carveout/trial.py"
         command = [
             *(sys.executable, "-m", "carveout.runner", "--cell", json.dumps(self.cell())),
-            *("--qemu", "qemu-system-aarch64", "--engine", self.engine, "--wall-limit-s", "100"),
+            *("--qemu", self.qemu, "--engine", self.engine, "--wall-limit-s", "100"),
             *("--state-limit-bytes", str(self.state_limit_bytes)),
             *("--at-once", str(self.at_once), "--sources", str(sources)),
-            *("--kernel", str(self.smoke.results / "kernels/debian-6.12/kernel.json"), "--images"),
+            *("--kernel", str(self.made.results / "kernels/debian-6.12/kernel.json"), "--images"),
             *(str(images / name) for name in ("base.cpio", "strategies/mem.cpio")),
-            str(images / "loads/idle.cpio"),
+            str(images / f"loads/{self.load.partition('-')[0]}.cpio"),
             *("--trials", str(self.trials), "--runs", str(self.folder / "runs.jsonl")),
             *("--journal", str(self.journal), "--log", str(self.folder / "log")),
             *("--progress", str(self.folder / "progress")),
@@ -74,7 +75,7 @@ class Runner:
             command,
             env=os.environ
             | {
-                "PYTHONPATH": str(self.checkout.path / "workflow"),
+                "PYTHONPATH": str(self.made.checkout.path / "workflow"),
                 "TMPDIR": str(self.folder / "tmp"),
             },
             stderr=subprocess.PIPE,
@@ -89,8 +90,8 @@ class Runner:
 
 
 @pytest.fixture
-def runner(checkout: Checkout, smoke: Run, tmp_path: Path) -> Runner:
-    return Runner(checkout, smoke, tmp_path)
+def runner(smoke: Run, tmp_path: Path) -> Runner:
+    return Runner(smoke, tmp_path)
 
 
 def qemus_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -133,7 +134,7 @@ def test_a_killed_runner_leaves_no_qemu(runner: Runner) -> None:
 
 def test_one_or_two_guests_at_once_give_the_smoke_runs_bytes(runner: Runner) -> None:
     assert replace(runner, at_once=2).run() == (0, "")
-    assert runner.trials.read_bytes() == runner.smoke_trials().read_bytes()
+    assert runner.trials.read_bytes() == runner.made_trials().read_bytes()
     assert list((runner.folder / "tmp").iterdir()) == [], "states and consoles are cleaned up"
     assert not runner.journal.exists()
 
@@ -142,7 +143,7 @@ def test_a_fork_that_dies_is_made_again_and_loses_only_itself(runner: Runner) ->
     process = runner.start()
     wait_until(lambda: forks_of(process))[0].kill()
     assert process.wait() == 0
-    assert runner.trials.read_bytes() == runner.smoke_trials().read_bytes()
+    assert runner.trials.read_bytes() == runner.made_trials().read_bytes()
 
 
 def test_what_a_failed_job_made_is_kept_for_the_next(runner: Runner) -> None:
@@ -163,7 +164,7 @@ def test_what_a_failed_job_made_is_kept_for_the_next(runner: Runner) -> None:
     kept = [json.loads(line) for line in runner.journal.read_text().splitlines()[1:]]
     assert [result["trial"]["seed"] for result in kept] == [2]
     assert runner.run() == (0, "")
-    assert runner.trials.read_bytes() == runner.smoke_trials().read_bytes()
+    assert runner.trials.read_bytes() == runner.made_trials().read_bytes()
     runs = [json.loads(line) for line in (runner.folder / "runs.jsonl").read_text().splitlines()]
     assert [run["wall_ns"] for run in runs if run["seed"] == 2] == [kept[0]["run"]["wall_ns"]]
 

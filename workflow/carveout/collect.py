@@ -199,13 +199,16 @@ def read_piece(piece: Piece) -> Collected:
     gc.disable()
     tables: dict[str, list[pyarrow.Table]] = defaultdict(list)
     digests: dict[str, set[str]] = defaultdict(set)
+    last: Mapping[str, str] = {}
     for part in piece.parts:
         for batch in _batches(_lines(part)):
             for name, make in _MAKERS[piece.kind].items():
                 tables[name].append(_made(name, make, batch, part))
             for line in batch:
-                for name, digest in line.get("digests", {}).items():
-                    digests[name].add(digest)
+                if (made_of := line.get("digests", last)) != last:
+                    last = made_of
+                    for name, digest in made_of.items():
+                        digests[name].add(digest)
     source = piece.parts[0].path
     return Collected(
         {name: _stream(checked_piece(name, made, source)) for name, made in tables.items()}, digests
@@ -372,6 +375,7 @@ def cycle_rows(trial: Object) -> list[Row]:
     found = {
         (record.get("cycle", 0), record.get("phase") or record["record"]): record
         for record in records
+        if record["record"] != "stage"  # half of all records, of which no column is made
     }
     rows: list[Row] = [
         {
@@ -399,24 +403,22 @@ def _censuses(trial: Object) -> list[Object]:
     ram_bytes = trial["cell"]["ram_bytes"]
     censuses = [record for record in trial["records"] if record["record"] == "census"]
     for census in censuses:
-        census.update(_NO_ZONES)
+        zones = {zone["name"]: zone for zone in census["zones"]}
         census["stranded_bytes"] = stranded_bytes(ram_bytes, census)
         census["movable_only_bytes"] = movable_only_bytes(census)
-        for zone in census["zones"]:
-            for column, count in _ZONE_COLUMNS.get(zone["name"], ()):
-                census[column] = zone[count]
+        for name, managed, present, spanned in _ZONE_COLUMNS:
+            zone = zones.get(name, _NOTHING)
+            census[managed] = zone.get("managed_pages")
+            census[present] = zone.get("present_pages")
+            census[spanned] = zone.get("spanned_pages")
     return censuses
 
 
-# Managed, present and spanned pages of each zone; null where the host has no such zone.
-_ZONE_COLUMNS = {
-    name: [
-        (f"{zone}_{count}_pages", f"{count}_pages") for count in ("managed", "present", "spanned")
-    ]
+# The columns of each zone's managed, present and spanned pages; null where a host has no such zone.
+_ZONE_COLUMNS = [
+    (name, f"{zone}_managed_pages", f"{zone}_present_pages", f"{zone}_spanned_pages")
     for name, zone in zip(("DMA", "DMA32", "Normal", "Movable"), ZONES, strict=True)
-}
-
-_NO_ZONES = {column: None for columns in _ZONE_COLUMNS.values() for column, _ in columns}
+]
 
 
 def stranded_bytes(ram_bytes: int, census: Mapping[str, Any]) -> int:

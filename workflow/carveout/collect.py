@@ -304,15 +304,24 @@ def _table(
         rows.extend(group)
     shared = [column for column in schema.names if column in common[0]]
     own = [column for column in schema.names if column not in common[0]]
-    group_of_row = np.repeat(np.arange(len(sizes)), sizes)
+    group_of_row = pyarrow.array(np.repeat(np.arange(len(sizes)), sizes))
     columns = {
-        column: pyarrow.array(values, schema.field(column).type).take(pyarrow.array(group_of_row))
+        column: _repeated(values, schema.field(column).type, group_of_row)
         for column, values in _columns(shared, common)
     } | {
         column: pyarrow.array(values, schema.field(column).type)
         for column, values in _columns(own, rows)
     }
     return pyarrow.table(columns, schema)
+
+
+def _repeated(
+    values: Sequence[Any], arrow_type: pyarrow.DataType, group_of_row: pyarrow.Array
+) -> pyarrow.Array:
+    """Each group's value for all of its rows; most are the same in a whole cell."""
+    if values.count(values[0]) == len(values):
+        return pyarrow.repeat(pyarrow.scalar(values[0], arrow_type), len(group_of_row))
+    return pyarrow.array(values, arrow_type).take(group_of_row)
 
 
 def _columns(names: Sequence[str], rows: Sequence[Object]) -> Iterator[tuple[str, Sequence[Any]]]:
@@ -403,22 +412,25 @@ def _censuses(trial: Object) -> list[Object]:
     ram_bytes = trial["cell"]["ram_bytes"]
     censuses = [record for record in trial["records"] if record["record"] == "census"]
     for census in censuses:
-        zones = {zone["name"]: zone for zone in census["zones"]}
+        if len(census["zones"]) < len(_ZONE_COLUMNS):
+            census.update(_NO_ZONES)
         census["stranded_bytes"] = stranded_bytes(ram_bytes, census)
         census["movable_only_bytes"] = movable_only_bytes(census)
-        for name, managed, present, spanned in _ZONE_COLUMNS:
-            zone = zones.get(name, _NOTHING)
-            census[managed] = zone.get("managed_pages")
-            census[present] = zone.get("present_pages")
-            census[spanned] = zone.get("spanned_pages")
+        for zone in census["zones"]:
+            managed, present, spanned = _ZONE_COLUMNS.get(zone["name"], _OTHER_ZONE)
+            census[managed] = zone["managed_pages"]
+            census[present] = zone["present_pages"]
+            census[spanned] = zone["spanned_pages"]
     return censuses
 
 
 # The columns of each zone's managed, present and spanned pages; null where a host has no such zone.
-_ZONE_COLUMNS = [
-    (name, f"{zone}_managed_pages", f"{zone}_present_pages", f"{zone}_spanned_pages")
+_ZONE_COLUMNS = {
+    name: (f"{zone}_managed_pages", f"{zone}_present_pages", f"{zone}_spanned_pages")
     for name, zone in zip(("DMA", "DMA32", "Normal", "Movable"), ZONES, strict=True)
-]
+}
+_OTHER_ZONE = ("", "", "")  # a zone that the table does not know
+_NO_ZONES = {column: None for columns in _ZONE_COLUMNS.values() for column in columns}
 
 
 def stranded_bytes(ram_bytes: int, census: Mapping[str, Any]) -> int:

@@ -15,9 +15,9 @@ from benchmarks.table import Row
 from carveout.errors import CarveoutError
 from carveout.kernels import unpacked_kernel
 from carveout.matrix import Cell
-from carveout.qemu import GuestFiles, Machine, file_args, machine_args
+from carveout.qemu import GuestFiles, file_args, machine_args
 from carveout.qemus import qemu_program
-from carveout.runner import boot_parameters, trial_parameters
+from carveout.runner import boot_parameters, cell_machine, trial_parameters
 
 _PLAIN = "plain QEMU in a shell loop"
 
@@ -64,14 +64,6 @@ def _loop(job: Job, cell: Cell, folder: Path, seeds: int) -> str:
     """The shell script: all that it needs beside QEMU is the files of the guest."""
     qemu = qemu_program(str(job.results / "qemu.json"))
     kernel = unpacked_kernel(job.results / "kernels" / cell.kernel / "kernel.json")
-    machine = Machine(
-        qemu=qemu,
-        cpu_model=cell.cpu_model,
-        cpus=cell.cpus,
-        ram_bytes=cell.variant.boot_ram_bytes,
-        kernel_args=cell.variant.kernel_args,
-        qemu_args=cell.variant.qemu_args,
-    )
     files = GuestFiles(
         kernel=kernel.image,
         initrd=folder / "initrd",
@@ -90,7 +82,13 @@ def _loop(job: Job, cell: Cell, folder: Path, seeds: int) -> str:
         parameters = folder / f"trial-{seed}.env"
         parameters.write_text(trial_parameters(cell, seed), encoding="utf-8")
     trials = shlex.quote(str(folder / "trial"))
-    command = [qemu, *machine_args(machine), "-action", "panic=none", *file_args(files)]
+    command = [
+        qemu,
+        *machine_args(cell_machine(cell, qemu)),
+        "-action",
+        "panic=none",
+        *file_args(files),
+    ]
     return (
         f"for seed in $(seq {seeds}); do\n"
         f"\tcp {trials}-$seed.env {trials}.env\n"

@@ -77,6 +77,21 @@ def trial_parameters(cell: Cell, seed: int) -> str:
     )
 
 
+def cell_machine(cell: Cell, qemu: str) -> Machine:
+    """The machine of a cell's hosts, as this QEMU emulates it."""
+    return Machine(
+        qemu=qemu,
+        cpu_model=cell.cpu_model,
+        cpus=cell.cpus,
+        ram_bytes=cell.variant.boot_ram_bytes,
+        kernel_args=cell.variant.kernel_args,
+        qemu_args=[
+            *cell.variant.qemu_args,
+            *synchronous_args(qemu, cell.variant.qemu_args),
+        ],
+    )
+
+
 def trial_id(run: CellRun, seed: int) -> str:
     """The digest of all that determines a trial, in hex."""
     return sha256_of_json(
@@ -306,17 +321,7 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
     kernel = unpacked_kernel(args.kernel)
     initrd = _join_images(args.images, folder)
     boot = Boot(
-        machine=Machine(
-            qemu=qemu,
-            cpu_model=cell.cpu_model,
-            cpus=cell.cpus,
-            ram_bytes=cell.variant.boot_ram_bytes,
-            kernel_args=cell.variant.kernel_args,
-            qemu_args=[
-                *cell.variant.qemu_args,
-                *synchronous_args(qemu, cell.variant.qemu_args),
-            ],
-        ),
+        machine=cell_machine(cell, qemu),
         kernel=kernel.image,
         initrd=initrd,
         parameters=boot_parameters(cell),

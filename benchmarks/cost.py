@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from carveout.errors import CarveoutError
-from carveout.sizes import KIB
+from carveout.qemu import peak_rss_bytes
 
 Gauge = Callable[[psutil.Process], int]
 
@@ -105,15 +105,8 @@ def memory_bytes(root: psutil.Process) -> int:
         for process in [root, *root.children(recursive=True)]:
             with contextlib.suppress(psutil.Error, OSError):
                 total_bytes += process.memory_full_info().pss
-                peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
+                peak_bytes = max(peak_bytes, peak_rss_bytes(process.pid))
     return max(total_bytes, peak_bytes)
-
-
-def _peak_bytes(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * KIB
-    return 0  # a process that has ended, but that nobody has waited for
 
 
 def disk_bytes(*files: Path) -> int:

@@ -2,7 +2,8 @@
 """Peer: QEMU in a shell loop, with the same kernel, images, machine and trials as one cell.
 
 Each trial boots, as `boot: cold` does. Nobody holds QEMU's monitor, so the guest's two stops per
-trial are told not to stop the machine: it waits out the instant by itself and goes on.
+trial are told not to stop the machine: it waits out the instant by itself and goes on. Its seed is
+among its parameters, since nobody tells it, and at its end it powers off.
 """
 
 import shlex
@@ -12,12 +13,13 @@ from pathlib import Path
 from benchmarks.bench import IDLE, Bench, Job, images_of
 from benchmarks.cost import Cost
 from benchmarks.table import Row
+from carveout.engines import Boot, guest_files
 from carveout.errors import CarveoutError
 from carveout.kernels import unpacked_kernel
 from carveout.matrix import Cell
-from carveout.qemu import GuestFiles, file_args, machine_args
+from carveout.qemu import file_args, machine_args
 from carveout.qemus import qemu_program
-from carveout.runner import boot_parameters, cell_machine, trial_parameters
+from carveout.runner import cell_machine, guest_parameters
 
 _PLAIN = "plain QEMU in a shell loop"
 
@@ -63,35 +65,31 @@ def _run_loop(bench: Bench, job: Job, cell: Cell, seeds: int) -> Cost:
 def _loop(job: Job, cell: Cell, folder: Path, seeds: int) -> str:
     """The shell script: all that it needs beside QEMU is the files of the guest."""
     qemu = qemu_program(str(job.results / "qemu.json"))
-    kernel = unpacked_kernel(job.results / "kernels" / cell.kernel / "kernel.json")
-    files = GuestFiles(
-        kernel=kernel.image,
+    boot = Boot(
+        machine=cell_machine(cell, qemu),
+        kernel=unpacked_kernel(job.results / "kernels" / cell.kernel / "kernel.json").image,
         initrd=folder / "initrd",
-        boot_parameters=folder / "boot.env",
-        trial_parameters=folder / "trial.env",
-        console=folder / "console.log",
-        records=folder / "records.jsonl",
+        parameters=guest_parameters(cell),
+        digests={},
+        state_limit_bytes=0,
     )
+    files = guest_files(boot, folder)
     with files.initrd.open("wb") as initrd:
         for name in images_of(cell):
             image = job.results / "guest" / cell.kernel / f"{name}.cpio"
             with image.open("rb") as stream:
                 shutil.copyfileobj(stream, initrd)
-    files.boot_parameters.write_text(boot_parameters(cell), encoding="utf-8")
     for seed in range(1, seeds + 1):
-        parameters = folder / f"trial-{seed}.env"
-        parameters.write_text(trial_parameters(cell, seed), encoding="utf-8")
-    trials = shlex.quote(str(folder / "trial"))
+        parameters = folder / f"seed-{seed}.env"
+        parameters.write_text(f"{boot.parameters}SEED={seed}\n", encoding="utf-8")
+    seeds_files = shlex.quote(str(folder / "seed"))
     command = [
-        qemu,
-        *machine_args(cell_machine(cell, qemu)),
-        "-action",
-        "panic=none",
-        *file_args(files),
+        *(qemu, *machine_args(boot.machine), *file_args(files)),
+        *("-action", "panic=none,shutdown=poweroff"),
     ]
     return (
         f"for seed in $(seq {seeds}); do\n"
-        f"\tcp {trials}-$seed.env {trials}.env\n"
+        f"\tcp {seeds_files}-$seed.env {shlex.quote(str(files.parameters))}\n"
         f"\t{shlex.join(command)}\n"
         "done\n"
     )

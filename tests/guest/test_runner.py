@@ -105,11 +105,12 @@ def qemus_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def forks_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Those that were started from a saved state."""
+    """Those that were started for a saved state: their kernel is an empty file."""
     found = []
     for qemu in qemus_of(process):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "-incoming" in qemu.cmdline():
+            command = qemu.cmdline()
+            if Path(command[command.index("-kernel") + 1]).name == "empty":
                 found.append(qemu)
     return found
 
@@ -144,6 +145,25 @@ def test_a_fork_that_dies_is_made_again_and_loses_only_itself(runner: Runner) ->
     wait_until(lambda: forks_of(process))[0].kill()
     assert process.wait() == 0
     assert runner.trials.read_bytes() == runner.made_trials().read_bytes()
+
+
+def test_a_fork_that_dies_after_others_in_the_same_qemu_loses_only_itself(runner: Runner) -> None:
+    process = runner.start()
+    fork = wait_until(lambda: forks_of(process))[0]
+    wait_until(lambda: runner.journal.read_text().count("\n") == 1 + 1)
+    fork.kill()
+    assert process.wait() == 0
+    assert runner.trials.read_bytes() == runner.made_trials().read_bytes()
+
+
+def test_the_forks_of_a_job_share_one_qemu(runner: Runner) -> None:
+    process = runner.start()
+    pids: set[int] = set()
+    while process.poll() is None:
+        pids.update(fork.pid for fork in forks_of(process))
+        time.sleep(0.02)
+    assert process.returncode == 0
+    assert len(pids) == 1
 
 
 def test_what_a_failed_job_made_is_kept_for_the_next(runner: Runner) -> None:

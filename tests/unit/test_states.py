@@ -15,7 +15,7 @@ MADE_BY = {"qemu": "7.2.22", "kernel": "aa", "initrd": "bb", "arguments": "-m 10
 @pytest.fixture
 def state(tmp_path: Path) -> SavedState:
     saved = SavedState(tmp_path)
-    saved.stream.write_bytes(b"RAM" * 1000)
+    saved.image.write_bytes(b"RAM" * 1000)
     saved.describe(MADE_BY)
     return saved
 
@@ -31,14 +31,14 @@ def test_a_state_of_another_host_is_refused_by_name(state: SavedState, name: str
 
 
 def test_a_state_that_was_cut_short_is_refused(state: SavedState) -> None:
-    state.stream.write_bytes(b"RAM" * 999)
+    state.image.write_bytes(b"RAM" * 999)
     with pytest.raises(CarveoutError, match="wanted the 3000 bytes that were saved, found 2997"):
         state.check(MADE_BY)
 
 
 def test_a_state_without_description_was_never_saved_whole(tmp_path: Path) -> None:
     saved = SavedState(tmp_path)
-    saved.stream.write_bytes(b"RAM")
+    saved.image.write_bytes(b"RAM")
     with pytest.raises(CarveoutError, match="never saved whole"):
         saved.check(MADE_BY)
 

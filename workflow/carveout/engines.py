@@ -8,7 +8,9 @@ repeat to the bit, both engines give the same trials.
 
 import asyncio
 import contextlib
+import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -16,10 +18,9 @@ from pathlib import Path
 from typing import Protocol
 
 from carveout.errors import CarveoutError
-from carveout.limits import check_room
 from carveout.qemu import (
-    PARAMETER_FILE_BYTES,
     Guest,
+    GuestDiedError,
     GuestFiles,
     Machine,
     Stop,
@@ -31,10 +32,13 @@ from carveout.qemu import (
 from carveout.states import SavedState, program_stamp
 from carveout.trial import last_record
 
+# QEMU refuses an image of no bytes.
+_EMPTY_IMAGE_BYTES = 4096
+
 
 @dataclass(frozen=True)
 class Boot:
-    """All that determines a cell's boot: nothing of a single trial.
+    """All that determines a cell's boot: nothing of a single trial, which is its seed.
 
     Attributes:
         digests: of what QEMU and the guest are made of, by name.
@@ -69,33 +73,85 @@ class ReadyHost:
 class Engine:
     """Makes the guests of one cell: forks of a ready host, or boots when there is none.
 
+    A fork is a guest that is loaded from the ready host's state. A QEMU whose guest came to its
+    end restores the next one in itself: what a new one would take longest for, to start and to
+    touch memory for the first time, it has behind it.
+
     Attributes:
         boot_usage: what the boot of the ready host took, if one was tried.
     """
 
     def __init__(
-        self, boot: Boot, ready: ReadyHost | None = None, boot_usage: Usage | None = None
+        self,
+        boot: Boot,
+        folder: Path,
+        ready: ReadyHost | None = None,
+        boot_usage: Usage | None = None,
     ) -> None:
-        self._boot = boot
-        self._ready = ready
         self.boot_usage = boot_usage
+        self._boot = boot
+        self._folder = folder
+        self._ready = ready
+        self._ended: list[tuple[Guest, GuestFiles]] = []
 
     @contextlib.asynccontextmanager
-    async def guest(
-        self, trial_parameters: str, folder: Path
-    ) -> AsyncIterator[tuple[Guest, GuestFiles]]:
-        """One guest that stands still, and its files in ``folder``; the caller ends it."""
-        files = _guest_files(self._boot, trial_parameters, folder)
-        if self._ready is None:
-            yield await _start(self._boot, files), files
-        else:
-            yield await self._fork(self._ready, files), files
+    async def guest(self) -> AsyncIterator[tuple[Guest, GuestFiles]]:
+        """One guest that stands still: before its first instruction, or ready; and its files.
 
-    async def _fork(self, ready: ReadyHost, files: GuestFiles) -> Guest:
-        ready.state.check(self._boot.identity())
+        Raises:
+            GuestDiedError: a QEMU ended on its own meanwhile.
+        """
+        guest, files = await self._standing_guest()
+        try:
+            yield guest, files
+        finally:
+            if self._ready and guest.is_paused:
+                self._ended.append((guest, files))
+            else:
+                await guest.end()
+                shutil.rmtree(files.console.parent)
+
+    async def close(self) -> None:
+        """Ends the QEMUs that wait for another guest."""
+        for guest, _ in self._ended:
+            await guest.end()
+
+    async def _standing_guest(self) -> tuple[Guest, GuestFiles]:
+        if self._ready is None:
+            files = guest_files(self._boot, Path(tempfile.mkdtemp(dir=self._folder)))
+            return await _start(self._boot, files), files
+        if not self._ended:
+            return await self._fork(self._ready)
+        guest, files = self._ended.pop()
+        try:
+            await self._restore(self._ready, guest, files)
+        except GuestDiedError:
+            await guest.end()
+            raise
+        return guest, files
+
+    async def _fork(self, ready: ReadyHost) -> tuple[Guest, GuestFiles]:
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        files = _without_images(guest_files(self._boot, folder))
+        image = folder / "state"
+        ready.state.copy_to(image, self._boot.identity())
         shutil.copyfile(ready.files.console, files.console)
         shutil.copyfile(ready.files.records, files.records)
-        return await _start(self._boot, _without_images(files), ready.state.stream)
+        guest = await _start(self._boot, files)
+        try:
+            await guest.load(image)
+        except CarveoutError:
+            await guest.end()
+            raise
+        return guest, files
+
+    @staticmethod
+    async def _restore(ready: ReadyHost, guest: Guest, files: GuestFiles) -> None:
+        await guest.restore()
+        # QEMU appends to what it writes: cut off what the guest before has said.
+        os.truncate(files.console, ready.files.console.stat().st_size)
+        os.truncate(files.records, ready.files.records.stat().st_size)
+        os.truncate(files.messages, 0)
 
 
 class EngineFactory(Protocol):
@@ -110,11 +166,11 @@ class EngineFactory(Protocol):
 @contextlib.asynccontextmanager
 async def open_cold(
     boot: Boot,
-    folder: Path,  # noqa: ARG001
+    folder: Path,
     wall_limit_s: float,  # noqa: ARG001
 ) -> AsyncIterator[Engine]:
     """An engine that boots every trial from the first instruction."""
-    yield Engine(boot)
+    yield Engine(boot, folder)
 
 
 @contextlib.asynccontextmanager
@@ -124,18 +180,22 @@ async def open_fork(boot: Boot, folder: Path, wall_limit_s: float) -> AsyncItera
     A host that does not live to be ready, or needs the runner before that, has nothing to fork:
     then every trial boots, and shows what happens.
     """
-    check_room(folder, boot.state_limit_bytes)
-    files = _guest_files(boot, "", folder)
+    files = guest_files(boot, folder)
     state = SavedState(folder)
     guest = await _start(boot, files)
     try:
         is_ready = await _becomes_ready(guest, files, wall_limit_s)
         if is_ready:
-            await guest.save(state.stream)
+            await guest.save(state.image)
             state.describe(boot.identity())
+        usage = guest.usage()
     finally:
-        usage = await guest.end()
-    yield Engine(boot, ReadyHost(state, files) if is_ready else None, usage)
+        await guest.end()
+    engine = Engine(boot, folder, ReadyHost(state, files) if is_ready else None, usage)
+    try:
+        yield engine
+    finally:
+        await engine.close()
 
 
 ENGINES: dict[str, EngineFactory] = {"cold": open_cold, "fork": open_fork}
@@ -154,14 +214,17 @@ async def _becomes_ready(guest: Guest, files: GuestFiles, wall_limit_s: float) -
     return True
 
 
-def _guest_files(boot: Boot, trial_parameters: str, folder: Path) -> GuestFiles:
+def guest_files(boot: Boot, folder: Path) -> GuestFiles:
+    """The files of a guest in a folder, with its parameters written."""
+    parameters = folder / "parameters.env"
+    parameters.write_text(boot.parameters, encoding="utf-8")
     return GuestFiles(
         kernel=boot.kernel,
         initrd=boot.initrd,
-        boot_parameters=_parameter_file(folder / "boot.env", boot.parameters),
-        trial_parameters=_parameter_file(folder / "trial.env", trial_parameters),
+        parameters=parameters,
         console=folder / "console.log",
         records=folder / "records.jsonl",
+        messages=folder / "qemu.log",
     )
 
 
@@ -172,28 +235,10 @@ def _without_images(files: GuestFiles) -> GuestFiles:
     one (PSCI), but what it loads is overwritten: 45 MB to read and to touch for nothing.
     """
     empty = files.console.parent / "empty"
-    empty.write_bytes(bytes(PARAMETER_FILE_BYTES))
+    empty.write_bytes(bytes(_EMPTY_IMAGE_BYTES))
     return replace(files, kernel=empty, initrd=empty)
 
 
-async def _start(boot: Boot, files: GuestFiles, state: Path | None = None) -> Guest:
+async def _start(boot: Boot, files: GuestFiles) -> Guest:
     args = [*machine_args(boot.machine), *file_args(files)]
-    return await start_guest(
-        boot.machine.qemu,
-        args,
-        files.console.parent / "qemu.log",
-        file_limit_bytes=boot.state_limit_bytes,
-        state=state,
-    )
-
-
-def _parameter_file(path: Path, text: str) -> Path:
-    """Writes shell assignments, padded with line ends to the fixed size."""
-    content = text.encode()
-    if len(content) > PARAMETER_FILE_BYTES:
-        raise CarveoutError(
-            f"{path.name}: wanted at most {PARAMETER_FILE_BYTES} bytes of parameters, "
-            f"found {len(content)}; shorten the variant's parameters"
-        )
-    path.write_bytes(content.ljust(PARAMETER_FILE_BYTES, b"\n"))
-    return path
+    return await start_guest(boot.machine.qemu, args, files.messages, boot.state_limit_bytes)

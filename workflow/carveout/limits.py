@@ -26,7 +26,7 @@ def check_memory(needed_bytes: int, what: str) -> None:
 
 
 def check_room(folder: Path, needed_bytes: int) -> None:
-    """Refuses a folder whose disk has less room than a saved state may take.
+    """Refuses a folder whose disk has less room than a job's saved state may take.
 
     Raises:
         CarveoutError: naming the folder and what it has.
@@ -34,7 +34,7 @@ def check_room(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise CarveoutError(
-            f"{folder}: wanted room for a saved state of up to {needed_bytes // MIB} MiB "
-            f"(key limits.state of the config), found {free_bytes // MIB} MiB; "
+            f"{folder}: wanted room for up to {needed_bytes // MIB} MiB of a saved state and its "
+            f"copies (key limits.state of the config), found {free_bytes // MIB} MiB; "
             "make room, or let TMPDIR name a folder on another disk"
         )

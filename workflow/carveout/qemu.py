@@ -3,27 +3,32 @@
 
 import asyncio
 import contextlib
-import os
+import fcntl
 import re
-import signal
 import socket
 import subprocess
+import sys
+import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
-from qemu.qmp import EventListener, Message, QMPClient, QMPError
+import psutil
+from qemu.qmp import EventListener, ExecuteError, Message, QMPClient, QMPError
 
 from carveout.errors import CarveoutError
-from carveout.sizes import MIB
+from carveout.sizes import KIB, MIB
 
-# What the guest reads its parameters from has one fixed size, so that a restored guest can be
-# handed another file of the same name (fw_cfg files are no part of a saved state).
-PARAMETER_FILE_BYTES = 4096
+# A guest is told its seed through a UART, while it stands still. What its FIFO takes before the
+# guest reads, and at which the guest is interrupted at once, are 8 bytes (the trigger level that
+# Linux sets, QEMU's serial_can_receive()): no more and no less, or the host's timing would decide
+# when the guest sees it.
+_SEED_BYTES = 8
+MOST_SEEDS = 10 ** (_SEED_BYTES - 1) - 1
 
 # What QEMU keeps of translated guest code; its default of 1 GiB would be no bound worth stating. A
 # boot of Debian's kernel translates 50 MB, a trial after it 20 MB.
@@ -33,9 +38,11 @@ TRANSLATION_CACHE_BYTES = 128 * MIB
 # 45 MB are copies of kernel and initrd.
 _QEMU_ITSELF_BYTES = 256 * MIB
 
-# Kernel arguments of every host under test. `quiet` and no crypto self-tests shorten the boot and
-# touch no memory that is measured; panic=-1 makes a panic end the guest at once.
-KERNEL_ARGS = "console=ttyAMA0 nokaslr quiet cryptomgr.notests panic=-1"
+# Kernel arguments of every host under test. `quiet` and no tests of ciphers and of the CPU's jitter
+# (a fifth of the boot) touch no memory that is measured; panic=-1 makes a panic end the guest.
+KERNEL_ARGS = (
+    "console=ttyAMA0 nokaslr quiet cryptomgr.notests initcall_blacklist=jent_mod_init panic=-1"
+)
 
 
 @dataclass(frozen=True)
@@ -52,14 +59,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class GuestFiles:
-    """The files of one guest: what it reads and what it writes."""
+    """The files of one guest: what it reads, what it writes, and what QEMU says of it."""
 
     kernel: Path
     initrd: Path
-    boot_parameters: Path
-    trial_parameters: Path
+    parameters: Path
     console: Path
     records: Path
+    messages: Path
 
 
 def qemu_version(qemu: str) -> str:
@@ -86,7 +93,7 @@ def machine_args(machine: Machine) -> list[str]:
     fixed, and nothing reaches the guest but by its own synchronous reads.
     """
     return [
-        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
         *("-machine", "virt,gic-version=3,dtb-randomness=off"),
         *("-cpu", machine.cpu_model, "-smp", str(machine.cpus)),
@@ -94,8 +101,9 @@ def machine_args(machine: Machine) -> list[str]:
         *("-accel", f"tcg,tb-size={TRANSLATION_CACHE_BYTES >> 20}"),
         *("-icount", "shift=0,sleep=off"),
         *("-seed", "1", "-rtc", "base=2020-01-01,clock=vm"),
-        *("-device", "pvpanic-pci", "-action", "panic=pause"),
-        *("-device", "i6300esb", "-action", "watchdog=pause"),
+        *("-device", "pvpanic-pci", "-device", "i6300esb"),
+        # Whatever becomes of the guest, QEMU stays: to be asked, and to be restored to a state.
+        *("-action", "panic=pause,watchdog=pause,reboot=shutdown,shutdown=pause"),
         *("-append", f"{KERNEL_ARGS} {machine.kernel_args}".strip()),
         *machine.qemu_args,
     ]
@@ -127,8 +135,7 @@ def file_args(files: GuestFiles) -> list[str]:
     """QEMU's arguments for a guest's files."""
     return [
         *("-kernel", str(files.kernel), "-initrd", str(files.initrd)),
-        *("-fw_cfg", f"name=opt/carveout/boot,file={files.boot_parameters}"),
-        *("-fw_cfg", f"name=opt/carveout/trial,file={files.trial_parameters}"),
+        *("-fw_cfg", f"name=opt/carveout/parameters,file={files.parameters}"),
         *("-chardev", f"file,id=console,path={files.console},append=on"),
         *("-serial", "chardev:console"),
         *("-chardev", f"file,id=records,path={files.records},append=on"),
@@ -154,9 +161,8 @@ class Stop(Enum):
     """QEMU ended without a word of its guest: the experiment could not be made."""
 
 
-_POLL_INTERVAL_S = 0.01
 _EXIT_LIMIT_S = 5
-_UNBOUNDED_BYTES_PER_S = 2**40  # QEMU's default of 128 MiB/s is meant for networks
+_HAND_OVER_LIMIT_S = 5
 
 _EVENT_STOPS = {
     ("GUEST_PANICKED", "pause"): Stop.PAUSED,
@@ -165,14 +171,21 @@ _EVENT_STOPS = {
     ("SHUTDOWN", "guest-reset"): Stop.RESET,
 }
 
+# The names of a saved state, of the image that holds it, and of the image's file.
+_STATE, _IMAGE, _IMAGE_FILE = "ready", "state", "state-file"
+
 
 @dataclass(frozen=True)
 class Usage:
-    """What a QEMU process took of the runner's machine.
+    """What a guest took of the runner's machine.
 
     Attributes:
-        wall_ns: from its start to its end.
+        wall_ns: from its start to its end. A guest starts with its QEMU, or when a QEMU that has
+            ended another trial begins to restore it.
         ready_wall_ns: from its start to the trial's first instruction; None when it had none.
+        user_ns: of QEMU's processor time, which the kernel counts in ticks of 10 ms.
+        system_ns: likewise.
+        peak_rss_bytes: the most that QEMU has held, from its own start on.
     """
 
     wall_ns: int
@@ -182,109 +195,225 @@ class Usage:
     peak_rss_bytes: int
 
 
+@dataclass
+class _Start:
+    """When a guest started, and what its QEMU had taken by then."""
+
+    time_ns: int
+    user_s: float = 0
+    system_s: float = 0
+    ready_ns: int | None = None
+
+
 class Guest:
     """One QEMU process and its monitor. It is born standing still; `resume` lets it run."""
 
-    def __init__(self, process: subprocess.Popen[bytes], monitor: QMPClient, start_ns: int) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        monitor: QMPClient,
+        seed_channel: socket.socket,
+        start_ns: int,
+    ) -> None:
         self._process = process
         self._monitor = monitor
+        self._seed_channel = seed_channel
         self._events = EventListener({"STOP", *(event for event, _ in _EVENT_STOPS)})
-        self._start_ns = start_ns
-        self._ready_ns: int | None = None
+        self._job_events = EventListener({"JOB_STATUS_CHANGE"})
+        self._start = _Start(start_ns)
+        self._is_paused = False
         monitor.register_listener(self._events)
+        monitor.register_listener(self._job_events)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the guest has paused by itself and stands there."""
+        return self._is_paused
 
     def note_ready(self) -> None:
         """Notes that the trial's first instruction is the next that the guest runs."""
-        self._ready_ns = time.monotonic_ns()
+        self._start.ready_ns = time.monotonic_ns()
 
     async def resume(self) -> None:
         """Lets the guest run on."""
+        self._is_paused = False
         await self.execute("cont", {})
 
     async def execute(self, command: str, arguments: Mapping[str, Any]) -> object:
         """Runs one QMP command and returns its answer; only while the guest stands still."""
         return await self._monitor.execute(command, dict(arguments))
 
+    async def tell_seed(self, seed: int) -> None:
+        """Tells a standing guest its seed; the guest's UART has all of it when this returns.
+
+        Raises:
+            CarveoutError: the UART does not take it.
+        """
+        self._seed_channel.sendall(f"{seed:{_SEED_BYTES - 1}}\n".encode())
+        end_s = time.monotonic() + _HAND_OVER_LIMIT_S
+        while _unread_bytes(self._seed_channel):
+            await self.execute("query-status", {})  # a turn of QEMU's main loop
+            if time.monotonic() > end_s:
+                raise CarveoutError(
+                    f"wanted a guest whose UART takes {_SEED_BYTES} bytes while it stands, found "
+                    "one that does not; was /dev/ttyS1 open when the guest paused?"
+                )
+
     async def save(self, state: Path) -> None:
-        """Writes the state of a standing guest, RAM included, to a file.
+        """Writes the state of a standing guest, RAM included, to a file: an image of QEMU's own.
 
         Raises:
             CarveoutError: QEMU could not write it, for lack of room for instance.
         """
-        with state.open("wb") as stream:
-            self._monitor.send_fd_scm(stream.fileno())
-            await self.execute("getfd", {"fdname": "state"})
-        await self.execute("migrate-set-parameters", {"max-bandwidth": _UNBOUNDED_BYTES_PER_S})
-        await self.execute("migrate", {"uri": "fd:state"})
-        answer = await self._poll("query-migrate", {"setup", "active", "device"})
-        if answer["status"] != "completed":
+        state.touch()
+        file = {"driver": "file", "filename": str(state), "node-name": _IMAGE_FILE}
+        empty = {"driver": "qcow2", "file": _IMAGE_FILE, "size": 0}
+        await self.execute("blockdev-add", file)
+        try:
+            await self._run_job("blockdev-create", {"options": empty})
+            await self._open_image(_IMAGE_FILE)
+            await self._run_job("snapshot-save", _SNAPSHOT)
+            await self.execute("blockdev-del", {"node-name": _IMAGE})
+        except _JobError as error:
             raise CarveoutError(
                 f"{state}: wanted the guest's state in a file, found that QEMU could not write it: "
-                f"{answer.get('error-desc', answer['status'])} after {state.stat().st_size} bytes; "
+                f"{error} after {state.stat().st_size} bytes; "
                 "make room on the disk of TMPDIR, or raise the key limits.state of the config"
-            )
+            ) from error
+        await self.execute("blockdev-del", {"node-name": _IMAGE_FILE})
 
-    async def wait_until_restored(self) -> None:
-        """Waits until a guest that is born of a saved state has all of it."""
-        await self._poll("query-status", {"inmigrate"})
+    async def load(self, state: Path) -> None:
+        """Brings a standing guest to a state, which stays this QEMU's own for `restore`.
 
-    async def _poll(self, query: str, unfinished: set[str]) -> dict[str, str]:
-        """Asks until the answer's status is none of ``unfinished``; the guest stands still."""
-        while True:
-            answer = cast(dict[str, str], await self.execute(query, {}))
-            if answer.get("status", "setup") not in unfinished:
-                return answer
-            await asyncio.sleep(_POLL_INTERVAL_S)
+        Args:
+            state: a copy of what `save` wrote under the same arguments; QEMU writes to it.
+
+        Raises:
+            GuestDiedError: QEMU has ended.
+            CarveoutError: the state is not one of this guest.
+        """
+        with _named_errors("loads a guest's state"):
+            await self._open_image({"driver": "file", "filename": str(state)})
+            await self._load_snapshot()
+
+    async def restore(self) -> None:
+        """Starts another guest in this QEMU, from the state that the one before was loaded from.
+
+        Raises:
+            GuestDiedError: QEMU has ended.
+            CarveoutError: the state is there no longer.
+        """
+        with _named_errors("restores a guest's state"):
+            times = psutil.Process(self._process.pid).cpu_times()
+            self._start = _Start(time.monotonic_ns(), times.user, times.system)
+            await self._load_snapshot()
+
+    async def _load_snapshot(self) -> None:
+        await self._run_job("snapshot-load", _SNAPSHOT)
+        self._events.clear()
+        self._is_paused = True
+
+    async def _open_image(self, file: object) -> None:
+        image = {"driver": "qcow2", "file": file, "node-name": _IMAGE}
+        await self.execute("blockdev-add", image)
+
+    async def _run_job(self, command: str, arguments: Mapping[str, Any]) -> None:
+        """Runs a command that QEMU makes a job of, to its end."""
+        await self.execute(command, {"job-id": command, **arguments})
+        is_over = False
+        while not is_over:
+            event = await self._next_of(self._job_events)
+            if event is None:
+                raise EOFError
+            is_over = cast(dict[str, str], event["data"])["status"] == "concluded"
+        (job,) = cast(list[dict[str, str]], await self.execute("query-jobs", {}))
+        await self.execute("job-dismiss", {"id": command})
+        if "error" in job:
+            raise _JobError(job["error"])
 
     async def next_stop(self) -> Stop:
         """Waits until the guest stands still or is gone."""
         stop = None
-        while (event := await self._next_event()) is not None:
+        while (event := await self._next_of(self._events)) is not None:
             if event["event"] == "STOP" and stop is not None:
+                self._is_paused = stop is Stop.PAUSED
                 return stop  # the reason comes first; only now do all CPUs stand
             stop = _stop_of(event)
             if stop not in (Stop.PAUSED, Stop.WATCHDOG):
                 return stop
         return Stop.DIED
 
-    async def _next_event(self) -> Message | None:
-        """The monitor's next event, or None when QEMU closed the monitor."""
-        event = asyncio.ensure_future(self._events.get())
+    async def _next_of(self, events: EventListener) -> Message | None:
+        """The next of the monitor's events, or None when QEMU closed the monitor."""
+        event = asyncio.ensure_future(events.get())
         closed = asyncio.ensure_future(self._monitor.runstate_changed())
         await asyncio.wait({event, closed}, return_when=asyncio.FIRST_COMPLETED)
         closed.cancel()
         # A monitor that closes may have said why just before.
-        if event.done() or not self._events.empty():
+        if event.done() or not events.empty():
             return await event
         event.cancel()
         return None
 
-    async def end(self) -> Usage:
-        """Ends QEMU if it still runs, waits for it, and says what it took."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid, signal.SIGKILL)
+    def usage(self) -> Usage:
+        """What the guest took so far; QEMU has not been ended yet."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        start = self._start
+        return Usage(
+            wall_ns=time.monotonic_ns() - start.time_ns,
+            ready_wall_ns=None if start.ready_ns is None else start.ready_ns - start.time_ns,
+            user_ns=round((times.user - start.user_s) * 1e9),
+            system_ns=round((times.system - start.system_s) * 1e9),
+            peak_rss_bytes=peak_rss_bytes(self._process.pid),
+        )
+
+    async def end(self) -> None:
+        """Ends QEMU if it still runs, and waits for it."""
+        self._process.kill()
         # A monitor whose QEMU went first says so with the end of its stream.
         with contextlib.suppress(QMPError, EOFError, OSError):
             await self._monitor.disconnect()
-        _, status, usage = await asyncio.to_thread(os.wait4, self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        return Usage(
-            wall_ns=time.monotonic_ns() - self._start_ns,
-            ready_wall_ns=None if self._ready_ns is None else self._ready_ns - self._start_ns,
-            user_ns=round(usage.ru_utime * 1e9),
-            system_ns=round(usage.ru_stime * 1e9),
-            peak_rss_bytes=usage.ru_maxrss * 1024,
-        )
+        self._seed_channel.close()
+        await asyncio.to_thread(self._process.wait)
+
+
+class _JobError(Exception):
+    """A job of QEMU's failed."""
+
+
+@contextlib.contextmanager
+def _named_errors(does: str) -> Iterator[None]:
+    """Says what was wanted of a QEMU that has ended or refuses."""
+    try:
+        yield
+    except (EOFError, psutil.Error) as error:
+        raise GuestDiedError(f"wanted a QEMU that {does}, found that it ended") from error
+    except (QMPError, _JobError) as error:
+        kind = CarveoutError if isinstance(error, (_JobError, ExecuteError)) else GuestDiedError
+        raise kind(f"wanted a QEMU that {does}, found: {error}") from error
+
+
+_SNAPSHOT = {"tag": _STATE, "vmstate": _IMAGE, "devices": [_IMAGE]}
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """The most memory that a process has held; of one that has ended, nothing is known: 0."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * KIB
+    return 0
+
+
+def _unread_bytes(channel: socket.socket) -> int:
+    """What was sent into a local socket and not read yet, in the kernel's own bytes."""
+    answer = fcntl.ioctl(channel, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(answer, sys.byteorder)
 
 
 async def start_guest(
-    qemu: str,
-    args: Sequence[str],
-    messages: Path,
-    file_limit_bytes: int,
-    state: Path | None = None,
+    qemu: str, args: Sequence[str], messages: Path, file_limit_bytes: int
 ) -> Guest:
-    """Starts QEMU with its guest standing: before the first instruction, or where it was saved.
+    """Starts QEMU with its guest standing before the first instruction.
 
     QEMU dies with the thread that starts it (setpriv --pdeathsig), so that nothing outlives a
     runner that is killed, and stands in a session of its own, so that a Ctrl-C reaches the runner
@@ -293,29 +422,26 @@ async def start_guest(
 
     Args:
         qemu: the program.
-        args: its arguments beside those of the monitor.
+        args: its arguments beside those of the monitor and of the channel for the seed.
         messages: the file that gets what QEMU itself says.
         file_limit_bytes: what any file may grow to that QEMU writes: state, console, records.
-        state: what `Guest.save` wrote under the same arguments, or None to boot.
 
     Raises:
         CarveoutError: QEMU did not start; the message holds what it said.
     """
     start_ns = time.monotonic_ns()
-    ours, theirs = socket.socketpair()
+    monitor_end, monitor_of_qemu = socket.socketpair()
+    seed_channel, seed_channel_of_qemu = socket.socketpair()
+    inherited = (monitor_of_qemu.fileno(), seed_channel_of_qemu.fileno())
     command = [
         *("prlimit", f"--fsize={file_limit_bytes}", "--"),
         *("setpriv", "--pdeathsig", "KILL", "--", qemu, *args, "-S"),
-        *("-chardev", f"socket,id=monitor,fd={theirs.fileno()}"),
+        *("-chardev", f"socket,id=monitor,fd={inherited[0]}"),
         *("-mon", "chardev=monitor,mode=control"),
+        *("-chardev", f"socket,id=seed,fd={inherited[1]}"),
+        *("-device", "pci-serial,chardev=seed"),
     ]
-    with contextlib.ExitStack() as files:
-        files.enter_context(theirs)
-        inherited = [theirs.fileno()]
-        if state is not None:
-            inherited.append(files.enter_context(state.open("rb")).fileno())
-            command += ["-incoming", f"fd:{inherited[-1]}"]
-        stream = files.enter_context(messages.open("wb"))
+    with monitor_of_qemu, seed_channel_of_qemu, messages.open("ab") as stream:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -327,11 +453,7 @@ async def start_guest(
         )
     monitor = QMPClient("carveout")
     try:
-        await monitor.connect(ours)
-        guest = Guest(process, monitor, start_ns)
-        if state is not None:
-            await guest.wait_until_restored()
-            guest.note_ready()
+        await monitor.connect(monitor_end)
     except QMPError as error:
         code = await asyncio.to_thread(_end_of, process)
         said = " ".join(messages.read_text(errors="replace").split())
@@ -341,7 +463,7 @@ async def start_guest(
             f"{qemu}: wanted a guest that stands ready, found that QEMU ended with {ended}: "
             f"{said or error}; see the strategy's qemu_args, the key cpu_model and the memory left"
         ) from error
-    return guest
+    return Guest(process, monitor, seed_channel, start_ns)
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> int:

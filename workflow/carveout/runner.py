@@ -19,12 +19,13 @@ from carveout.errors import CarveoutError, entry_point
 from carveout.files import sha256_of, sha256_of_json, write_atomically
 from carveout.journal import Journal, Result
 from carveout.kernels import unpacked_kernel
-from carveout.limits import check_memory
+from carveout.limits import check_memory, check_room
 from carveout.matrix import Cell
 from carveout.outcomes import trial_outcomes
 from carveout.progress import Progress
 from carveout.qemu import (
     GuestDiedError,
+    GuestFiles,
     Machine,
     Usage,
     machine_args,
@@ -33,6 +34,7 @@ from carveout.qemu import (
     synchronous_args,
 )
 from carveout.qemus import qemu_program
+from carveout.states import most_state_bytes
 from carveout.trial import Ending, run_trial
 
 if TYPE_CHECKING:
@@ -53,28 +55,18 @@ class CellRun:
     log: Path
 
 
-def boot_parameters(cell: Cell) -> str:
-    """``boot.env``: what a cell's guest knows before any trial, as shell assignments."""
-    return _assignments(
-        {
-            "RAM_BYTES": cell.ram_bytes,
-            "BOOT_RAM_BYTES": cell.variant.boot_ram_bytes,
-            "LENDABLE_BYTES": cell.lendable_bytes,
-            "GUEST_LIMIT_S": cell.guest_limit_s,
-            **{name.upper(): value for name, value in cell.variant.parameters.items()},
-        }
-    )
-
-
-def trial_parameters(cell: Cell, seed: int) -> str:
-    """``trial.env``: what makes one trial of a cell, as shell assignments."""
-    return _assignments(
-        {
-            "SEED": seed,
-            "DOSE_PERCENT": cell.dose_percent,
-            "REQUESTS_BYTES": " ".join(str(size) for size in cell.requests_bytes),
-        }
-    )
+def guest_parameters(cell: Cell) -> str:
+    """What a cell's guest knows before any trial, as shell assignments: all but the seed."""
+    values: dict[str, str | int] = {
+        "RAM_BYTES": cell.ram_bytes,
+        "BOOT_RAM_BYTES": cell.variant.boot_ram_bytes,
+        "LENDABLE_BYTES": cell.lendable_bytes,
+        "GUEST_LIMIT_S": cell.guest_limit_s,
+        "DOSE_PERCENT": cell.dose_percent,
+        "REQUESTS_BYTES": " ".join(str(size) for size in cell.requests_bytes),
+        **{name.upper(): value for name, value in cell.variant.parameters.items()},
+    }
+    return "".join(f'{name}="{value}"\n' for name, value in values.items())
 
 
 def cell_machine(cell: Cell, qemu: str) -> Machine:
@@ -98,8 +90,8 @@ def trial_id(run: CellRun, seed: int) -> str:
         {
             "digests": run.boot.digests,
             "machine": machine_args(run.boot.machine),
-            "boot": run.boot.parameters,
-            "trial": trial_parameters(run.cell, seed),
+            "parameters": run.boot.parameters,
+            "seed": seed,
         }
     )[:32]
 
@@ -226,25 +218,22 @@ async def _run_seed_again_if_it_dies(run: CellRun, engine: Engine, seed: int) ->
 
 
 async def _run_seed(run: CellRun, engine: Engine, seed: int) -> Result:
-    with tempfile.TemporaryDirectory(prefix="carveout-") as name:
-        folder = Path(name)
-        parameters = trial_parameters(run.cell, seed)
-        async with engine.guest(parameters, folder) as (guest, files):
-            try:
-                ending = await run_trial(guest, files, run.wall_limit_s)
-            finally:
-                usage = await guest.end()
-                _log(run.log, seed, folder)
-        cause = ending.cause or "completed"
-        return {"trial": _trial(run, seed, ending), "run": _usage(run, seed, cause, usage)}
+    async with engine.guest() as (guest, files):
+        try:
+            ending = await run_trial(guest, files, seed, run.wall_limit_s)
+            usage = guest.usage()
+        finally:
+            _log(run.log, seed, files)
+    cause = ending.cause or "completed"
+    return {"trial": _trial(run, seed, ending), "run": _usage(run, seed, cause, usage)}
 
 
-def _log(log: Path, seed: int, folder: Path) -> None:
+def _log(log: Path, seed: int, files: GuestFiles) -> None:
     """Keeps the guest's console and what QEMU said of it."""
     with log.open("a", encoding="utf-8") as stream:
-        for name in ("console.log", "qemu.log"):
-            stream.write(f"== seed {seed}: {name} ==\n")
-            stream.write((folder / name).read_text(encoding="utf-8", errors="replace"))
+        for file in (files.console, files.messages):
+            stream.write(f"== seed {seed}: {file.name} ==\n")
+            stream.write(file.read_text(encoding="utf-8", errors="replace"))
 
 
 def _trial(run: CellRun, seed: int, ending: Ending) -> dict[str, Any]:
@@ -275,10 +264,6 @@ def _usage(run: CellRun, seed: int | None, guest_exit: str, usage: Usage) -> dic
         "qemu_system_ns": usage.system_ns,
         "qemu_peak_rss_bytes": usage.peak_rss_bytes,
     }
-
-
-def _assignments(values: dict[str, str | int]) -> str:
-    return "".join(f'{name}="{value}"\n' for name, value in values.items())
 
 
 def _lines(objects: Iterable[Mapping[str, Any]]) -> str:
@@ -324,7 +309,7 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
         machine=cell_machine(cell, qemu),
         kernel=kernel.image,
         initrd=initrd,
-        parameters=boot_parameters(cell),
+        parameters=guest_parameters(cell),
         digests={
             "kernel": sha256_of(kernel.image),
             "initrd": sha256_of(initrd),
@@ -350,6 +335,9 @@ def main() -> None:
     args = _arguments()
     cell = Cell.from_json(args.cell)
     check_memory(args.at_once * most_memory_bytes(cell.ram_bytes), cell.path)
+    if args.engine == "fork":
+        room_bytes = most_state_bytes(args.at_once, args.state_limit_bytes)
+        check_room(Path(tempfile.gettempdir()), room_bytes)
     args.log.write_text("", encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
         run = _cell_run(args, cell, Path(folder))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Saved states: what a host was when it stood ready, and whether a fork may be made of it.
 
-A state is a folder: QEMU's migration stream, and beside it, written last and at once, the
+A state is a folder: the image that QEMU wrote, and beside it, written last and at once, the
 description of what made it. A folder without its description is no state.
 """
 
@@ -14,8 +14,13 @@ from typing import Any
 from carveout.errors import CarveoutError
 from carveout.files import write_json_atomically
 
-_STREAM = "state"
+_IMAGE = "state"
 _DESCRIPTION = "state.json"
+
+
+def most_state_bytes(at_once: int, limit_bytes: int) -> int:
+    """What the state of a job takes on disk at most: itself, and a copy for each QEMU."""
+    return (1 + at_once) * limit_bytes
 
 
 def program_stamp(program: str) -> str:
@@ -32,17 +37,22 @@ class SavedState:
     """The state of one standing guest, on disk."""
 
     def __init__(self, folder: Path) -> None:
-        self.stream = folder / _STREAM
+        self.image = folder / _IMAGE
         self._description = folder / _DESCRIPTION
 
     def describe(self, made_by: Mapping[str, str]) -> None:
-        """Writes what made the stream, which QEMU has just written whole.
+        """Writes what made the image, which QEMU has just written whole.
 
         Args:
             made_by: all that a guest must have in common with the one saved, each under its name.
         """
-        content = {"made_by": dict(made_by), "stream_bytes": self.stream.stat().st_size}
+        content = {"made_by": dict(made_by), "image_bytes": self.image.stat().st_size}
         write_json_atomically(self._description, content)
+
+    def copy_to(self, image: Path, wanted: Mapping[str, str]) -> None:
+        """Copies the image of a state that is whole and the wanted one."""
+        self.check(wanted)
+        shutil.copyfile(self.image, image)
 
     def check(self, wanted: Mapping[str, str]) -> None:
         """Refuses a state that is not whole, or that another machine than the wanted one left.
@@ -55,13 +65,13 @@ class SavedState:
         for name in sorted({*wanted, *made_by}):
             if made_by.get(name) != wanted.get(name):
                 raise CarveoutError(
-                    f"{self.stream}: wanted a saved state of {name} {wanted.get(name)}, "
+                    f"{self.image}: wanted a saved state of {name} {wanted.get(name)}, "
                     f"found one of {made_by.get(name)}; run the job again to save it anew"
                 )
-        found_bytes = self.stream.stat().st_size if self.stream.exists() else 0
-        if found_bytes != content["stream_bytes"]:
+        found_bytes = self.image.stat().st_size if self.image.exists() else 0
+        if found_bytes != content["image_bytes"]:
             raise CarveoutError(
-                f"{self.stream}: wanted the {content['stream_bytes']} bytes that were saved, "
+                f"{self.image}: wanted the {content['image_bytes']} bytes that were saved, "
                 f"found {found_bytes}; run the job again to save it anew"
             )
 

@@ -13,6 +13,8 @@ from carveout.errors import CarveoutError
 from carveout.qemu import Guest, GuestDiedError, GuestFiles, Stop
 from carveout.records import Record, parse_records
 
+_LAST_RECORDS = ("end", "fault")
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -31,7 +33,7 @@ class Ending:
     records: Sequence[Record]
 
 
-async def run_trial(guest: Guest, files: GuestFiles, wall_limit_s: float) -> Ending:
+async def run_trial(guest: Guest, files: GuestFiles, seed: int, wall_limit_s: float) -> Ending:
     """Runs a guest from where it stands to its end.
 
     Raises:
@@ -41,42 +43,48 @@ async def run_trial(guest: Guest, files: GuestFiles, wall_limit_s: float) -> End
     replies: dict[int, Record] = {}
     try:
         async with asyncio.timeout(wall_limit_s):
-            stop = await _run_until_gone(guest, files, replies)
+            stop = await _run_to_end(guest, files, seed, replies)
     except TimeoutError:
         stop = None
+    except (QMPError, EOFError):
+        stop = Stop.DIED
+    if stop is Stop.DIED:
+        raise GuestDiedError(
+            "wanted the guest's end, found that QEMU ended without a word of it; "
+            "was it killed for lack of memory? The log of this job has what it said"
+        )
     records, problem = parse_records(files.records.read_bytes())
     cause, message = _judge(stop, records, problem, files)
     return Ending(cause=cause, message=message, records=_with_replies(records, replies))
 
 
-async def _run_until_gone(guest: Guest, files: GuestFiles, replies: dict[int, Record]) -> Stop:
+async def _run_to_end(
+    guest: Guest, files: GuestFiles, seed: int, replies: dict[int, Record]
+) -> Stop:
+    """Does what the guest pauses for, until it has come to its end or stops for another reason."""
     while True:
-        try:
-            await guest.resume()
-            stop = await guest.next_stop()
-        except QMPError:
-            stop = Stop.DIED
-        if stop is Stop.DIED:
-            raise GuestDiedError(
-                "wanted the guest's end, found that QEMU ended without a word of it; "
-                "was it killed for lack of memory? The log of this job has what it said"
-            )
+        if guest.is_paused:
+            said = last_record(files)
+            if said["record"] in _LAST_RECORDS:
+                return Stop.PAUSED
+            if said["record"] == "ready":
+                await guest.tell_seed(seed)
+                guest.note_ready()
+            else:
+                replies[said["seq"]] = await _act(guest, said)
+        await guest.resume()
+        stop = await guest.next_stop()
         if stop is not Stop.PAUSED:
             return stop
-        asked = last_record(files)
-        if asked["record"] == "ready":
-            guest.note_ready()
-        else:
-            replies[asked["seq"]] = await _act(guest, asked)
 
 
 def last_record(files: GuestFiles) -> Record:
-    """What a guest that paused said last: that it is ready, or what it asks the host for."""
+    """What a guest that paused said last: that it is ready, asks the host, or has ended."""
     records, problem = parse_records(files.records.read_bytes())
-    if problem is None and records and records[-1]["record"] in ("ready", "host"):
+    if problem is None and records and records[-1]["record"] in ("ready", "host", *_LAST_RECORDS):
         return records[-1]
     raise CarveoutError(
-        "the guest paused: wanted a ready or host record as its last, "
+        "the guest paused: wanted a ready, host, end or fault record as its last, "
         f"found {problem or records[-1:]}"
     )
 
@@ -107,15 +115,13 @@ def _judge(
 
 
 def _judge_records(records: Sequence[Record], problem: str | None) -> tuple[str | None, str | None]:
-    """Cause and message of a guest that powered itself off."""
+    """Cause and message of a guest that came to its end by itself."""
     last: Mapping[str, Any] = records[-1] if records else {"record": "nothing"}
     if problem is not None:
         return "torn_records", problem
-    if last["record"] == "fault":
-        return last["cause"], last["message"]
-    if last["record"] != "end":
+    if last["record"] not in _LAST_RECORDS:
         return "torn_records", f"wanted end as the last record, found {last['record']}"
-    return None, None
+    return last.get("cause"), last.get("message")
 
 
 def _panic_message(console: str) -> str:

@@ -69,6 +69,22 @@ open_record_channel() {
 	exec 3>/dev/ttyS0
 }
 
+# Descriptor 4 is open while the guest stands: its UART takes a seed only then.
+open_seed_channel() {
+	[ -n "${SEED:-}" ] || {
+		stty -F /dev/ttyS1 -echo
+		exec 4</dev/ttyS1
+	}
+}
+
+# Who runs this host by hand, without a runner, names the SEED among its parameters.
+read_seed() {
+	[ -n "${SEED:-}" ] || {
+		read -r SEED <&4 || fault error "the runner told no seed"
+		exec 4<&-
+	}
+}
+
 # record NAME [MEMBERS]
 record() {
 	printf '{"seq":%d,"record":"%s"%s}\n' "$sequence" "$1" "${2:+,$2}" >&3
@@ -85,16 +101,19 @@ text_or_null() {
 fault() {
 	fault_message=$(printf '%s' "$2" | tr -c 'A-Za-z0-9 _./:;=,()-' '?')
 	record fault "\"stage\":\"$stage\",\"cause\":\"$1\",\"message\":\"$fault_message\""
-	power_off
+	end_trial
 }
 
 finish() {
 	record end
-	power_off
+	end_trial
 }
 
-power_off() {
+# The runner does with a guest that stands at its end as it likes. Where none can stand, or
+# nobody stops it, it powers itself off.
+end_trial() {
 	finished=yes
+	carveout pause 3>&- >/dev/null
 	exec 3>&-
 	poweroff -f
 	# Not reached, but init must never return: the kernel would panic.
@@ -125,11 +144,11 @@ protect_from_oom_killer() {
 	echo -1000 >/proc/self/oom_score_adj
 }
 
-# read_parameters NAME: evaluates the runner's shell assignments
+# Evaluates the runner's shell assignments.
 read_parameters() {
-	parameter_file=/sys/firmware/qemu_fw_cfg/by_name/opt/carveout/$1/raw
-	[ -r "$parameter_file" ] || fault error "the runner gave no opt/carveout/$1"
-	eval "$(cat "$parameter_file")"
+	parameter_file=/sys/firmware/qemu_fw_cfg/by_name/opt/carveout/parameters/raw
+	[ -r $parameter_file ] || fault error "the runner gave no opt/carveout/parameters"
+	eval "$(cat $parameter_file)"
 }
 
 # The watchdog is never pinged: it bounds the guest time of the whole trial.

@@ -33,7 +33,7 @@ rule boot_guest:
     threads: 1
     resources:
         mem_mb=memory_mb,
-        disk_mb=STATE_LIMIT_BYTES // MIB,
+        disk_mb=disk_mb,
     params:
         cell=cell_json,
         engine=config["boot"],

@@ -16,6 +16,7 @@ from carveout.jobs import prepare_environment
 from carveout.matrix import read_matrix
 from carveout.qemu import most_memory_bytes
 from carveout.sizes import MIB, parse_size
+from carveout.states import most_state_bytes
 
 prepare_environment(PACKAGE_PARENT)
 
@@ -81,6 +82,11 @@ def memory_mb(wildcards, threads):
     """What the guests of a boot job, one a thread, take of the machine's memory at most."""
     cell = CELLS[CELL_PATH.format(**wildcards)]
     return threads * most_memory_bytes(cell.ram_bytes) // MIB
+
+
+def disk_mb(wildcards, threads):
+    """What a boot job's saved state and its copies take of the disk of TMPDIR at most."""
+    return most_state_bytes(threads, STATE_LIMIT_BYTES) // MIB
 
 
 def bound_local_memory():

@@ -66,7 +66,7 @@ _PANELS: Sequence[Bars | Lines] = (
         "More guest RAM: time",
         "ram",
         "RAM of the guest",
-        {name: name for name in ("boot", "save", "fork")}
+        {name: name for name in ("boot", "save", "first fork", "fork")}
         | {"wall time of a whole trial": "whole trial, idle"},
     ),
     Lines(

@@ -74,6 +74,7 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (change("limits", {"guest_m": 3}), "key limits: unknown key guest_m"),
         (change("seeds", "many"), "key seeds: 'many' is not of type 'integer'"),
         (change("seeds", 0), "key seeds: 0 is less than the minimum of 1"),
+        (change("seeds", 10**7), "key seeds: 10000000 is greater than the maximum of 9999999"),
         (change("strategies.cmaa", "all"), "key strategies.cmaa: unknown strategy cmaa"),
         (change("strategies.cma", ["zone"]), "key strategies.cma: unknown variant zone"),
         (change("loads.noise", [5]), "key loads.noise: unknown load noise"),

@@ -17,10 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from carveout.errors import CarveoutError
 from carveout.qemu import (
     Guest,
-    GuestDiedError,
     GuestFiles,
     Machine,
     Stop,
@@ -108,27 +106,20 @@ class Engine:
             if self._ready and guest.is_paused:
                 self._ended.append((guest, files))
             else:
-                await guest.end()
-                shutil.rmtree(files.console.parent)
+                await _discard(guest, files)
 
     async def close(self) -> None:
         """Ends the QEMUs that wait for another guest."""
-        for guest, _ in self._ended:
-            await guest.end()
+        for guest, files in self._ended:
+            await _discard(guest, files)
 
     async def _standing_guest(self) -> tuple[Guest, GuestFiles]:
         if self._ready is None:
             files = guest_files(self._boot, Path(tempfile.mkdtemp(dir=self._folder)))
             return await _start(self._boot, files), files
-        if not self._ended:
-            return await self._fork(self._ready)
-        guest, files = self._ended.pop()
-        try:
-            await self._restore(self._ready, guest, files)
-        except GuestDiedError:
-            await guest.end()
-            raise
-        return guest, files
+        if self._ended:
+            return await self._restore(self._ready, *self._ended.pop())
+        return await self._fork(self._ready)
 
     async def _fork(self, ready: ReadyHost) -> tuple[Guest, GuestFiles]:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
@@ -138,20 +129,35 @@ class Engine:
         shutil.copyfile(ready.files.console, files.console)
         shutil.copyfile(ready.files.records, files.records)
         guest = await _start(self._boot, files)
-        try:
+        async with _discarded_on_error(guest, files):
             await guest.load(image)
-        except CarveoutError:
-            await guest.end()
-            raise
         return guest, files
 
     @staticmethod
-    async def _restore(ready: ReadyHost, guest: Guest, files: GuestFiles) -> None:
-        await guest.restore()
+    async def _restore(
+        ready: ReadyHost, guest: Guest, files: GuestFiles
+    ) -> tuple[Guest, GuestFiles]:
+        async with _discarded_on_error(guest, files):
+            await guest.restore()
         # QEMU appends to what it writes: cut off what the guest before has said.
         os.truncate(files.console, ready.files.console.stat().st_size)
         os.truncate(files.records, ready.files.records.stat().st_size)
         os.truncate(files.messages, 0)
+        return guest, files
+
+
+async def _discard(guest: Guest, files: GuestFiles) -> None:
+    await guest.end()
+    shutil.rmtree(files.console.parent)
+
+
+@contextlib.asynccontextmanager
+async def _discarded_on_error(guest: Guest, files: GuestFiles) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        await _discard(guest, files)
+        raise
 
 
 class EngineFactory(Protocol):

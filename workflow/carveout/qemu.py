@@ -28,7 +28,6 @@ from carveout.sizes import KIB, MIB
 # Linux sets, QEMU's serial_can_receive()): no more and no less, or the host's timing would decide
 # when the guest sees it.
 _SEED_BYTES = 8
-MOST_SEEDS = 10 ** (_SEED_BYTES - 1) - 1
 
 # What QEMU keeps of translated guest code; its default of 1 GiB would be no bound worth stating. A
 # boot of Debian's kernel translates 50 MB, a trial after it 20 MB.

@@ -2,10 +2,11 @@
 """The record channel: whole lines pass, torn, foreign and missing ones are named."""
 
 import json
+import re
 
 import pytest
 
-from carveout.records import parse_records
+from carveout.records import parse_last_record, parse_records
 
 
 def line(seq: int, record: str = "stage", **members: object) -> bytes:
@@ -40,3 +41,23 @@ def test_a_bad_line_is_named_and_what_came_before_is_kept(channel: bytes, wanted
     assert len(records) == 1
     assert problem is not None
     assert wanted in problem
+
+
+def test_the_last_record_is_checked_alone() -> None:
+    channel = line(0) + b"torn\n" + line(2, "ready")
+    assert parse_last_record(channel) == ({"seq": 2, "record": "ready"}, None)
+
+
+@pytest.mark.parametrize(
+    ("channel", "wanted"),
+    [
+        (b"", "no whole line"),
+        (line(0) + line(1)[:-5], "no whole line"),
+        (line(0) + line(0), "line 2: wanted seq 1, found 0"),
+        (line(0, "ready", cycle=1), "line 1 is no record: key .top level.: unknown key cycle"),
+    ],
+)
+def test_a_bad_last_record_is_named(channel: bytes, wanted: str) -> None:
+    record, problem = parse_last_record(channel)
+    assert record is None
+    assert re.match(wanted, problem or "")

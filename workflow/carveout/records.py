@@ -30,12 +30,22 @@ def parse_records(channel: bytes) -> tuple[list[Record], str | None]:
     return records, f"line {len(lines)} has no end: {_excerpt(lines[-1])}" if lines[-1] else None
 
 
+def parse_last_record(channel: bytes) -> tuple[Record | None, str | None]:
+    """The last record that a guest has written so far, or what is wrong with it."""
+    *lines, last = channel.replace(b"\r\n", b"\n").split(b"\n")
+    if last or not lines:
+        return None, f"no whole line: {_excerpt(last)}"
+    return _parse_line(lines[-1], len(lines) - 1)
+
+
 def _parse_line(line: bytes, number: int) -> tuple[Record | None, str | None]:
     try:
         record = json.loads(line)
     except ValueError:
         return None, f"line {number + 1} is no JSON: {_excerpt(line)}"
-    problem = schemas.matches(record, "record")
+    problem = schemas.matches(record, "record") or schemas.matches(
+        record, "record", record["record"]
+    )
     if problem is not None:
         return None, f"line {number + 1} is no record: {problem}"
     if record["seq"] != number:

@@ -45,9 +45,15 @@ def check(instance: Any, schema: str, where: str) -> None:
     _fill_defaults(instance, _schema(schema), _schema(schema))
 
 
-def matches(instance: Any, schema: str) -> str | None:
-    """None when ``instance`` follows the schema, else what is wrong in one line."""
-    error = best_match(_validator(schema).iter_errors(instance))
+def matches(instance: Any, schema: str, definition: str | None = None) -> str | None:
+    """None when ``instance`` follows a schema, or its definition of a name; else what is wrong."""
+    validator = _validator(schema)
+    errors = (
+        validator.iter_errors(instance)
+        if definition is None
+        else validator.descend(instance, {"$ref": f"#/$defs/{definition}"})
+    )
+    error = best_match(errors)
     return None if error is None else _describe(error)
 
 

@@ -11,7 +11,7 @@ from qemu.qmp import ExecuteError, QMPError
 
 from carveout.errors import CarveoutError
 from carveout.qemu import Guest, GuestDiedError, GuestFiles, Stop
-from carveout.records import Record, parse_records
+from carveout.records import Record, parse_last_record, parse_records
 
 _LAST_RECORDS = ("end", "fault")
 
@@ -80,12 +80,12 @@ async def _run_to_end(
 
 def last_record(files: GuestFiles) -> Record:
     """What a guest that paused said last: that it is ready, asks the host, or has ended."""
-    records, problem = parse_records(files.records.read_bytes())
-    if problem is None and records and records[-1]["record"] in ("ready", "host", *_LAST_RECORDS):
-        return records[-1]
+    record, problem = parse_last_record(files.records.read_bytes())
+    if record and record["record"] in ("ready", "host", *_LAST_RECORDS):
+        return record
     raise CarveoutError(
         "the guest paused: wanted a ready, host, end or fault record as its last, "
-        f"found {problem or records[-1:]}"
+        f"found {problem or record}"
     )
 
 

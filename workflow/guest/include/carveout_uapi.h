@@ -45,12 +45,6 @@ struct carveout_census {
 	__u64 movable_zone_unlent_bytes;
 };
 
-struct carveout_lent {
-	__u64 granted_bytes;
-	__u64 extents;
-	__u64 largest_extent_bytes;
-};
-
 enum carveout_area {
 	CARVEOUT_AREA_ANY,
 	CARVEOUT_AREA_MOVABLE,	/* ZONE_MOVABLE */
@@ -132,7 +126,7 @@ struct carveout_unmovable {
 };
 
 #define CARVEOUT_IOC_CENSUS		_IOWR(0xca, 0, struct carveout_census)
-#define CARVEOUT_IOC_LENT		_IOR(0xca, 1, struct carveout_lent)
+#define CARVEOUT_IOC_PAUSE		_IO(0xca, 1)
 #define CARVEOUT_IOC_LEND_CONTIG	_IOWR(0xca, 2, struct carveout_contig)
 #define CARVEOUT_IOC_LEND_CMA		_IOWR(0xca, 3, struct carveout_range)
 #define CARVEOUT_IOC_LEND_CARVE_OUT	_IOW(0xca, 4, struct carveout_range)
@@ -147,6 +141,5 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_POKE		_IOW(0xca, 13, __u64)
 #define CARVEOUT_IOC_REUSE		_IOWR(0xca, 14, struct carveout_reuse)
 #define CARVEOUT_IOC_UNMOVABLE		_IOWR(0xca, 15, struct carveout_unmovable)
-#define CARVEOUT_IOC_PAUSE		_IO(0xca, 16)
 
 #endif

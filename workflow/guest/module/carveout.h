@@ -5,6 +5,7 @@
 
 #include <linux/list.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
 
@@ -72,6 +73,8 @@ unsigned long first_ram_pfn(void);
 unsigned long end_ram_pfn(void);
 unsigned long next_memmap_section(unsigned long section);
 
+extern struct mutex carveout_lock;
+
 /* lends.c: what is lent. All calls hold carveout_lock. */
 
 struct lend {
@@ -94,7 +97,6 @@ int lends_reindex(void);
 int lends_note_given_back(unsigned long pfn, unsigned long pages);
 int lends_give_back(struct carveout_give_back *given);
 void lends_give_back_all(void);
-void lends_report(struct carveout_lent *report);
 
 /* One file each */
 

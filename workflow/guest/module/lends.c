@@ -159,14 +159,3 @@ void lends_give_back_all(void)
 	extents_free(&lent);
 	extents_free(&last_given_back);
 }
-
-void lends_report(struct carveout_lent *report)
-{
-	unsigned long i, largest = 0;
-
-	for (i = 0; i < lent.count; i++)
-		largest = max(largest, lent.list[i].pages);
-	report->granted_bytes = PFN_PHYS(extents_pages(&lent));
-	report->extents = lent.count;
-	report->largest_extent_bytes = PFN_PHYS(largest);
-}

@@ -8,17 +8,15 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/uaccess.h>
 
 #include "carveout.h"
 
-static DEFINE_MUTEX(carveout_lock);
+DEFINE_MUTEX(carveout_lock);	/* one request at a time */
 
 /* What a request carries, in and out. The largest fits on the stack. */
 union argument {
 	struct carveout_census census;
-	struct carveout_lent lent;
 	struct carveout_contig contig;
 	struct carveout_range range;
 	struct carveout_mapping mapping;
@@ -36,9 +34,6 @@ static int answer(unsigned int request, union argument *argument)
 	switch (request) {
 	case CARVEOUT_IOC_CENSUS:
 		return census_take(&argument->census);
-	case CARVEOUT_IOC_LENT:
-		lends_report(&argument->lent);
-		return 0;
 	case CARVEOUT_IOC_LEND_CONTIG:
 		return contig_lend(&argument->contig);
 	case CARVEOUT_IOC_LEND_CMA:

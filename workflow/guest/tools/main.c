@@ -27,7 +27,6 @@ static const struct {
 	{ "pause", run_pause },
 	{ "poke", run_poke },
 	{ "reuse", run_reuse },
-	{ "snapshot", run_snapshot },
 	{ "unmovable", run_unmovable },
 	{ "watchdog", run_watchdog },
 	{ "write", run_write },

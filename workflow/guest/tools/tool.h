@@ -26,7 +26,7 @@ struct cost {
 typedef int subcommand_fn(int count, char **arguments);
 
 subcommand_fn run_absent_baseline, run_census, run_entropy, run_forget, run_give_back, run_lend,
-	run_pattern, run_pause, run_poke, run_reuse, run_snapshot, run_unmovable, run_watchdog,
+	run_pattern, run_pause, run_poke, run_reuse, run_unmovable, run_watchdog,
 	run_write;
 
 /* arguments.c: they end the program with a message when the text makes no sense */

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from carveout.errors import CarveoutError
-from carveout.qemu import peak_rss_bytes
+from carveout.guest import peak_rss_bytes
 
 Gauge = Callable[[psutil.Process], int]
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from carveout import replication
+from carveout.cell_trials import CellTrials
 from carveout.matrix import Cell, Variant
-from carveout.runner import CellTrials
 from carveout.sizes import GIB, MIB
 
 

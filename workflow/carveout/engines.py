@@ -17,16 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from carveout.qemu import (
-    Guest,
-    GuestFiles,
-    Machine,
-    Stop,
-    Usage,
-    file_args,
-    machine_args,
-    start_guest,
-)
+from carveout.guest import Guest, Stop, Usage, start_guest
+from carveout.qemu import GuestFiles, Machine, file_args, machine_args
 from carveout.states import SavedState, program_stamp
 from carveout.trial import last_record
 

@@ -12,11 +12,13 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from carveout.cell_trials import CellTrials
 from carveout.engines import ENGINES, Boot, Engine, EngineFactory
 from carveout.errors import CarveoutError, entry_point
 from carveout.files import sha256_of, sha256_of_json, write_atomically
+from carveout.guest import GuestDiedError, Usage
 from carveout.journal import Journal, Result
 from carveout.kernels import unpacked_kernel
 from carveout.limits import check_memory, check_room
@@ -24,10 +26,8 @@ from carveout.matrix import Cell
 from carveout.outcomes import trial_outcomes
 from carveout.progress import Progress
 from carveout.qemu import (
-    GuestDiedError,
     GuestFiles,
     Machine,
-    Usage,
     machine_args,
     most_memory_bytes,
     qemu_version,
@@ -36,9 +36,6 @@ from carveout.qemu import (
 from carveout.qemus import qemu_program
 from carveout.states import most_state_bytes
 from carveout.trial import Ending, run_trial
-
-if TYPE_CHECKING:
-    from carveout.replication import AdaptiveRule
 
 
 @dataclass(frozen=True)
@@ -99,56 +96,6 @@ def trial_id(run: CellRun, seed: int) -> str:
 def boot_id(run: CellRun) -> str:
     """The digest of the cell whose boot was saved, in hex: what its row has for a trial's id."""
     return sha256_of_json({"digests": run.boot.digests, "boot of": run.cell.to_json()})[:32]
-
-
-class CellTrials:
-    """The trials of a cell: which are made, which seed is next, and when there are enough.
-
-    Trials may be added in any order; the rule that may stop a cell early reads them in the order
-    of their seeds, so that what is kept does not depend on who was first.
-    """
-
-    def __init__(self, cell: Cell, made: Iterable[Result]) -> None:
-        self._made: dict[int, Result] = {}
-        self._read = 0  # seeds 1 to this are made, and the rule has read them
-        self._needed = cell.seeds
-        self._rule = _adaptive_rule(cell)
-        for result in made:
-            self.add(result)
-        self._unmade = [seed for seed in range(cell.seeds, 0, -1) if seed not in self._made]
-
-    def add(self, result: Result) -> None:
-        """Takes a trial that was made."""
-        self._made[result["trial"]["seed"]] = result
-        while not self.are_enough() and self._read + 1 in self._made:
-            self._read += 1
-            if self._rule and self._rule.is_enough_with(self._made[self._read]["trial"]):
-                self._needed = self._read
-
-    def are_enough(self) -> bool:
-        """Whether all that count are made."""
-        return self._read == self._needed
-
-    def next_seed(self) -> int | None:
-        """A seed that nobody has been given yet, in order; None when there is none to run."""
-        return None if self.are_enough() or not self._unmade else self._unmade.pop()
-
-    def unused_seeds(self) -> int:
-        """How many seeds nobody was given."""
-        return len(self._unmade)
-
-    def in_order(self) -> list[Result]:
-        """The trials that count: those of the first seeds, as many as are needed."""
-        return [self._made[seed] for seed in range(1, self._read + 1)]
-
-
-def _adaptive_rule(cell: Cell) -> "AdaptiveRule | None":
-    if cell.replication is None:
-        return None
-    # Statistics cost a second of processor time to import: only for cells that need them.
-    from carveout.replication import AdaptiveRule  # noqa: PLC0415
-
-    return AdaptiveRule(**cell.replication)
 
 
 async def run_cell(run: CellRun) -> list[Result]:

@@ -10,7 +10,8 @@ from typing import Any
 from qemu.qmp import ExecuteError, QMPError
 
 from carveout.errors import CarveoutError
-from carveout.qemu import Guest, GuestDiedError, GuestFiles, Stop
+from carveout.guest import Guest, GuestDiedError, Stop
+from carveout.qemu import GuestFiles
 from carveout.records import Record, parse_last_record, parse_records
 
 _LAST_RECORDS = ("end", "fault")

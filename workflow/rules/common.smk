@@ -44,7 +44,9 @@ PROGRESS_FILE = f"{config['results']}/progress"
 RUNNER_SOURCES = [
     f"workflow/carveout/{name}.py"
     for name in (
+        "cell_trials",
         "engines",
+        "guest",
         "qemu",
         "records",
         "replication",

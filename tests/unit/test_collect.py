@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from carveout.collect import CellName, collect, trials_of
+from carveout.collect import CellName, collect
 from carveout.errors import CarveoutError
 from carveout.files import sha256_of
+from carveout.rows import trials_of
 from carveout.sizes import GIB, MIB, parse_size
 from carveout.tables import read_metadata, read_table
 from tests.unit.made_records import RAM_BYTES, cell, run, trial, whole_cycle
@@ -21,7 +22,7 @@ TABLE_NAMES = ("trials", "phases", "runs")
 
 
 def rows(records: list[dict[str, Any]], cause: str | None = None) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = trials_of([trial(records, cause)], CELL).to_pylist()
+    made: list[dict[str, Any]] = trials_of([trial(records, cause)]).to_pylist()
     return made
 
 

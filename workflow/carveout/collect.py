@@ -1,40 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From trial records to tables: one row a trial and cycle, one a census, one a QEMU process."""
+"""From the outputs of boot jobs to tables, in pieces that fit into memory, side by side."""
 
 import argparse
 import gc
-import itertools
-import json
 import multiprocessing
 import os
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 
 from carveout.errors import CarveoutError, entry_point
 from carveout.files import sha256_of, sha256_of_json, write_atomically
-from carveout.outcomes import lend_outcome
 from carveout.revision import git_revision
+from carveout.rows import RunRows, TrialRows
 from carveout.sizes import parse_size
-from carveout.tables import TABLES, ZONES, TableWriter, checked_piece, open_table
+from carveout.tables import TableWriter, checked_piece, open_table
 
-Row = dict[str, Any]
 Object = Mapping[str, Any]
+
+# What the lines of which files make.
+_ROWS: Mapping[str, type[TrialRows | RunRows]] = {"trials": TrialRows, "runs": RunRows}
 
 # What becomes rows at once: the pieces of all processes must fit into memory as Arrow columns.
 _PIECE_BYTES = 96 * 2**20
 _READ_BYTES = 2**20
-_BATCH_LINES = 128
+_BATCH_LINES = 512
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,11 @@ class CellName:
     def ram_bytes(self) -> int:
         """The machine's RAM."""
         return parse_size(self.ram, f"the machine of {self.path}")
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What a row says of the machine."""
+        return {"kernel": self.kernel, "ram_bytes": self.ram_bytes}
 
     @property
     def place(self) -> tuple[str, int, str, str, str]:
@@ -199,36 +202,39 @@ def read_piece(piece: Piece) -> Collected:
     gc.disable()
     tables: dict[str, list[pyarrow.Table]] = defaultdict(list)
     digests: dict[str, set[str]] = defaultdict(set)
-    last: Mapping[str, str] = {}
-    for part in piece.parts:
-        for batch in _batches(_lines(part)):
-            for name, make in _MAKERS[piece.kind].items():
-                tables[name].append(_made(name, make, batch, part))
-            for line in batch:
-                if (made_of := line.get("digests", last)) != last:
-                    last = made_of
-                    for name, digest in made_of.items():
-                        digests[name].add(digest)
     source = piece.parts[0].path
+    try:
+        for batch in _batches(piece):
+            for name, rows in batch.tables().items():
+                tables[name].append(rows)
+            for made_of in batch.digests():
+                for name, digest in made_of.items():
+                    digests[name].add(digest)
+    except (KeyError, TypeError, AttributeError, pyarrow.ArrowException) as error:
+        for part in piece.parts * (len(piece.parts) > 1):
+            read_piece(Piece(piece.kind, [part]))  # says where it is
+        raise CarveoutError(
+            f"table {piece.kind} ({source}): wanted what this version's runner writes, found "
+            f"{type(error).__name__}: {error}; remove the file to run its cell again"
+        ) from error
     return Collected(
         {name: _stream(checked_piece(name, made, source)) for name, made in tables.items()}, digests
     )
 
 
-def _made(name: str, make: "_Maker", batch: Sequence[Object], part: Part) -> pyarrow.Table:
-    try:
-        return make(batch, part.cell)
-    except (KeyError, TypeError, pyarrow.ArrowException) as error:
-        raise CarveoutError(
-            f"table {name} ({part.path}): wanted what this version's runner writes, found "
-            f"{type(error).__name__}: {error}; remove the file to run its cell again"
-        ) from error
-
-
-def _batches(lines: Iterator[Object]) -> Iterator[Sequence[Object]]:
-    """A few lines at a time: as many as stay in a CPU's cache until they are Arrow columns."""
-    while batch := list(itertools.islice(lines, _BATCH_LINES)):
-        yield batch
+def _batches(piece: Piece) -> Iterator[TrialRows | RunRows]:
+    """The lines, some at a time, over the ends of parts: few rows cost what many do."""
+    rows_of = _ROWS[piece.kind]
+    rows = rows_of()
+    for part in piece.parts:
+        machine = part.cell.machine
+        for line in _lines(part):
+            rows.add({**machine, **line})
+            if len(rows) == _BATCH_LINES:
+                yield rows
+                rows = rows_of()
+    if len(rows):
+        yield rows
 
 
 def _lines(part: Part) -> Iterator[Object]:
@@ -257,266 +263,6 @@ def _stream(rows: pyarrow.Table) -> bytes:
     with pyarrow.ipc.new_stream(sink, rows.schema, options=options) as stream:
         stream.write_table(rows)
     return bytes(sink.getvalue())
-
-
-def trials_of(trials: Sequence[Object], _: CellName) -> pyarrow.Table:
-    """The rows of table ``trials`` that trials make: one a request, whatever became of it."""
-    return _table(
-        "trials", [_key(trial) | _conditions(trial) for trial in trials], map(cycle_rows, trials)
-    )
-
-
-def phases_of(trials: Sequence[Object], _: CellName) -> pyarrow.Table:
-    """The rows of table ``phases`` that trials make: one a census."""
-    return _table("phases", [_key(trial) for trial in trials], map(_censuses, trials))
-
-
-def runs_of(runs: Sequence[Object], cell: CellName) -> pyarrow.Table:
-    """The rows of table ``runs`` that QEMU processes make: one each."""
-    machine = {"kernel": cell.kernel, "ram_bytes": cell.ram_bytes}
-    return _table("runs", [machine] * len(runs), [[run] for run in runs])
-
-
-_Maker = Callable[[Sequence[Object], CellName], pyarrow.Table]
-
-# Which rows of which tables the lines of which files make.
-_MAKERS: Mapping[str, Mapping[str, _Maker]] = {
-    "trials": {"trials": trials_of, "phases": phases_of},
-    "runs": {"runs": runs_of},
-}
-
-
-def _table(
-    name: str, common: Sequence[Object], groups: Iterable[Sequence[Object]]
-) -> pyarrow.Table:
-    """A table of groups of rows.
-
-    Args:
-        name: the table's; what is no column of it is left out.
-        common: what all rows of a group have in common.
-        groups: the rows, with what they have of their own.
-    """
-    schema = TABLES[name].arrow_schema()
-    sizes: list[int] = []
-    rows: list[Object] = []
-    for group in groups:
-        sizes.append(len(group))
-        rows.extend(group)
-    shared = [column for column in schema.names if column in common[0]]
-    own = [column for column in schema.names if column not in common[0]]
-    group_of_row = pyarrow.array(np.repeat(np.arange(len(sizes)), sizes))
-    columns = {
-        column: _repeated(values, schema.field(column).type, group_of_row)
-        for column, values in _columns(shared, common)
-    } | {
-        column: pyarrow.array(values, schema.field(column).type)
-        for column, values in _columns(own, rows)
-    }
-    return pyarrow.table(columns, schema)
-
-
-def _repeated(
-    values: Sequence[Any], arrow_type: pyarrow.DataType, group_of_row: pyarrow.Array
-) -> pyarrow.Array:
-    """Each group's value for all of its rows; most are the same in a whole cell."""
-    if values.count(values[0]) == len(values):
-        return pyarrow.repeat(pyarrow.scalar(values[0], arrow_type), len(group_of_row))
-    return pyarrow.array(values, arrow_type).take(group_of_row)
-
-
-def _columns(names: Sequence[str], rows: Sequence[Object]) -> Iterator[tuple[str, Sequence[Any]]]:
-    values = zip(*map(itemgetter(*names), rows), strict=True) if rows else itertools.repeat(())
-    return zip(names, values, strict=False)
-
-
-def _key(trial: Object) -> Row:
-    """Which trial it is."""
-    cell = trial["cell"]
-    return {
-        "trial_id": trial["trial_id"],
-        "kernel": cell["kernel"],
-        "ram_bytes": cell["ram_bytes"],
-        "strategy": cell["variant"]["strategy"],
-        "variant": cell["variant"]["name"],
-        "scenario": f"{cell['load']}-{cell['dose_percent']}.{cell['requests']}",
-        "seed": trial["seed"],
-    }
-
-
-def _conditions(trial: Object) -> Row:
-    """What all requests of a trial have in common."""
-    cell = trial["cell"]
-    found = {r["record"]: r for r in trial["records"] if r["record"] in ("hello", "load")}
-    hello, rule = found.get("hello", _NOTHING), cell["replication"]
-    return {
-        "lendable_bytes": cell["lendable_bytes"],
-        "cpus": cell["cpus"],
-        "load": cell["load"],
-        "dose_target": cell["dose_percent"],
-        "requests": cell["requests"],
-        "trials_asked": cell["seeds"],
-        "replication": rule and json.dumps(rule, sort_keys=True),
-        "align_bytes": cell["variant"]["parameters"]["align_bytes"],
-        "kernel_release": hello.get("kernel_release"),
-        "page_bytes": hello.get("page_bytes"),
-        "dose_achieved": found.get("load", _NOTHING).get("dose_achieved_percent"),
-    }
-
-
-# A request that nothing is known of, not even that it was made.
-_UNKNOWN = dict.fromkeys(TABLES["trials"].columns) | {
-    "outcome": "crashed",
-    "granted_bytes": 0,
-    "extents": 0,
-    "largest_extent_bytes": 0,
-    "verify": "not_checked",
-}
-
-# A cycle's records by cycle and by name, or phase of a census; those of the boot are of cycle 0.
-# One that is missing leaves nulls.
-_Found = Mapping[tuple[int, str], Object]
-_NOTHING: Object = {}
-
-
-def cycle_rows(trial: Object) -> list[Row]:
-    """What each request of a trial met with, named as the columns of table ``trials`` are."""
-    cell, records, ending = trial["cell"], trial["records"], trial["ending"]
-    found = {
-        (record.get("cycle", 0), record.get("phase") or record["record"]): record
-        for record in records
-        if record["record"] != "stage"  # half of all records, of which no column is made
-    }
-    rows: list[Row] = [
-        {
-            **_UNKNOWN,
-            "cycle": cycle,
-            "request_bytes": request_bytes,
-            **_lend_columns(found.get((cycle, "lend"))),
-            **_census_columns(found, cycle, cell["ram_bytes"]),
-            **_verify_columns(found, cycle),
-            **_return_columns(found, cycle),
-        }
-        for cycle, request_bytes in enumerate(cell["requests_bytes"], start=1)
-    ]
-    if ending["cause"] is not None:
-        died_stage, died_cycle = _last_stage(records)
-        for row in rows[max(died_cycle, 1) - 1 :]:
-            # The host is dead: later requests never reached it, and count as not served.
-            stage = died_stage if row["cycle"] == max(died_cycle, 1) else "earlier_cycle"
-            row |= {"outcome": "crashed", "stage": stage, **ending}
-    return rows
-
-
-def _censuses(trial: Object) -> list[Object]:
-    """The censuses of a trial: members are named as columns are, and what follows from them."""
-    ram_bytes = trial["cell"]["ram_bytes"]
-    censuses = [record for record in trial["records"] if record["record"] == "census"]
-    for census in censuses:
-        if len(census["zones"]) < len(_ZONE_COLUMNS):
-            census.update(_NO_ZONES)
-        census["stranded_bytes"] = stranded_bytes(ram_bytes, census)
-        census["movable_only_bytes"] = movable_only_bytes(census)
-        for zone in census["zones"]:
-            managed, present, spanned = _ZONE_COLUMNS.get(zone["name"], _OTHER_ZONE)
-            census[managed] = zone["managed_pages"]
-            census[present] = zone["present_pages"]
-            census[spanned] = zone["spanned_pages"]
-    return censuses
-
-
-# The columns of each zone's managed, present and spanned pages; null where a host has no such zone.
-_ZONE_COLUMNS = {
-    name: (f"{zone}_managed_pages", f"{zone}_present_pages", f"{zone}_spanned_pages")
-    for name, zone in zip(("DMA", "DMA32", "Normal", "Movable"), ZONES, strict=True)
-}
-_OTHER_ZONE = ("", "", "")  # a zone that the table does not know
-_NO_ZONES = {column: None for columns in _ZONE_COLUMNS.values() for column in columns}
-
-
-def stranded_bytes(ram_bytes: int, census: Mapping[str, Any]) -> int:
-    """Bytes set aside, not lent, that Linux cannot use: unknown to it, or idle in a huge-page pool.
-
-    The machine's RAM, less what Linux has a memmap for and may use, less what is lent of the
-    memory that Linux does not have; and the huge pages that nobody was lent.
-    """
-    hidden: int = ram_bytes - census["present_bytes"] - census["lent_absent_bytes"]
-    return hidden + int(census["hugetlb_unlent_bytes"])
-
-
-def movable_only_bytes(census: Mapping[str, Any]) -> int:
-    """Bytes that Linux may use for movable pages alone: CMA areas and ZONE_MOVABLE, not lent."""
-    return int(census["cma_unlent_bytes"]) + int(census["movable_zone_unlent_bytes"])
-
-
-def _last_stage(records: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
-    """The stage and cycle that a guest entered last; cycle 0 is all before the first request."""
-    for record in reversed(records):
-        if record["record"] == "stage":
-            return record["stage"], record.get("cycle", 0)
-    return "boot", 0
-
-
-_LEND_COLUMNS = (
-    *("stage", "errno", "granted_bytes", "extents", "largest_extent_bytes", "lend_ns"),
-    *("pages_migrated", "pages_reclaimed", "oom_kills"),
-)
-
-
-def _lend_columns(lend: Object | None) -> Row:
-    if lend is None:
-        return {}
-    blocker = lend["blocker"]
-    return {name: lend[name] for name in _LEND_COLUMNS} | {
-        "outcome": lend_outcome(lend["granted_bytes"], lend["request_bytes"]),
-        "blocker": None if blocker is None else json.dumps(blocker, sort_keys=True),
-    }
-
-
-def _census_columns(found: _Found, cycle: int, ram_bytes: int) -> Row:
-    before, lent, after = (found.get((cycle, phase)) for phase in ("before", "lent", "after"))
-    row = {}
-    if before:
-        row["memmap_idle_bytes"] = before["memmap_bytes"]
-        row["stranded_bytes"] = stranded_bytes(ram_bytes, before)
-        row["movable_only_bytes"] = movable_only_bytes(before)
-    if lent:
-        row["memmap_bytes"] = lent["memmap_bytes"]
-        row["memmap_lent_bytes"] = lent["memmap_lent_bytes"]
-    if lent and after:
-        row["regained_bytes"] = after["mem_available_bytes"] - lent["mem_available_bytes"]
-    return row
-
-
-def _verify_columns(found: _Found, cycle: int) -> Row:
-    """Whether all that was granted is really there and ours alone.
-
-    Every lent page must hold its pattern, lie in no earlier lend and be free in no allocator.
-    Frames that Linux gave away (virtio-mem) cannot be written by it: they must be absent instead.
-    """
-    verify, lent = found.get((cycle, "verify")), found.get((cycle, "lent"))
-    if verify is None or lent is None:
-        return {}
-    bad = verify["pages_bad"] + verify["pages_overlapping"] + verify["pages_free"]
-    checked_bytes = verify["pages_checked"] * found[(0, "hello")]["page_bytes"]
-    granted_bytes = found[(cycle, "lend")]["granted_bytes"]
-    whole = max(checked_bytes, lent["lent_absent_bytes"]) >= granted_bytes
-    return {
-        "verify": "ok" if whole and bad == 0 else "failed",
-        "verify_pages_checked": verify["pages_checked"],
-        "verify_pages_bad": bad,
-    }
-
-
-def _return_columns(found: _Found, cycle: int) -> Row:
-    give_back = found.get((cycle, "give_back"), _NOTHING)
-    reuse = found.get((cycle, "reuse"), _NOTHING)
-    return {
-        "give_back_ns": give_back.get("give_back_ns"),
-        "give_back_errno": give_back.get("errno"),
-        "returned_bytes": give_back.get("returned_bytes"),
-        "reuse_movable_bytes": reuse.get("reuse_movable_bytes"),
-        "reuse_unmovable_bytes": reuse.get("reuse_unmovable_bytes"),
-    }
 
 
 def _arguments() -> argparse.Namespace:

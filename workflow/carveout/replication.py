@@ -9,10 +9,9 @@ the number of seeds is as repeatable as the trials are.
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 from scipy.stats import binomtest
 
-from carveout.collect import cycle_rows
+from carveout.rows import trials_of
 from carveout.summary import succeeded
 
 
@@ -46,7 +45,7 @@ class AdaptiveRule:
 
 def successes_of(trial: Mapping[str, Any]) -> list[bool]:
     """Whether each request of a trial was granted in full and verified, as the tables count it."""
-    return [bool(ok) for ok in succeeded(pd.DataFrame(cycle_rows(trial)))]
+    return [bool(ok) for ok in succeeded(trials_of([trial]).to_pandas())]
 
 
 def _interval_width(successes: int, trials: int) -> float:

@@ -14,7 +14,10 @@ rule collect_trials:
     input:
         trials=cell_files("trials"),
         runs=cell_files("runs"),
-        sources=[*TABLE_SOURCES, "workflow/carveout/collect.py"],
+        sources=[
+            *TABLE_SOURCES,
+            *(f"workflow/carveout/{name}.py" for name in ("collect", "outcomes", "rows")),
+        ],
     output:
         tables=expand(
             "<results>/tables/{name}.parquet", name=["trials", "phases", "runs"]

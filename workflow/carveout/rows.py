@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From what the runner writes to rows: one a trial and cycle, one a census, one a QEMU process.
+
+Objects are parsed, read and dropped one by one, while a CPU's cache has them; all that follows is
+done with columns.
+"""
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+from carveout.outcomes import lend_outcome
+from carveout.tables import PHASES, TABLES, ZONES
+
+Object = Mapping[str, Any]
+Columns = Mapping[str, pyarrow.Array]
+Tables = Mapping[str, pyarrow.Table]
+
+
+class TrialRows:
+    """The rows that trials make: of ``trials`` one a request, and of ``phases`` one a census."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._trials = _Gathered("trial_id", "seed", *_BOOT, "cause", "message", *_LAST)
+        self._requests = _Gathered("cycle", "request_bytes")
+        self._records = {name: _Gathered(*members) for name, members in _RECORDS.items()}
+        self._cells, self._digests, self._zones = _Repeated(), _Repeated(), _Repeated()
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, trial: Object) -> None:
+        """Takes a trial as the runner writes it."""
+        number, self._size = self._size, self._size + 1
+        about = {**_UNKNOWN, **trial, **trial["ending"]}
+        for record in trial["records"]:
+            name = record["record"]
+            if name == "census":
+                self._records[name].add(number, record)
+                self._zones.add(record["zones"])
+            elif name == "lend":
+                self._records[name].add(number, record | _lend_words(record))
+            elif name in self._records:
+                self._records[name].add(number, record)
+            elif name in ("hello", "load"):
+                about |= record
+        if about["cause"] is not None:
+            about |= _last_stage(trial["records"])
+        self._trials.add(number, about)
+        self._cells.add(trial["cell"])
+        self._digests.add(trial["digests"])
+        for cycle, request_bytes in enumerate(trial["cell"]["requests_bytes"], start=1):
+            self._requests.add(number, {"cycle": cycle, "request_bytes": request_bytes})
+
+    def digests(self) -> Sequence[Mapping[str, str]]:
+        """What made the trials, by name; each trial's are among them."""
+        return self._digests.different
+
+    def tables(self) -> Tables:
+        """All rows, in the order of the trials."""
+        trials = {**self._trials.columns(), **self._cells.columns(_cell_columns, _CELL)}
+        censuses = {
+            **self._records["census"].columns(),
+            **self._zones.columns(_zone_columns, _ZONE_COLUMNS),
+        }
+        ram_bytes = trials["ram_bytes"].take(censuses["trial"])
+        censuses |= {
+            "stranded_bytes": stranded_bytes(ram_bytes, censuses),
+            "movable_only_bytes": movable_only_bytes(censuses),
+        }
+        return {
+            "trials": _table("trials", self._request_columns(trials, censuses)),
+            "phases": _table("phases", {**_of_trials(trials, censuses, _KEY), **censuses}),
+        }
+
+    def _request_columns(self, trials: Columns, censuses: Columns) -> Columns:
+        """What each request met with; what nothing is known of is null."""
+        requests = self._requests.columns()
+        requests = {**_of_trials(trials, requests, trials), **requests}
+        lend, verify, give_back, reuse = (
+            _of_requests(requests, self._records[name].columns())
+            for name in ("lend", "verify", "give_back", "reuse")
+        )
+        before, lent, after = (
+            _of_requests(requests, _of_phase(censuses, phase)) for phase in PHASES
+        )
+        bad = pc.add(pc.add(verify["pages_bad"], verify["pages_overlapping"]), verify["pages_free"])
+        # The host is dead: later requests never reached it, and count as not served.
+        died = pc.equal(requests["cycle"], requests["last_cycle"])
+        dead = pc.fill_null(pc.greater_equal(requests["cycle"], requests["last_cycle"]), False)
+        last_stage = pc.if_else(died, requests["last_stage"], "earlier_cycle")
+        crashed = pc.or_(dead, pc.is_null(lend["outcome"]))
+        return {
+            **lend,
+            **reuse,
+            **requests,
+            "dose_achieved": requests["dose_achieved_percent"],
+            "outcome": pc.if_else(crashed, "crashed", lend["outcome"]),
+            "stage": pc.if_else(dead, last_stage, lend["stage"]),
+            "cause": _where(dead, requests["cause"]),
+            "message": _where(dead, requests["message"]),
+            **{
+                name: pc.fill_null(lend[name], 0)
+                for name in ("granted_bytes", "extents", "largest_extent_bytes")
+            },
+            "memmap_idle_bytes": before["memmap_bytes"],
+            "stranded_bytes": before["stranded_bytes"],
+            "movable_only_bytes": before["movable_only_bytes"],
+            "memmap_bytes": lent["memmap_bytes"],
+            "memmap_lent_bytes": lent["memmap_lent_bytes"],
+            "regained_bytes": pc.subtract(
+                after["mem_available_bytes"], lent["mem_available_bytes"]
+            ),
+            "verify": _verdicts(requests, lend, lent, verify, bad),
+            "verify_pages_checked": verify["pages_checked"],
+            "verify_pages_bad": bad,
+            "give_back_ns": give_back["give_back_ns"],
+            "give_back_errno": give_back["errno"],
+            "returned_bytes": give_back["returned_bytes"],
+        }
+
+
+def trials_of(trials: Iterable[Object]) -> pyarrow.Table:
+    """The rows of table ``trials`` that trials make."""
+    rows = TrialRows()
+    for trial in trials:
+        rows.add(trial)
+    return rows.tables()["trials"]
+
+
+class RunRows:
+    """The rows that QEMU processes make: of ``runs`` one each."""
+
+    def __init__(self) -> None:
+        self._runs = _Gathered(*_SCHEMAS["runs"].names)
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, run: Object) -> None:
+        """Takes a process as the runner writes it, with the machine that it emulated."""
+        self._runs.add(self._size, run)
+        self._size += 1
+
+    def digests(self) -> Sequence[Mapping[str, str]]:
+        """Nothing: what made a trial is said of the trial."""
+        return ()
+
+    def tables(self) -> Tables:
+        """All rows, in the order of the processes."""
+        return {"runs": _table("runs", self._runs.columns())}
+
+
+class _Gathered:
+    """Members of many objects of trials, on their way to columns."""
+
+    def __init__(self, *members: str) -> None:
+        self._members = members
+        self._values_of = itemgetter(*members)
+        self._values: list[tuple[Any, ...]] = []
+        self._trials: list[int] = []
+
+    def add(self, trial: int, entry: Object) -> None:
+        """Takes an object of the trial of this number."""
+        self._trials.append(trial)
+        self._values.append(self._values_of(entry))
+
+    def columns(self) -> Columns:
+        """Their members, and as ``trial`` whose they are."""
+        values = zip(*self._values, strict=True) if self._values else itertools.repeat(())
+        members = dict(zip(self._members, values, strict=False)) | {"trial": self._trials}
+        return {name: pyarrow.array(column, _type(name)) for name, column in members.items()}
+
+
+class _Repeated:
+    """Objects of which most are as the one before, on their way to columns."""
+
+    def __init__(self) -> None:
+        self.different: list[Any] = []
+        self._places: list[int] = []
+
+    def add(self, value: object) -> None:
+        """Takes the next object."""
+        if not self.different or value != self.different[-1]:
+            self.different.append(value)
+        self._places.append(len(self.different) - 1)
+
+    def columns(self, row_of: Callable[[Any], Object], names: Iterable[str]) -> Columns:
+        """What a function says of each object under these names; null where it says nothing."""
+        rows = [row_of(value) for value in self.different]
+        places = pyarrow.array(self._places, pyarrow.int64())
+        return {
+            name: pyarrow.array([row.get(name) for row in rows], _type(name)).take(places)
+            for name in names
+        }
+
+
+_SCHEMAS = {name: TABLES[name].arrow_schema() for name in ("trials", "phases", "runs")}
+_TYPES = {field.name: field.type for schema in _SCHEMAS.values() for field in schema} | {
+    "dose_achieved_percent": pyarrow.float64(),
+    "last_stage": pyarrow.string(),
+}
+
+
+def _type(member: str) -> pyarrow.DataType:
+    """The type of a column; what is none is a count."""
+    return _TYPES.get(member, pyarrow.int64())
+
+
+def _table(name: str, columns: Columns) -> pyarrow.Table:
+    """A table of the columns that it has; the others are left out."""
+    schema = _SCHEMAS[name]
+    return pyarrow.table([columns[column] for column in schema.names], schema=schema)
+
+
+# Which trial a row is of.
+_KEY = ("trial_id", "kernel", "ram_bytes", "strategy", "variant", "scenario", "seed")
+# What a cell says of its trials.
+_CELL = (
+    *("kernel", "ram_bytes", "strategy", "variant", "scenario", "lendable_bytes", "cpus"),
+    *("load", "dose_target", "requests", "trials_asked", "replication", "align_bytes"),
+)
+# What a trial says of itself once: what booted, and the stage and cycle that a crash struck.
+_BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent")
+_LAST = ("last_stage", "last_cycle")
+_UNKNOWN: Object = dict.fromkeys((*_BOOT, *_LAST))
+# The records that it makes in every cycle, with the members that columns are made of.
+_RECORDS = {
+    "census": (
+        *("cycle", "phase", "memmap_bytes", "memmap_lent_bytes", "memmap_counter_bytes"),
+        *("page_table_bytes", "mem_total_bytes", "mem_free_bytes", "mem_available_bytes"),
+        *("present_bytes", "lent_absent_bytes", "hugetlb_unlent_bytes", "cma_unlent_bytes"),
+        *("movable_zone_unlent_bytes", "first_pfn", "pageblock_bytes", "pageblocks"),
+    ),
+    "lend": (
+        *("cycle", "outcome", "stage", "errno", "granted_bytes", "extents"),
+        *("largest_extent_bytes", "lend_ns", "pages_migrated", "pages_reclaimed"),
+        *("oom_kills", "blocker"),
+    ),
+    "verify": ("cycle", "pages_checked", "pages_bad", "pages_overlapping", "pages_free"),
+    "give_back": ("cycle", "give_back_ns", "errno", "returned_bytes"),
+    "reuse": ("cycle", "reuse_movable_bytes", "reuse_unmovable_bytes"),
+}
+
+
+def _cell_columns(cell: Object) -> Object:
+    rule = cell["replication"]
+    return {
+        "kernel": cell["kernel"],
+        "ram_bytes": cell["ram_bytes"],
+        "strategy": cell["variant"]["strategy"],
+        "variant": cell["variant"]["name"],
+        "scenario": f"{cell['load']}-{cell['dose_percent']}.{cell['requests']}",
+        "lendable_bytes": cell["lendable_bytes"],
+        "cpus": cell["cpus"],
+        "load": cell["load"],
+        "dose_target": cell["dose_percent"],
+        "requests": cell["requests"],
+        "trials_asked": cell["seeds"],
+        "replication": rule and json.dumps(rule, sort_keys=True),
+        "align_bytes": cell["variant"]["parameters"]["align_bytes"],
+    }
+
+
+def _last_stage(records: Sequence[Object]) -> Object:
+    """The stage and cycle that a guest entered last; the first cycle takes what was before it."""
+    for record in reversed(records):
+        if record["record"] == "stage":
+            return {"last_stage": record["stage"], "last_cycle": max(record.get("cycle", 0), 1)}
+    return {"last_stage": "boot", "last_cycle": 1}
+
+
+def _lend_words(lend: Object) -> Object:
+    blocker = lend["blocker"]
+    return {
+        "outcome": lend_outcome(lend["granted_bytes"], lend["request_bytes"]),
+        "blocker": blocker and json.dumps(blocker, sort_keys=True),
+    }
+
+
+# The columns of each zone's managed, present and spanned pages; null where a host has no such zone.
+_ZONE_PAGES = ("managed_pages", "present_pages", "spanned_pages")
+_ZONE_NAMES = dict(zip(("DMA", "DMA32", "Normal", "Movable"), ZONES, strict=True))
+_ZONE_COLUMNS = tuple(f"{zone}_{pages}" for zone in ZONES for pages in _ZONE_PAGES)
+
+
+def _zone_columns(zones: Sequence[Object]) -> Object:
+    return {
+        f"{_ZONE_NAMES[zone['name']]}_{pages}": zone[pages]
+        for zone in zones
+        if zone["name"] in _ZONE_NAMES
+        for pages in _ZONE_PAGES
+    }
+
+
+def stranded_bytes(ram_bytes: pyarrow.Array, censuses: Columns) -> pyarrow.Array:
+    """Bytes set aside, not lent, that Linux cannot use: unknown to it, or idle in a huge-page pool.
+
+    The machine's RAM, less what Linux has a memmap for and may use, less what is lent of the
+    memory that Linux does not have; and the huge pages that nobody was lent.
+    """
+    known = pc.add(censuses["present_bytes"], censuses["lent_absent_bytes"])
+    return pc.add(pc.subtract(ram_bytes, known), censuses["hugetlb_unlent_bytes"])
+
+
+def movable_only_bytes(censuses: Columns) -> pyarrow.Array:
+    """Bytes that Linux may use for movable pages alone: CMA areas and ZONE_MOVABLE, not lent."""
+    return pc.add(censuses["cma_unlent_bytes"], censuses["movable_zone_unlent_bytes"])
+
+
+def _of_trials(trials: Columns, rows: Columns, names: Iterable[str]) -> Columns:
+    """Some columns of each row's trial."""
+    return {name: trials[name].take(rows["trial"]) for name in names}
+
+
+def _of_phase(censuses: Columns, phase: str) -> Columns:
+    """What table ``trials`` has of the censuses of a phase."""
+    wanted = pc.equal(censuses["phase"], phase)
+    return {name: censuses[name].filter(wanted) for name in _IN_TRIALS}
+
+
+_IN_TRIALS = (
+    *("trial", "cycle", "memmap_bytes", "memmap_lent_bytes", "mem_available_bytes"),
+    *("lent_absent_bytes", "stranded_bytes", "movable_only_bytes"),
+)
+
+
+def _of_requests(requests: Columns, records: Columns) -> Columns:
+    """Each request's record; nulls where there is none."""
+    places = pc.index_in(_place(requests), _place(records))
+    return {name: column.take(places) for name, column in records.items()}
+
+
+def _place(rows: Columns) -> pyarrow.Array:
+    """Trial and cycle as one number."""
+    return pc.add(pc.shift_left(rows["trial"], 32), rows["cycle"])
+
+
+def _where(rows: pyarrow.Array, values: pyarrow.Array) -> pyarrow.Array:
+    """The values of some rows; null in the others."""
+    return pc.if_else(rows, values, None)
+
+
+def _verdicts(
+    requests: Columns, lend: Columns, lent: Columns, verify: Columns, bad: pyarrow.Array
+) -> pyarrow.Array:
+    """Whether all that was granted is really there and ours alone.
+
+    Every lent page must hold its pattern, lie in no earlier lend and be free in no allocator.
+    Frames that Linux gave away (virtio-mem) cannot be written by it: they must be absent instead.
+    """
+    checked_bytes = pc.multiply(verify["pages_checked"], requests["page_bytes"])
+    there_bytes = pc.max_element_wise(checked_bytes, lent["lent_absent_bytes"], skip_nulls=False)
+    whole = pc.greater_equal(there_bytes, lend["granted_bytes"])
+    verdict = pc.if_else(pc.and_(whole, pc.equal(bad, 0)), "ok", "failed")
+    return pc.fill_null(verdict, "not_checked")

@@ -211,8 +211,9 @@ def read_piece(piece: Piece) -> Collected:
                 for name, digest in made_of.items():
                     digests[name].add(digest)
     except (KeyError, TypeError, AttributeError, pyarrow.ArrowException) as error:
-        for part in piece.parts * (len(piece.parts) > 1):
-            read_piece(Piece(piece.kind, [part]))  # says where it is
+        if len(piece.parts) > 1:
+            for part in piece.parts:
+                read_piece(Piece(piece.kind, [part]))  # says whose line it is
         raise CarveoutError(
             f"table {piece.kind} ({source}): wanted what this version's runner writes, found "
             f"{type(error).__name__}: {error}; remove the file to run its cell again"

@@ -16,7 +16,10 @@ rule collect_trials:
         runs=cell_files("runs"),
         sources=[
             *TABLE_SOURCES,
-            *(f"workflow/carveout/{name}.py" for name in ("collect", "outcomes", "rows")),
+            *(
+                f"workflow/carveout/{name}.py"
+                for name in ("collect", "outcomes", "rows")
+            ),
         ],
     output:
         tables=expand(

@@ -7,6 +7,7 @@ done with columns.
 
 import itertools
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -20,6 +21,8 @@ from carveout.tables import PHASES, TABLES, ZONES
 Object = Mapping[str, Any]
 Columns = Mapping[str, pyarrow.Array]
 Tables = Mapping[str, pyarrow.Table]
+
+_to_json = json.JSONEncoder(sort_keys=True).encode
 
 
 class TrialRows:
@@ -38,25 +41,28 @@ class TrialRows:
     def add(self, trial: Object) -> None:
         """Takes a trial as the runner writes it."""
         number, self._size = self._size, self._size + 1
-        about = {**_UNKNOWN, **trial, **trial["ending"]}
+        records: dict[str, list[Object]] = defaultdict(list)
         for record in trial["records"]:
-            name = record["record"]
-            if name == "census":
-                self._records[name].add(number, record)
-                self._zones.add(record["zones"])
-            elif name == "lend":
-                self._records[name].add(number, record | _lend_words(record))
-            elif name in self._records:
-                self._records[name].add(number, record)
-            elif name in ("hello", "load"):
-                about |= record
+            records[record["record"]].append(record)
+        about = {**_UNKNOWN, **trial, **trial["ending"]}
+        for record in (*records["hello"], *records["load"]):
+            about |= record
         if about["cause"] is not None:
-            about |= _last_stage(trial["records"])
-        self._trials.add(number, about)
-        self._cells.add(trial["cell"])
-        self._digests.add(trial["digests"])
-        for cycle, request_bytes in enumerate(trial["cell"]["requests_bytes"], start=1):
-            self._requests.add(number, {"cycle": cycle, "request_bytes": request_bytes})
+            about |= _last_stage(records["stage"])
+        records["lend"] = [{**lend, **_lend_words(lend)} for lend in records["lend"]]
+        self._trials.add(number, [about])
+        for name, gathered in self._records.items():
+            gathered.add(number, records[name])
+        self._zones.add(census["zones"] for census in records["census"])
+        self._cells.add([trial["cell"]])
+        self._digests.add([trial["digests"]])
+        self._requests.add(
+            number,
+            (
+                {"cycle": cycle, "request_bytes": request_bytes}
+                for cycle, request_bytes in enumerate(trial["cell"]["requests_bytes"], start=1)
+            ),
+        )
 
     def digests(self) -> Sequence[Mapping[str, str]]:
         """What made the trials, by name; each trial's are among them."""
@@ -146,7 +152,7 @@ class RunRows:
 
     def add(self, run: Object) -> None:
         """Takes a process as the runner writes it, with the machine that it emulated."""
-        self._runs.add(self._size, run)
+        self._runs.add(self._size, [run])
         self._size += 1
 
     def digests(self) -> Sequence[Mapping[str, str]]:
@@ -167,10 +173,10 @@ class _Gathered:
         self._values: list[tuple[Any, ...]] = []
         self._trials: list[int] = []
 
-    def add(self, trial: int, entry: Object) -> None:
-        """Takes an object of the trial of this number."""
-        self._trials.append(trial)
-        self._values.append(self._values_of(entry))
+    def add(self, trial: int, objects: Iterable[Object]) -> None:
+        """Takes objects of the trial of this number."""
+        self._values.extend(map(self._values_of, objects))
+        self._trials.extend([trial] * (len(self._values) - len(self._trials)))
 
     def columns(self) -> Columns:
         """Their members, and as ``trial`` whose they are."""
@@ -186,11 +192,12 @@ class _Repeated:
         self.different: list[Any] = []
         self._places: list[int] = []
 
-    def add(self, value: object) -> None:
-        """Takes the next object."""
-        if not self.different or value != self.different[-1]:
-            self.different.append(value)
-        self._places.append(len(self.different) - 1)
+    def add(self, objects: Iterable[Any]) -> None:
+        """Takes the next objects."""
+        for value in objects:
+            if not self.different or value != self.different[-1]:
+                self.different.append(value)
+            self._places.append(len(self.different) - 1)
 
     def columns(self, row_of: Callable[[Any], Object], names: Iterable[str]) -> Columns:
         """What a function says of each object under these names; null where it says nothing."""
@@ -264,24 +271,22 @@ def _cell_columns(cell: Object) -> Object:
         "dose_target": cell["dose_percent"],
         "requests": cell["requests"],
         "trials_asked": cell["seeds"],
-        "replication": rule and json.dumps(rule, sort_keys=True),
+        "replication": rule and _to_json(rule),
         "align_bytes": cell["variant"]["parameters"]["align_bytes"],
     }
 
 
-def _last_stage(records: Sequence[Object]) -> Object:
+def _last_stage(stages: Sequence[Object]) -> Object:
     """The stage and cycle that a guest entered last; the first cycle takes what was before it."""
-    for record in reversed(records):
-        if record["record"] == "stage":
-            return {"last_stage": record["stage"], "last_cycle": max(record.get("cycle", 0), 1)}
-    return {"last_stage": "boot", "last_cycle": 1}
+    last = stages[-1] if stages else {"stage": "boot"}
+    return {"last_stage": last["stage"], "last_cycle": max(last.get("cycle", 0), 1)}
 
 
 def _lend_words(lend: Object) -> Object:
     blocker = lend["blocker"]
     return {
         "outcome": lend_outcome(lend["granted_bytes"], lend["request_bytes"]),
-        "blocker": blocker and json.dumps(blocker, sort_keys=True),
+        "blocker": blocker and _to_json(blocker),
     }
 
 

@@ -23,8 +23,8 @@ from pandera.errors import SchemaErrors
 from carveout.errors import CarveoutError
 from carveout.files import file_made_aside, write_atomically
 
-# Memory that is freed is used again; Arrow's own allocator gives it back and asks for it anew, which
-# in a virtual machine takes as long as to fill it.
+# Freed memory is used again; Arrow's own allocator gives it back and asks for it anew, which takes
+# as long as to fill it where the machine is a virtual one.
 pyarrow.set_memory_pool(pyarrow.system_memory_pool())
 
 OUTCOMES = ("granted", "partial", "refused", "crashed")
@@ -594,8 +594,7 @@ def _ordered(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     order = list(_table(name).order)
     keys = frame[order]
     if "phase" in keys:
-        places = {phase: place for place, phase in enumerate(PHASES)}
-        keys = keys.assign(phase=keys["phase"].map(places))
+        keys = keys.assign(phase=pd.Categorical(keys["phase"], PHASES).codes)
     if _are_ordered(keys):
         return frame
     return frame.loc[keys.sort_values(order, kind="stable").index]

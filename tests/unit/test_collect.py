@@ -187,3 +187,11 @@ def test_what_is_no_column_type_is_one_line(tmp_path: Path) -> None:
     cells = {CELL: [trial([], "oom", seed="one")]}
     with pytest.raises(CarveoutError, match="table trials"):
         collect(written(tmp_path, cells), cells)
+
+
+def test_what_this_version_does_not_write_is_found_among_many_files(tmp_path: Path) -> None:
+    cells = some_cells()
+    wrong = [name for name, trials in cells.items() if trials][1]
+    del cells[wrong][0]["records"]
+    with pytest.raises(CarveoutError, match=wrong.path + ".*KeyError: 'records'"):
+        collect(written(tmp_path, cells), cells)

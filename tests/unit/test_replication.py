@@ -10,6 +10,10 @@ from carveout import replication
 from carveout.cell_trials import CellTrials
 from carveout.matrix import Cell, Variant
 from carveout.sizes import GIB, MIB
+from tests.unit.made_records import trial as made_trial
+from tests.unit.made_records import whole_cycle
+
+_successes_of = replication.successes_of
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +94,11 @@ def test_the_order_in_which_trials_end_changes_nothing() -> None:
     assert trials.are_enough()
     assert trials.next_seed() is None
     assert seeds_of(trials) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_success_is_a_lend_that_was_granted_in_full() -> None:
+    made = made_trial(whole_cycle(1, 256 * MIB) + whole_cycle(2, 255 * MIB))
+    assert _successes_of(made) == [True, False]
 
 
 def test_what_an_earlier_job_made_is_not_made_again() -> None:

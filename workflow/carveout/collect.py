@@ -32,6 +32,7 @@ _ROWS: Mapping[str, type[TrialRows | RunRows]] = {"trials": TrialRows, "runs": R
 # What becomes rows at once: the pieces of all processes must fit into memory as Arrow columns.
 _PIECE_BYTES = 96 * 2**20
 _READ_BYTES = 2**20
+# As many as make columns pay, and as few as a CPU's cache has room for.
 _BATCH_LINES = 512
 
 
@@ -109,7 +110,7 @@ def collect(results: Path, cells: Iterable[CellName], processes: int = 1) -> Non
         }
         for collected in _read_all(pieces, processes):
             for name, stream in collected.tables.items():
-                rows = pyarrow.ipc.open_stream(stream).read_all()
+                rows = _table(stream)
                 tables[name].write(rows)
                 if name == "trials":
                     ids.append(_ids(rows))
@@ -224,7 +225,7 @@ def read_piece(piece: Piece) -> Collected:
 
 
 def _batches(piece: Piece) -> Iterator[TrialRows | RunRows]:
-    """The lines, some at a time, over the ends of parts: few rows cost what many do."""
+    """The lines, some at a time; a batch may be of many small parts."""
     rows_of = _ROWS[piece.kind]
     rows = rows_of()
     for part in piece.parts:
@@ -259,11 +260,17 @@ def _lines(part: Part) -> Iterator[Object]:
 
 
 def _stream(rows: pyarrow.Table) -> bytes:
+    # Every processor has a process already, and each thread would keep memory of its own.
+    options = pyarrow.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     sink = pyarrow.BufferOutputStream()
-    options = pyarrow.ipc.IpcWriteOptions(compression="lz4")
     with pyarrow.ipc.new_stream(sink, rows.schema, options=options) as stream:
         stream.write_table(rows)
     return bytes(sink.getvalue())
+
+
+def _table(stream: bytes) -> pyarrow.Table:
+    options = pyarrow.ipc.IpcReadOptions(use_threads=False)
+    return pyarrow.ipc.open_stream(stream, options=options).read_all()
 
 
 def _arguments() -> argparse.Namespace:

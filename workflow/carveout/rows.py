@@ -29,18 +29,16 @@ class TrialRows:
     """The rows that trials make: of ``trials`` one a request, and of ``phases`` one a census."""
 
     def __init__(self) -> None:
-        self._size = 0
         self._trials = _Gathered("trial_id", "seed", *_BOOT, "cause", "message", *_LAST)
-        self._requests = _Gathered("cycle", "request_bytes")
         self._records = {name: _Gathered(*members) for name, members in _RECORDS.items()}
         self._cells, self._digests, self._zones = _Repeated(), _Repeated(), _Repeated()
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._trials)
 
     def add(self, trial: Object) -> None:
         """Takes a trial as the runner writes it."""
-        number, self._size = self._size, self._size + 1
+        number, cell = len(self), trial["cell"]
         records: dict[str, list[Object]] = defaultdict(list)
         for record in trial["records"]:
             records[record["record"]].append(record)
@@ -50,19 +48,16 @@ class TrialRows:
         if about["cause"] is not None:
             about |= _last_stage(records["stage"])
         records["lend"] = [{**lend, **_lend_words(lend)} for lend in records["lend"]]
+        records["request"] = [
+            {"cycle": cycle, "request_bytes": request_bytes}
+            for cycle, request_bytes in enumerate(cell["requests_bytes"], start=1)
+        ]
         self._trials.add(number, [about])
         for name, gathered in self._records.items():
             gathered.add(number, records[name])
         self._zones.add(census["zones"] for census in records["census"])
-        self._cells.add([trial["cell"]])
+        self._cells.add([cell])
         self._digests.add([trial["digests"]])
-        self._requests.add(
-            number,
-            (
-                {"cycle": cycle, "request_bytes": request_bytes}
-                for cycle, request_bytes in enumerate(trial["cell"]["requests_bytes"], start=1)
-            ),
-        )
 
     def digests(self) -> Sequence[Mapping[str, str]]:
         """What made the trials, by name; each trial's are among them."""
@@ -70,7 +65,7 @@ class TrialRows:
 
     def tables(self) -> Tables:
         """All rows, in the order of the trials."""
-        trials = {**self._trials.columns(), **self._cells.columns(_cell_columns, _CELL)}
+        trials = {**self._trials.columns(), **self._cells.columns(_cell_columns)}
         censuses = {
             **self._records["census"].columns(),
             **self._zones.columns(_zone_columns, _ZONE_COLUMNS),
@@ -87,7 +82,7 @@ class TrialRows:
 
     def _request_columns(self, trials: Columns, censuses: Columns) -> Columns:
         """What each request met with; what nothing is known of is null."""
-        requests = self._requests.columns()
+        requests = self._records["request"].columns()
         requests = {**_of_trials(trials, requests, trials), **requests}
         lend, verify, give_back, reuse = (
             _of_requests(requests, self._records[name].columns())
@@ -145,15 +140,13 @@ class RunRows:
 
     def __init__(self) -> None:
         self._runs = _Gathered(*_SCHEMAS["runs"].names)
-        self._size = 0
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._runs)
 
     def add(self, run: Object) -> None:
         """Takes a process as the runner writes it, with the machine that it emulated."""
-        self._runs.add(self._size, [run])
-        self._size += 1
+        self._runs.add(len(self), [run])
 
     def digests(self) -> Sequence[Mapping[str, str]]:
         """Nothing: what made a trial is said of the trial."""
@@ -173,10 +166,13 @@ class _Gathered:
         self._values: list[tuple[Any, ...]] = []
         self._trials: list[int] = []
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def add(self, trial: int, objects: Iterable[Object]) -> None:
         """Takes objects of the trial of this number."""
         self._values.extend(map(self._values_of, objects))
-        self._trials.extend([trial] * (len(self._values) - len(self._trials)))
+        self._trials.extend([trial] * (len(self) - len(self._trials)))
 
     def columns(self) -> Columns:
         """Their members, and as ``trial`` whose they are."""
@@ -199,13 +195,15 @@ class _Repeated:
                 self.different.append(value)
             self._places.append(len(self.different) - 1)
 
-    def columns(self, row_of: Callable[[Any], Object], names: Iterable[str]) -> Columns:
-        """What a function says of each object under these names; null where it says nothing."""
+    def columns(
+        self, row_of: Callable[[Any], Object], names: Iterable[str] | None = None
+    ) -> Columns:
+        """What a function says of each object; under names, null where it says nothing of them."""
         rows = [row_of(value) for value in self.different]
         places = pyarrow.array(self._places, pyarrow.int64())
         return {
             name: pyarrow.array([row.get(name) for row in rows], _type(name)).take(places)
-            for name in names
+            for name in names or rows[0]
         }
 
 
@@ -229,17 +227,13 @@ def _table(name: str, columns: Columns) -> pyarrow.Table:
 
 # Which trial a row is of.
 _KEY = ("trial_id", "kernel", "ram_bytes", "strategy", "variant", "scenario", "seed")
-# What a cell says of its trials.
-_CELL = (
-    *("kernel", "ram_bytes", "strategy", "variant", "scenario", "lendable_bytes", "cpus"),
-    *("load", "dose_target", "requests", "trials_asked", "replication", "align_bytes"),
-)
 # What a trial says of itself once: what booted, and the stage and cycle that a crash struck.
 _BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent")
 _LAST = ("last_stage", "last_cycle")
 _UNKNOWN: Object = dict.fromkeys((*_BOOT, *_LAST))
-# The records that it makes in every cycle, with the members that columns are made of.
+# The records of its cycles, with the members that columns are made of.
 _RECORDS = {
+    "request": ("cycle", "request_bytes"),
     "census": (
         *("cycle", "phase", "memmap_bytes", "memmap_lent_bytes", "memmap_counter_bytes"),
         *("page_table_bytes", "mem_total_bytes", "mem_free_bytes", "mem_available_bytes"),
@@ -258,6 +252,7 @@ _RECORDS = {
 
 
 def _cell_columns(cell: Object) -> Object:
+    """What a cell says of each of its trials."""
     rule = cell["replication"]
     return {
         "kernel": cell["kernel"],
@@ -290,13 +285,13 @@ def _lend_words(lend: Object) -> Object:
     }
 
 
-# The columns of each zone's managed, present and spanned pages; null where a host has no such zone.
 _ZONE_PAGES = ("managed_pages", "present_pages", "spanned_pages")
 _ZONE_NAMES = dict(zip(("DMA", "DMA32", "Normal", "Movable"), ZONES, strict=True))
 _ZONE_COLUMNS = tuple(f"{zone}_{pages}" for zone in ZONES for pages in _ZONE_PAGES)
 
 
 def _zone_columns(zones: Sequence[Object]) -> Object:
+    """The pages of the zones that a host has, but for those that the table does not know."""
     return {
         f"{_ZONE_NAMES[zone['name']]}_{pages}": zone[pages]
         for zone in zones

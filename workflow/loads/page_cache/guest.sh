@@ -10,10 +10,10 @@ FILES=16
 # A ninth more than the dose is read; what is dropped again leaves holes.
 KEEP_PERCENT=90
 
-# The same for all seeds but for the size of the files.
+# The same for all seeds.
 prepare_load() {
 	make_file_system || fault error "the file system could not be made"
-	make_files
+	make_files || fault error "the files could not be made"
 }
 
 make_file_system() {
@@ -28,15 +28,14 @@ make_file_system() {
 make_files() {
 	file=0
 	while [ $file -lt $FILES ]; do
-		: >$FOLDER/$file || fault error "file $file could not be made"
+		truncate -s $((RAM_BYTES * DOSE_PERCENT / KEEP_PERCENT / FILES)) $FOLDER/$file ||
+			return 1
 		file=$((file + 1))
 	done
+	sync
 }
 
 load() {
-	truncate -s $((RAM_BYTES * DOSE_PERCENT / KEEP_PERCENT / FILES)) $FOLDER/* ||
-		fault error "the files could not be grown"
-	sync
 	read_cached
 	cached_before_kib=$cached_kib
 	/load/read_files "$SEED" $KEEP_PERCENT $FOLDER/* ||

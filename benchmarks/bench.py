@@ -122,7 +122,7 @@ def images_of(cell: Cell) -> tuple[str, str, str]:
 
 
 def seconds(runs: Sequence[Mapping[str, Any]], process: str, *columns: str) -> list[float]:
-    """The sum of some columns of nanoseconds, of each QEMU that was a ``boot`` or a ``trial``."""
+    """The sum of some columns of nanoseconds, of each guest that was a ``boot`` or a ``trial``."""
     return [
         sum(run[column] for column in columns) / 1e9 for run in runs if run["process"] == process
     ]

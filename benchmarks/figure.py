@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from benchmarks.measures.fork import FIRST_INSTRUCTION
 from benchmarks.table import ratio_text, value_text
 from carveout.figures import style
 from carveout.labels import bytes_label
@@ -44,9 +45,9 @@ class Lines:
 
 _PANELS: Sequence[Bars | Lines] = (
     Bars(
-        "From starting QEMU to a trial's first instruction",
+        "From the start of a guest to its trial's first instruction",
         "fork",
-        "start of QEMU to a trial's first instruction",
+        FIRST_INSTRUCTION,
     ),
     Bars("A whole trial, wall time", "fork", "wall time of a whole trial"),
     Bars("Main job: processor time", "main_job", "processor time"),

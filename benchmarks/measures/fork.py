@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from benchmarks.bench import IDLE, Bench, seconds
 from benchmarks.table import Row
 
-_FIRST_INSTRUCTION = "start of a guest to its trial's first instruction"
+FIRST_INSTRUCTION = "start of a guest to its trial's first instruction"
 _QUANTITIES = {
-    _FIRST_INSTRUCTION: ("ready_wall_ns",),
+    FIRST_INSTRUCTION: ("ready_wall_ns",),
     "wall time of a whole trial": ("wall_ns",),
     "processor time of a whole trial": ("qemu_user_ns", "qemu_system_ns"),
 }
@@ -41,7 +41,7 @@ def _rows(samples: dict[tuple[str, str, str], list[float]], loads: list[str]) ->
     for quantity in _QUANTITIES:
         for load in loads:
             for way in (_COLD, _FIRST, _FORK):
-                has_limit = way != _COLD and quantity == _FIRST_INSTRUCTION
+                has_limit = way != _COLD and quantity == FIRST_INSTRUCTION
                 yield Row(
                     measure="fork",
                     quantity=quantity,

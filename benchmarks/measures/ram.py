@@ -45,7 +45,7 @@ def _samples(bench: Bench, ram_bytes: int, seeds: int) -> dict[str, list[float]]
     job.build_images()
 
     def state_bytes(_: psutil.Process) -> int:
-        return disk_bytes(*bench.temporary.glob("carveout-*/state"))
+        return disk_bytes(*bench.temporary.glob("carveout-*/ready/state"))
 
     (cell,) = job.cells
     cost, runs = job.run_cell(cell, {"state": state_bytes}, seeds=seeds)

@@ -133,6 +133,27 @@ def test_a_killed_runner_leaves_no_qemu(runner: Runner) -> None:
     assert not runner.trials.exists()
 
 
+def test_an_ended_runner_cleans_up_and_keeps_its_trials(runner: Runner) -> None:
+    process = runner.start()
+    qemu = wait_until(lambda: forks_of(process))[0]
+    wait_until(lambda: runner.journal.read_text().count("\n") == 1 + 1)
+    process.terminate()
+    assert process.wait() == 128 + signal.SIGTERM
+    assert not qemu.is_running()
+    assert list((runner.folder / "tmp").iterdir()) == []
+    assert runner.run() == (0, "")
+    assert runner.trials.read_bytes() == runner.made_trials().read_bytes()
+
+
+def test_a_boot_whose_qemu_dies_is_made_again(runner: Runner) -> None:
+    process = runner.start()
+    wait_until(lambda: qemus_of(process))[0].kill()
+    assert process.wait() == 0
+    assert runner.trials.read_bytes() == runner.made_trials().read_bytes()
+    runs = [json.loads(line) for line in (runner.folder / "runs.jsonl").read_text().splitlines()]
+    assert [run["process"] for run in runs] == ["boot", "trial", "trial"]
+
+
 def test_one_or_two_guests_at_once_give_the_smoke_runs_bytes(runner: Runner) -> None:
     assert replace(runner, at_once=2).run() == (0, "")
     assert runner.trials.read_bytes() == runner.made_trials().read_bytes()

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from benchmarks import figure
 from benchmarks.cost import disk_bytes, run
+from benchmarks.measures.fork import FIRST_INSTRUCTION as FIRST
 from benchmarks.table import Row, as_csv, as_text, not_run, table_of, value_text
 
 from carveout.errors import CarveoutError
 
-FIRST = "start of QEMU to a trial's first instruction"
 HEAD = {"CPU": "made, for a test", "cores": "2"}
 
 

@@ -17,7 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from carveout.guest import Guest, Stop, Usage, start_guest
+from qemu.qmp import QMPError
+
+from carveout.guest import Guest, GuestDiedError, Stop, Usage, start_guest
 from carveout.qemu import GuestFiles, Machine, file_args, machine_args
 from carveout.states import SavedState, program_stamp
 from carveout.trial import last_record
@@ -75,12 +77,14 @@ class Engine:
         self,
         boot: Boot,
         folder: Path,
+        wall_limit_s: float,
         ready: ReadyHost | None = None,
         boot_usage: Usage | None = None,
     ) -> None:
         self.boot_usage = boot_usage
         self._boot = boot
         self._folder = folder
+        self._wall_limit_s = wall_limit_s
         self._ready = ready
         self._ended: list[tuple[Guest, GuestFiles]] = []
 
@@ -95,7 +99,7 @@ class Engine:
         try:
             yield guest, files
         finally:
-            if self._ready and guest.is_paused:
+            if self._ready and guest.is_at_end:
                 self._ended.append((guest, files))
             else:
                 await _discard(guest, files)
@@ -106,35 +110,48 @@ class Engine:
             await _discard(guest, files)
 
     async def _standing_guest(self) -> tuple[Guest, GuestFiles]:
-        if self._ready is None:
-            files = guest_files(self._boot, Path(tempfile.mkdtemp(dir=self._folder)))
-            return await _start(self._boot, files), files
-        if self._ended:
-            return await self._restore(self._ready, *self._ended.pop())
-        return await self._fork(self._ready)
+        try:
+            async with asyncio.timeout(self._wall_limit_s):
+                if self._ready is None:
+                    return await self._boot_guest()
+                return await self._restored(self._ready) or await self._fork(self._ready)
+        except TimeoutError as error:
+            raise GuestDiedError(
+                f"wanted a guest that stands, found none in {self._wall_limit_s} s (limits.wall_s)"
+            ) from error
+
+    async def _boot_guest(self) -> tuple[Guest, GuestFiles]:
+        files = guest_files(self._boot, Path(tempfile.mkdtemp(dir=self._folder)))
+        return await _start(self._boot, files), files
+
+    async def _restored(self, ready: ReadyHost) -> tuple[Guest, GuestFiles] | None:
+        """A guest in a QEMU whose guest came to its end; None when there is none that lives."""
+        while self._ended:
+            guest, files = self._ended.pop()
+            with contextlib.suppress(GuestDiedError):
+                async with _discarded_on_error(guest, files):
+                    await guest.restore()
+                    # QEMU appends to what it writes: cut off what the guest before has said.
+                    os.truncate(files.console, ready.files.console.stat().st_size)
+                    os.truncate(files.records, ready.files.records.stat().st_size)
+                    os.truncate(files.messages, 0)
+                return guest, files
+        return None
 
     async def _fork(self, ready: ReadyHost) -> tuple[Guest, GuestFiles]:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        files = _without_images(guest_files(self._boot, folder))
-        image = folder / "state"
-        ready.state.copy_to(image, self._boot.identity())
-        shutil.copyfile(ready.files.console, files.console)
-        shutil.copyfile(ready.files.records, files.records)
-        guest = await _start(self._boot, files)
+        try:
+            files = _without_images(guest_files(self._boot, folder))
+            image = folder / "state"
+            ready.state.copy_to(image, self._boot.identity())
+            shutil.copyfile(ready.files.console, files.console)
+            shutil.copyfile(ready.files.records, files.records)
+            guest = await _start(self._boot, files)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
         async with _discarded_on_error(guest, files):
             await guest.load(image)
-        return guest, files
-
-    @staticmethod
-    async def _restore(
-        ready: ReadyHost, guest: Guest, files: GuestFiles
-    ) -> tuple[Guest, GuestFiles]:
-        async with _discarded_on_error(guest, files):
-            await guest.restore()
-        # QEMU appends to what it writes: cut off what the guest before has said.
-        os.truncate(files.console, ready.files.console.stat().st_size)
-        os.truncate(files.records, ready.files.records.stat().st_size)
-        os.truncate(files.messages, 0)
         return guest, files
 
 
@@ -162,13 +179,9 @@ class EngineFactory(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def open_cold(
-    boot: Boot,
-    folder: Path,
-    wall_limit_s: float,  # noqa: ARG001
-) -> AsyncIterator[Engine]:
+async def open_cold(boot: Boot, folder: Path, wall_limit_s: float) -> AsyncIterator[Engine]:
     """An engine that boots every trial from the first instruction."""
-    yield Engine(boot, folder)
+    yield Engine(boot, folder, wall_limit_s)
 
 
 @contextlib.asynccontextmanager
@@ -176,20 +189,14 @@ async def open_fork(boot: Boot, folder: Path, wall_limit_s: float) -> AsyncItera
     """Boots once and saves the state in ``folder``, where it lies until the engine closes.
 
     A host that does not live to be ready, or needs the runner before that, has nothing to fork:
-    then every trial boots, and shows what happens.
+    then every trial boots, and shows what happens. A QEMU that dies on its own says nothing of
+    its host, which is booted once more.
     """
-    files = guest_files(boot, folder)
-    state = SavedState(folder)
-    guest = await _start(boot, files)
     try:
-        is_ready = await _becomes_ready(guest, files, wall_limit_s)
-        if is_ready:
-            await guest.save(state.image)
-            state.describe(boot.identity())
-        usage = guest.usage()
-    finally:
-        await guest.end()
-    engine = Engine(boot, folder, ReadyHost(state, files) if is_ready else None, usage)
+        ready, usage = await _boot_until_ready(boot, folder, wall_limit_s)
+    except GuestDiedError:
+        ready, usage = await _boot_until_ready(boot, folder, wall_limit_s)
+    engine = Engine(boot, folder, wall_limit_s, ready, usage)
     try:
         yield engine
     finally:
@@ -199,6 +206,31 @@ async def open_fork(boot: Boot, folder: Path, wall_limit_s: float) -> AsyncItera
 ENGINES: dict[str, EngineFactory] = {"cold": open_cold, "fork": open_fork}
 
 
+async def _boot_until_ready(
+    boot: Boot, folder: Path, wall_limit_s: float
+) -> tuple[ReadyHost | None, Usage]:
+    """The saved state of a host that was booted, if it came to be ready, and what that took."""
+    folder = folder / "ready"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    files = guest_files(boot, folder)
+    state = SavedState(folder)
+    guest = await _start(boot, files)
+    try:
+        is_ready = await _becomes_ready(guest, files, wall_limit_s)
+        if is_ready:
+            async with asyncio.timeout(wall_limit_s):
+                await guest.save(state.image)
+            state.describe(boot.identity())
+        return ReadyHost(state, files) if is_ready else None, guest.usage()
+    except TimeoutError as error:
+        raise GuestDiedError(
+            f"wanted a guest whose state is saved, found none in {wall_limit_s} s (limits.wall_s)"
+        ) from error
+    finally:
+        await guest.end()
+
+
 async def _becomes_ready(guest: Guest, files: GuestFiles, wall_limit_s: float) -> bool:
     try:
         async with asyncio.timeout(wall_limit_s):
@@ -206,6 +238,10 @@ async def _becomes_ready(guest: Guest, files: GuestFiles, wall_limit_s: float) -
             stop = await guest.next_stop()
     except TimeoutError:
         return False
+    except (QMPError, EOFError):
+        stop = Stop.DIED
+    if stop is Stop.DIED:
+        raise GuestDiedError("wanted a host that boots, found that QEMU ended without a word of it")
     if stop is not Stop.PAUSED or last_record(files)["record"] != "ready":
         return False
     guest.note_ready()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import psutil
-from qemu.qmp import EventListener, ExecuteError, Message, QMPClient, QMPError
+from qemu.qmp import EventListener, ExecuteError, Message, QMPClient, QMPError, Runstate
 
 from carveout.errors import CarveoutError
 from carveout.sizes import KIB
@@ -82,12 +82,13 @@ class Usage:
 
 @dataclass
 class _Start:
-    """When a guest started, and what its QEMU had taken by then."""
+    """When a guest started, what its QEMU had taken by then, and how far it has come."""
 
     time_ns: int
     user_s: float = 0
     system_s: float = 0
     ready_ns: int | None = None
+    is_at_end: bool = False
 
 
 class Guest:
@@ -115,9 +116,18 @@ class Guest:
         """Whether the guest has paused by itself and stands there."""
         return self._is_paused
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the guest stands at the end of its trial: its QEMU is free for another."""
+        return self._start.is_at_end
+
     def note_ready(self) -> None:
         """Notes that the trial's first instruction is the next that the guest runs."""
         self._start.ready_ns = time.monotonic_ns()
+
+    def note_end(self) -> None:
+        """Notes that the guest has nothing more to do."""
+        self._start.is_at_end = True
 
     async def resume(self) -> None:
         """Lets the guest run on."""
@@ -132,9 +142,11 @@ class Guest:
         """Tells a standing guest its seed; the guest's UART has all of it when this returns.
 
         Raises:
+            GuestDiedError: QEMU has ended.
             CarveoutError: the UART does not take it.
         """
-        self._seed_channel.sendall(f"{seed:{_SEED_BYTES - 1}}\n".encode())
+        with _named_errors("takes a guest's seed"):
+            self._seed_channel.sendall(f"{seed:{_SEED_BYTES - 1}}\n".encode())
         end_s = time.monotonic() + _HAND_OVER_LIMIT_S
         while _unread_bytes(self._seed_channel):
             await self.execute("query-status", {})  # a turn of QEMU's main loop
@@ -148,8 +160,13 @@ class Guest:
         """Writes the state of a standing guest, RAM included, to a file: an image of QEMU's own.
 
         Raises:
+            GuestDiedError: QEMU has ended.
             CarveoutError: QEMU could not write it, for lack of room for instance.
         """
+        with _named_errors("saves a guest's state"):
+            await self._save(state)
+
+    async def _save(self, state: Path) -> None:
         state.touch()
         file = {"driver": "file", "filename": str(state), "node-name": _IMAGE_FILE}
         empty = {"driver": "qcow2", "file": _IMAGE_FILE, "size": 0}
@@ -163,7 +180,8 @@ class Guest:
             raise CarveoutError(
                 f"{state}: wanted the guest's state in a file, found that QEMU could not write it: "
                 f"{error} after {state.stat().st_size} bytes; "
-                "make room on the disk of TMPDIR, or raise the key limits.state of the config"
+                "make room on the disk of TMPDIR, or raise the key limits.state of the config; "
+                "for a machine whose state QEMU cannot save, set boot: cold"
             ) from error
         await self.execute("blockdev-del", {"node-name": _IMAGE_FILE})
 
@@ -200,7 +218,9 @@ class Guest:
 
     async def _load_snapshot(self) -> None:
         await self._run_job("snapshot-load", _SNAPSHOT)
-        self._events.clear()
+        # What the guest before did is of no interest to this one.
+        for events in (self._events, self._job_events, self._monitor.events):
+            events.clear()
         self._is_paused = True
 
     async def _open_image(self, file: object) -> None:
@@ -237,13 +257,15 @@ class Guest:
         """The next of the monitor's events, or None when QEMU closed the monitor."""
         event = asyncio.ensure_future(events.get())
         closed = asyncio.ensure_future(self._monitor.runstate_changed())
-        await asyncio.wait({event, closed}, return_when=asyncio.FIRST_COMPLETED)
-        closed.cancel()
-        # A monitor that closes may have said why just before.
-        if event.done() or not events.empty():
-            return await event
-        event.cancel()
-        return None
+        try:
+            await asyncio.sleep(0)  # both wait now, and no change from here on is missed
+            if self._monitor.runstate is Runstate.RUNNING:
+                await asyncio.wait({event, closed}, return_when=asyncio.FIRST_COMPLETED)
+            # A monitor that closes may have said why just before.
+            return await event if event.done() or not events.empty() else None
+        finally:
+            event.cancel()
+            closed.cancel()
 
     def usage(self) -> Usage:
         """What the guest took so far; QEMU has not been ended yet."""
@@ -276,7 +298,7 @@ def _named_errors(does: str) -> Iterator[None]:
     """Says what was wanted of a QEMU that has ended or refuses."""
     try:
         yield
-    except (EOFError, psutil.Error) as error:
+    except (EOFError, OSError, psutil.Error) as error:
         raise GuestDiedError(f"wanted a QEMU that {does}, found that it ended") from error
     except (QMPError, _JobError) as error:
         kind = CarveoutError if isinstance(error, (_JobError, ExecuteError)) else GuestDiedError
@@ -342,10 +364,12 @@ async def start_guest(
             restore_signals=False,
         )
     monitor = QMPClient("carveout")
+    guest = Guest(process, monitor, seed_channel, start_ns)
     try:
         await monitor.connect(monitor_end)
     except QMPError as error:
         code = await asyncio.to_thread(_end_of, process)
+        seed_channel.close()
         said = " ".join(messages.read_text(errors="replace").split())
         kind = GuestDiedError if code < 0 else CarveoutError
         ended = f"a signal, {-code}" if code < 0 else f"status {code}"
@@ -353,7 +377,10 @@ async def start_guest(
             f"{qemu}: wanted a guest that stands ready, found that QEMU ended with {ended}: "
             f"{said or error}; see the strategy's qemu_args, the key cpu_model and the memory left"
         ) from error
-    return Guest(process, monitor, seed_channel, start_ns)
+    except BaseException:
+        await guest.end()
+        raise
+    return guest
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From what the runner writes to rows: one a trial and cycle, one a census, one a QEMU process.
+"""From what the runner writes to rows: one a trial and cycle, one a census, one a guest.
 
 Objects are parsed, read and dropped one by one, while a CPU's cache has them; all that follows is
 done with columns.
@@ -136,7 +136,7 @@ def trials_of(trials: Iterable[Object]) -> pyarrow.Table:
 
 
 class RunRows:
-    """The rows that QEMU processes make: of ``runs`` one each."""
+    """The rows that guests make by what they took: of ``runs`` one each."""
 
     def __init__(self) -> None:
         self._runs = _Gathered(*_SCHEMAS["runs"].names)
@@ -145,7 +145,7 @@ class RunRows:
         return len(self._runs)
 
     def add(self, run: Object) -> None:
-        """Takes a process as the runner writes it, with the machine that it emulated."""
+        """Takes a guest as the runner writes it, with the machine that it was."""
         self._runs.add(len(self), [run])
 
     def digests(self) -> Sequence[Mapping[str, str]]:
@@ -153,7 +153,7 @@ class RunRows:
         return ()
 
     def tables(self) -> Tables:
-        """All rows, in the order of the processes."""
+        """All rows, in the order of the guests."""
         return {"runs": _table("runs", self._runs.columns())}
 
 

@@ -8,6 +8,8 @@ that could not be made (QEMU missing, an image that is not there) ends with an e
 import argparse
 import asyncio
 import json
+import signal
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +104,7 @@ async def run_cell(run: CellRun) -> list[Result]:
     """Runs the seeds of a cell, ``at_once`` at a time; those in the journal are made already.
 
     Returns:
-        One object a QEMU process: ``run`` (what belongs to the runner's machine) and, but for a
+        One object a guest: ``run`` (what belongs to the runner's machine) and, but for a
         boot whose state was saved, ``trial`` (a pure function of what its id digests), in the
         order of the seeds.
 
@@ -195,7 +197,7 @@ def _trial(run: CellRun, seed: int, ending: Ending) -> dict[str, Any]:
 
 
 def _usage(run: CellRun, seed: int | None, guest_exit: str, usage: Usage) -> dict[str, Any]:
-    """One QEMU process: a trial's, or without a seed the boot's whose state was saved."""
+    """One guest: a trial's, or without a seed the boot whose state was saved."""
     return {
         "process": "boot" if seed is None else "trial",
         "trial_id": boot_id(run) if seed is None else trial_id(run, seed),
@@ -240,7 +242,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--images", required=True, nargs="+", type=Path, help="initramfs archives")
     parser.add_argument("--sources", required=True, nargs="+", type=Path, help="of this runner")
     parser.add_argument("--trials", required=True, type=Path, help="output: one line a trial")
-    parser.add_argument("--runs", required=True, type=Path, help="output: one line a QEMU process")
+    parser.add_argument("--runs", required=True, type=Path, help="output: one line a guest")
     parser.add_argument("--journal", required=True, type=Path, help="trials made so far")
     parser.add_argument("--log", required=True, type=Path, help="output: the guests' consoles")
     parser.add_argument("--progress", required=True, type=Path, help="the workflow's progress file")
@@ -279,6 +281,8 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
 @entry_point
 def main() -> None:
     """Runs one cell."""
+    # A job that is ended cleans up as one that is interrupted.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     args = _arguments()
     cell = Cell.from_json(args.cell)
     check_memory(args.at_once * most_memory_bytes(cell.ram_bytes), cell.path)

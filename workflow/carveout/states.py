@@ -50,9 +50,19 @@ class SavedState:
         write_json_atomically(self._description, content)
 
     def copy_to(self, image: Path, wanted: Mapping[str, str]) -> None:
-        """Copies the image of a state that is whole and the wanted one."""
+        """Copies the image of a state that is whole and the wanted one.
+
+        Raises:
+            CarveoutError: it is not, or there is no room for a copy.
+        """
         self.check(wanted)
-        shutil.copyfile(self.image, image)
+        try:
+            shutil.copyfile(self.image, image)
+        except OSError as error:
+            raise CarveoutError(
+                f"{image}: wanted a copy of the saved state, found: {error.strerror}; "
+                "make room on the disk of TMPDIR"
+            ) from error
 
     def check(self, wanted: Mapping[str, str]) -> None:
         """Refuses a state that is not whole, or that another machine than the wanted one left.

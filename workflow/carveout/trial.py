@@ -67,6 +67,7 @@ async def _run_to_end(
         if guest.is_paused:
             said = last_record(files)
             if said["record"] in _LAST_RECORDS:
+                guest.note_end()
                 return Stop.PAUSED
             if said["record"] == "ready":
                 await guest.tell_seed(seed)

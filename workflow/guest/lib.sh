@@ -16,10 +16,10 @@
 #                           lend with `COMMAND... PIECE_BYTES`, the whole first, halving
 #                           the piece whenever it is refused
 # A hook that returns 0 did all that was asked. One that returns anything else must
-# have noted a refusal; otherwise the trial ends with a fault.
-# and the runner's RAM_BYTES, BOOT_RAM_BYTES, LENDABLE_BYTES, the variant's parameters, and
+# have noted a refusal; otherwise the trial ends with a fault. Hooks find
+# the runner's RAM_BYTES, BOOT_RAM_BYTES, LENDABLE_BYTES, the variant's parameters, and
 # RAM_START_BYTES, PAGE_BYTES and PAGEBLOCK_BYTES of the running kernel.
-# For a load's guest.sh, besides SEED, DOSE_PERCENT and the same:
+# For a load's guest.sh, besides DOSE_PERCENT, the same, and in `load` alone SEED:
 #   start_worker COMMAND... run a process that occupies memory; returns when it has
 #                           printed its one line of name=value, which is evaluated
 #   reached_dose PART WHOLE sets dose_achieved_percent, of the same unit each
@@ -62,8 +62,8 @@ blocker_flags=
 
 # --- Records ----------------------------------------------------------------------
 
-# Descriptor 3 is the record channel. Children must not inherit it: the end of the
-# trial waits until the last holder has closed and so drained it.
+# Descriptor 3 is the record channel. Children must not inherit it: a host that powers itself
+# off waits until the last holder has closed and so drained it.
 open_record_channel() {
 	stty -F /dev/ttyS0 raw -echo
 	exec 3>/dev/ttyS0

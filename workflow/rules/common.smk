@@ -2,7 +2,9 @@
 # What all rules share: the checked config, the matrix of cells, and where plug-ins lie.
 
 import glob
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 PACKAGE_PARENT = Path(workflow.basedir) / "workflow"
@@ -91,11 +93,16 @@ def disk_mb(wildcards, threads):
     return most_state_bytes(threads, STATE_LIMIT_BYTES) // MIB
 
 
-def bound_local_memory():
-    """Lets a run on this machine start no more guests side by side than its memory holds."""
-    is_local = workflow.global_resources["_nodes"].value is None
-    if is_local and "mem_mb" not in workflow.global_resources:
-        workflow.register_resource("mem_mb", psutil.virtual_memory().available // MIB)
+def bound_local_resources():
+    """Lets a run on this machine start no more jobs than its memory and its disk have room for."""
+    if workflow.global_resources["_nodes"].value is not None:
+        return
+    room_bytes = {
+        "mem_mb": psutil.virtual_memory().available,
+        "disk_mb": shutil.disk_usage(tempfile.gettempdir()).free,
+    }
+    for name in room_bytes.keys() - workflow.global_resources.keys():
+        workflow.register_resource(name, room_bytes[name] // MIB)
 
 
 def cell_files(kind):
@@ -115,7 +122,7 @@ def begin_progress(dag):
         progress.begin(Path(PROGRESS_FILE), boots * config["seeds"], boots)
 
 
-bound_local_memory()
+bound_local_resources()
 
 
 def folder_sources(folder):

@@ -23,14 +23,18 @@ import orjson
 from tests.unit import made_records
 from tests.unit.made_trials import LOADS, REQUESTS_BYTES, VARIANTS, MadeVariant, pageblock_maps
 
+from benchmarks.bench import MAIN_CONFIG
 from carveout.errors import CarveoutError, entry_point
 from carveout.files import sha256_of_json, write_atomically
+from carveout.schemas import load_yaml
 from carveout.sizes import GIB, MIB
 
 _VARIANTS = VARIANTS[:10]
 _SCENARIOS_A_MACHINE = 100
 _KERNEL = "debian-6.12"
-_REQUESTS = "quarter_then_whole"
+# The figures that the main job's config names are drawn of the made rows too.
+_MAIN_JOB = load_yaml(MAIN_CONFIG)
+(_REQUESTS,) = _MAIN_JOB["requests"]
 # The made maps are those of a host four times as large: every fourth pageblock is taken.
 _TAKEN_OF_MAPS = 4
 # Pageblocks that differ between two seeds of a real cell under load.
@@ -92,7 +96,8 @@ def made_cells(count: int) -> list[MadeCell]:
             f"--cells: wanted a multiple of {len(_VARIANTS)}, above 1000 one that machines of "
             f"up to {_SCENARIOS_A_MACHINE} scenarios share evenly, such as 10000; found {count}"
         )
-    doses = (30, *(dose for dose in range(1, 99) if dose != 30))
+    (main_dose,) = _MAIN_JOB["loads"]["anonymous_memory"]
+    doses = (main_dose, *(dose for dose in range(1, 99) if dose != main_dose))
     loaded = [(load, dose) for dose in doses for load in LOADS if load != "idle"]
     return [
         MadeCell(1 + machine, variant, load, dose)

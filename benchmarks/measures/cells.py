@@ -3,10 +3,11 @@
 
 from collections.abc import Iterator
 
-from benchmarks.bench import IDLE, Bench
+from benchmarks.bench import IDLE, MAIN_CONFIG, Bench
 from benchmarks.cost import Cost
 from benchmarks.made import make_results
 from benchmarks.table import Row
+from carveout.schemas import load_yaml
 
 _SEEDS = 5
 _ROWS_A_TRIAL = 2
@@ -31,7 +32,8 @@ def measure(bench: Bench) -> list[Row]:
 def _dry_run(bench: Bench, cells: int) -> Cost:
     """Snakemake plans a job of so many cells, of which nothing is made."""
     variants = len(bench.job("one", loads=IDLE).cells)
-    requests = {f"request{number}": ["256MiB"] for number in range(cells // variants)}
+    whole = load_yaml(MAIN_CONFIG)["lendable"]
+    requests = {f"request{number}": [whole] for number in range(cells // variants)}
     return bench.job(f"dry{cells}", loads=IDLE, requests=requests).snakemake(options=["--dry-run"])
 
 

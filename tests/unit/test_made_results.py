@@ -5,18 +5,20 @@ import json
 from pathlib import Path
 
 import pytest
+from benchmarks.bench import MAIN_CONFIG
 from benchmarks.made_results import made_cells, made_trials, write_cell
 
-from carveout import schemas
 from carveout.collect import CellName, collect
 from carveout.errors import CarveoutError
+from carveout.records import problem_of
+from carveout.schemas import load_yaml
 from carveout.tables import read_table
 
 
 def test_made_records_follow_the_schema_of_records() -> None:
     for cell in made_cells(40):
         for trial in made_trials(cell, 2, 2):
-            problems = [schemas.matches(record, "record") for record in trial["records"]]
+            problems = [problem_of(record) for record in trial["records"]]
             assert not any(problems), problems
             assert [record["seq"] for record in trial["records"]] == list(range(len(problems)))
 
@@ -47,3 +49,9 @@ def test_as_many_cells_as_asked_for(count: int) -> None:
 def test_cells_that_are_no_product_are_refused(count: int) -> None:
     with pytest.raises(CarveoutError, match="--cells"):
         made_cells(count)
+
+
+def test_the_trial_that_the_main_jobs_figure_shows_is_among_the_made() -> None:
+    shown = load_yaml(MAIN_CONFIG)["figures"]["pageblock_map"]
+    scenarios = {cell.parts[1:] for cell in made_cells(40)}
+    assert (f"{shown['strategy']}/{shown['variant']}", shown["scenario"]) in scenarios

@@ -38,14 +38,18 @@ def parse_last_record(channel: bytes) -> tuple[Record | None, str | None]:
     return _parse_line(lines[-1], len(lines) - 1)
 
 
+def problem_of(record: Any) -> str | None:
+    """None when an object is a record of its kind, else what is wrong in one line."""
+    problem = schemas.matches(record, "record")
+    return problem or schemas.matches(record, "record", record["record"])
+
+
 def _parse_line(line: bytes, number: int) -> tuple[Record | None, str | None]:
     try:
         record = json.loads(line)
     except ValueError:
         return None, f"line {number + 1} is no JSON: {_excerpt(line)}"
-    problem = schemas.matches(record, "record") or schemas.matches(
-        record, "record", record["record"]
-    )
+    problem = problem_of(record)
     if problem is not None:
         return None, f"line {number + 1} is no record: {problem}"
     if record["seq"] != number:

@@ -97,7 +97,7 @@ def _draw_addresses(
         [bytes_label(start_bytes + place * row_bytes) for place in places],
     )
     ax.tick_params(axis="y", length=3)
-    ax.set_ylabel(f"physical address; a row is {bytes_label(row_bytes)}")
+    ax.set_ylabel(f"physical address;\na row is {bytes_label(row_bytes)}")
 
 
 def _title(first: "pd.Series[Any]", labels: Labels) -> str:

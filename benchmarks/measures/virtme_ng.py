@@ -65,7 +65,7 @@ def _prepared(bench: Bench, job: Job) -> tuple[list[str], list[str]]:
     """The command of one boot and its environment; all that it needs is made here."""
     (cell,) = job.cells
     kernel = unpacked_kernel(job.results / "kernels" / cell.kernel / "kernel.json")
-    packages = cached_folder("virtme-ng", _VERSION, _install)
+    packages = cached_folder("virtme-ng", f"{_VERSION}-any-python", _install)
     tools = _kmod(bench.folder)
     root = bench.folder.absolute() / "root"
     _make_root(root)
@@ -92,6 +92,11 @@ def _install(folder: Path) -> None:
             *("install", "--target", str(folder), f"virtme-ng=={_VERSION}"),
         ]
     )
+    # The cache outlives the environment whose Python the scripts name.
+    for script in (folder / "bin").iterdir():
+        first, rest = script.read_text(encoding="utf-8").split("\n", 1)
+        if "python" in first:
+            script.write_text(f"#!/usr/bin/env python3\n{rest}", encoding="utf-8")
 
 
 def _make_root(root: Path) -> None:

@@ -104,7 +104,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
 
 def _height_in(panel: Bars | Lines, table: pd.DataFrame) -> float:
     if isinstance(panel, Lines):
-        return 2.4
+        return 2.7
     lines = sum(1 + len(case["case"]) // (_LABEL_CHARACTERS + 1) for case in _cases(panel, table))
     return _PANEL_IN + style.ROW_IN * lines
 
@@ -193,4 +193,5 @@ def _draw_lines(ax: Axes, panel: Lines, table: pd.DataFrame) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: value_text(y, unit)))
     ax.grid(visible=True, axis="both")
     ax.set_xlabel(panel.x_label)
-    ax.legend()
+    # Above the lines, of which any corner may hold one.
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.1)

@@ -66,7 +66,8 @@ def boot_one_cell(
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("snakemake")),
-            *("--cores", "2", "--configfile", config),
+            # One after another: two jobs may meet the same trouble, and each says so.
+            *("--cores", "1", "--configfile", config),
         ],
         cwd=fresh.path,
         env=os.environ | (environment or {}),

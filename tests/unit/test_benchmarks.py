@@ -91,7 +91,11 @@ def test_figure_is_drawn_with_what_was_not_run(tmp_path: Path) -> None:
 
 
 def test_cost_counts_children_and_samples_gauges(tmp_path: Path) -> None:
-    program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'sum(range(10**7))'])"
+    # It outlives the second sample: the first may find it before it is a Python.
+    program = (
+        "import subprocess, sys, time;"
+        "subprocess.run([sys.executable, '-c', 'sum(range(10**7))']); time.sleep(1)"
+    )
     cost = run([sys.executable, "-c", program], tmp_path / "log", {}, {"seven": lambda _: 7})
     assert cost.cpu_s > 0
     assert cost.wall_s > 0

@@ -2,8 +2,8 @@
 """How a trial's guest comes to be: booted, or forked from the saved state of a booted one.
 
 An engine is opened for one cell and hands out one guest a trial. Strategies, loads and `run_trial`
-see a guest that stands still with its trial's parameters before it, and no more. Because boots
-repeat to the bit, both engines give the same trials.
+see a guest that stands still, before its boot or before it is told its seed, and no more. Because
+boots repeat to the bit, both engines give the same trials.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class Boot:
             **self.digests,
             "program": program_stamp(self.machine.qemu),
             "arguments": " ".join(machine_args(self.machine)),
-            "boot parameters": self.parameters,
+            "parameters": self.parameters,
         }
 
 

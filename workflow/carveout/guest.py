@@ -198,7 +198,7 @@ class Guest:
         with _named_errors("loads a guest's state"):
             file = {"driver": "file", "filename": str(state)}
             try:
-                # Half the time of threads, of which each reads a few pages of the state.
+                # Spares handing every few pages of the state to a thread and back.
                 await self._open_image(file | {"aio": "io_uring"})
             except ExecuteError:  # not in this QEMU, or not allowed on this machine
                 await self._open_image(file)

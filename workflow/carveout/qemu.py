@@ -20,7 +20,7 @@ TRANSLATION_CACHE_BYTES = 128 * MIB
 _QEMU_ITSELF_BYTES = 256 * MIB
 
 # Kernel arguments of every host under test. `quiet` and no tests of ciphers and of the CPU's jitter
-# (a fifth of the boot) touch no memory that is measured; panic=-1 makes a panic end the guest.
+# (see initcall_debug) touch no memory that is measured; panic=-1 makes a panic end the guest.
 KERNEL_ARGS = (
     "console=ttyAMA0 nokaslr quiet cryptomgr.notests initcall_blacklist=jent_mod_init panic=-1"
 )

@@ -188,7 +188,7 @@ def _read_all(pieces: Sequence[Piece], processes: int) -> Iterator[Collected]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["carveout.tables"])
     waiting: deque[Future[Collected]] = deque()
-    with ProcessPoolExecutor(processes, context) as pool:
+    with ProcessPoolExecutor(processes, context, initializer=gc.disable) as pool:
         for piece in pieces:
             waiting.append(pool.submit(read_piece, piece))
             if len(waiting) > processes:
@@ -199,8 +199,6 @@ def _read_all(pieces: Sequence[Piece], processes: int) -> Iterator[Collected]:
 
 def read_piece(piece: Piece) -> Collected:
     """The checked rows of a piece."""
-    # What is parsed lives shortly and has no cycles: looking for some takes as long as parsing.
-    gc.disable()
     tables: dict[str, list[pyarrow.Table]] = defaultdict(list)
     digests: dict[str, set[str]] = defaultdict(set)
     source = piece.parts[0].path
@@ -290,6 +288,9 @@ def _arguments() -> argparse.Namespace:
 @entry_point
 def main() -> None:
     """Collects the outputs of the boot jobs of a matrix."""
+    # What is parsed lives shortly and has no cycles: looking for some takes as long as parsing.
+    # Only a process that does nothing else may go without.
+    gc.disable()
     args = _arguments()
     cells = [
         CellName(*f"{machine}/{variant}/{scenario}".split("/"))

@@ -44,7 +44,7 @@ lint: install
 	snakemake --lint
 	shellcheck envs/install.sh .ci/run
 	shellcheck --shell=sh $(GUEST_SHELL)
-	perl "$$(python -m carveout.checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
+	perl "$$(python -m carveout.archive.checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
 
 .PHONY: bench
 bench: install
@@ -52,7 +52,7 @@ bench: install
 
 .PHONY: relock
 relock: install
-	python -m carveout.pins
+	python -m carveout.archive.pins
 
 .PHONY: relock-python
 relock-python: install

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # carveout: which way of setting memory aside for virtual machines costs least, and works?
 #
-# kernels + guest image -> boots -> trial records -> tables -> statistics -> figures -> report
+# study -> archive -> initramfs -> boots -> tables -> statistics -> figures -> report
 
 
 if not workflow.config_settings.configfiles:
@@ -9,10 +9,9 @@ if not workflow.config_settings.configfiles:
     configfile: "config/config.yaml"
 
 
-include: "workflow/rules/common.smk"
-include: "workflow/rules/kernels.smk"
-include: "workflow/rules/qemu.smk"
-include: "workflow/rules/guest.smk"
+include: "workflow/rules/study.smk"
+include: "workflow/rules/archive.smk"
+include: "workflow/rules/initramfs.smk"
 include: "workflow/rules/boots.smk"
 
 
@@ -22,6 +21,7 @@ for strategy in MATRIX.strategies.values():
 
 
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/statistics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from benchmarks import figure, table
 from benchmarks.bench import MAIN_CONFIG, Bench
-from carveout.errors import CarveoutError, entry_point
-from carveout.schemas import load_yaml
+from carveout.common.errors import CarveoutError, entry_point
+from carveout.common.schemas import load_yaml
 
 MEASURES = ("fork", "main_job", "seeds", "ram", "cells", "rows", "plain_qemu", "virtme_ng")
 

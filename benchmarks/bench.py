@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from benchmarks.cost import Cost, Gauge, run
-from carveout.matrix import Cell, read_matrix
-from carveout.schemas import load_yaml
+from carveout.common.schemas import load_yaml
+from carveout.study.cell import Cell
+from carveout.study.matrix import read_matrix
 
 MAIN_CONFIG = Path("config/config.yaml")
 IDLE = {"idle": [0]}

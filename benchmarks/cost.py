@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from carveout.errors import CarveoutError
-from carveout.guest import peak_rss_bytes
+from carveout.common.errors import CarveoutError
+from carveout.guests.guest import peak_rss_bytes
 
 Gauge = Callable[[psutil.Process], int]
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from benchmarks.measures.fork import FIRST_INSTRUCTION
 from benchmarks.table import ratio_text, value_text
 from carveout.figures import style
-from carveout.labels import bytes_label
+from carveout.figures.labels import bytes_label
 
 _COLUMNS = 2
 _PANEL_IN = 0.75  # a panel's title and axis

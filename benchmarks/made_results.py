@@ -7,7 +7,7 @@ requests a trial, each of which becomes a row of the table `trials`. Every trial
 maps of a host of 1 GiB, as the main job has, that are its own.
 
 Files and lines are those that the runner writes. The words printed are the arguments with which
-`python -m carveout.collect` finds the cells.
+`python -m carveout.tables.collect` finds the cells.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from tests.unit import made_records
 from tests.unit.made_trials import LOADS, REQUESTS_BYTES, VARIANTS, MadeVariant, pageblock_maps
 
 from benchmarks.bench import MAIN_CONFIG
-from carveout.errors import CarveoutError, entry_point
-from carveout.files import sha256_of_json, write_atomically
-from carveout.schemas import load_yaml
-from carveout.sizes import GIB, MIB
+from carveout.common.errors import CarveoutError, entry_point
+from carveout.common.files import sha256_of_json, write_atomically
+from carveout.common.schemas import load_yaml
+from carveout.common.sizes import GIB, MIB
 
 _VARIANTS = VARIANTS[:10]
 _SCENARIOS_A_MACHINE = 100

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from carveout.tables import read_table
+from carveout.tables.parquet import read_table
 
 CHECKOUT = Path(__file__).parent.parent
 

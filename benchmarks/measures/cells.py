@@ -7,7 +7,7 @@ from benchmarks.bench import IDLE, MAIN_CONFIG, Bench
 from benchmarks.cost import Cost
 from benchmarks.made import make_results
 from benchmarks.table import Row
-from carveout.schemas import load_yaml
+from carveout.common.schemas import load_yaml
 
 _SEEDS = 5
 _ROWS_A_TRIAL = 2
@@ -41,7 +41,7 @@ def _collection(bench: Bench, cells: int) -> Cost:
     results = bench.folder / f"made{cells}"
     words = make_results(bench, results, cells * _SEEDS * _ROWS_A_TRIAL, cells)
     return bench.python(
-        f"collect{cells}", "-m", "carveout.collect", "--results", str(results), *words
+        f"collect{cells}", "-m", "carveout.tables.collect", "--results", str(results), *words
     )
 
 

@@ -6,7 +6,7 @@ import psutil
 from benchmarks.bench import IDLE, Bench
 from benchmarks.cost import disk_bytes
 from benchmarks.table import Row
-from carveout.tables import read_table
+from carveout.tables.parquet import read_table
 
 _MOST_NOT_OF_QEMU = 0.1
 _CORES = 2

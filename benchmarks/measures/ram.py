@@ -6,9 +6,9 @@ import psutil
 from benchmarks.bench import IDLE, Bench, seconds
 from benchmarks.cost import disk_bytes
 from benchmarks.table import Row, not_run
-from carveout.errors import CarveoutError
-from carveout.qemu import most_memory_bytes
-from carveout.sizes import GIB, format_size
+from carveout.common.errors import CarveoutError
+from carveout.common.sizes import GIB, format_size
+from carveout.guests.command_line import most_memory_bytes
 
 _LENDABLE = "256MiB"
 _UNITS = {"saved state on disk": "bytes", "peak memory of a QEMU": "bytes"}

@@ -7,7 +7,7 @@ from benchmarks.bench import Bench
 from benchmarks.cost import Cost
 from benchmarks.made import make_results
 from benchmarks.table import Row
-from carveout.sizes import GIB
+from carveout.common.sizes import GIB
 
 _ROWS = 1_000_000
 _CELLS = 40  # those of the main job
@@ -25,10 +25,10 @@ def measure(bench: Bench) -> list[Row]:
     tables = job.results / "tables"
     steps = {
         "collection": bench.python(
-            *("collect", "-m", "carveout.collect", "--results", str(job.results)), *words
+            *("collect", "-m", "carveout.tables.collect", "--results", str(job.results)), *words
         ),
         "statistics": bench.python(
-            *("summarize", "-m", "carveout.summary", str(tables / "trials.parquet")),
+            *("summarize", "-m", "carveout.statistics.summarize", str(tables / "trials.parquet")),
             *(
                 word
                 for name in ("summary", "comparison", "failures")

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 import psutil
 import pytest
 
-from carveout.qemu import most_memory_bytes
+from carveout.guests.command_line import most_memory_bytes
 from tests.conftest import Run
 
 T = TypeVar("T")
+RECORD_SCHEMA = "workflow/schemas/record.schema.yaml"
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,15 @@ class Runner:
     def start(self) -> subprocess.Popen[str]:
         """The runner at work."""
         images = self.made.results / "guest" / "debian-6.12"
-        sources = self.made.checkout.path / "workflow/carveout/trial.py"
         command = [
-            *(sys.executable, "-m", "carveout.runner", "--cell", json.dumps(self.cell())),
+            *(sys.executable, "-m", "carveout.boots.run", "--cell", json.dumps(self.cell())),
             *("--qemu", self.qemu, "--engine", self.engine, "--wall-limit-s", "100"),
+            *(
+                "--record-schema",
+                str(self.made.checkout.path / "workflow/schemas/record.schema.yaml"),
+            ),
             *("--state-limit-bytes", str(self.state_limit_bytes)),
-            *("--at-once", str(self.at_once), "--sources", str(sources)),
+            *("--at-once", str(self.at_once), "--code", "made for a test"),
             *("--kernel", str(self.made.results / "kernels/debian-6.12/kernel.json"), "--images"),
             *(str(images / name) for name in ("base.cpio", "strategies/mem.cpio")),
             str(images / f"loads/{self.load.partition('-')[0]}.cpio"),

@@ -4,9 +4,9 @@
 import subprocess
 from pathlib import Path
 
-from carveout.archive import Package
-from carveout.cache import cache_folder
-from carveout.files import sha256_of
+from carveout.archive.packages import Package
+from carveout.common.cache import cache_folder
+from carveout.common.files import sha256_of
 
 
 def made_deb(folder: Path, name: str, files: dict[str, bytes]) -> Package:

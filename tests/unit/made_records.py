@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from carveout.sizes import GIB, MIB
+from carveout.common.sizes import GIB, MIB
 
 RAM_BYTES = 4 * GIB
 

@@ -9,8 +9,9 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from carveout.sizes import GIB, MIB
-from carveout.tables import PHASES, ZONES
+from carveout.common.sizes import GIB, MIB
+from carveout.records.outcomes import PHASES
+from carveout.tables.definitions import ZONES
 
 RAM_BYTES = 4 * GIB
 LENDABLE_BYTES = GIB

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from carveout import archive
-from carveout.archive import Package
-from carveout.errors import CarveoutError
-from carveout.files import sha256_of
+from carveout.archive import packages as archive
+from carveout.archive.packages import Package
+from carveout.common.errors import CarveoutError
+from carveout.common.files import sha256_of
 from tests.unit.made_packages import made_deb
 
 

@@ -12,7 +12,7 @@ from benchmarks.cost import disk_bytes, run
 from benchmarks.measures.fork import FIRST_INSTRUCTION as FIRST
 from benchmarks.table import Row, as_csv, as_text, not_run, table_of, value_text
 
-from carveout.errors import CarveoutError
+from carveout.common.errors import CarveoutError
 
 HEAD = {"CPU": "made, for a test", "cores": "2"}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from carveout.cache import cache_folder, cached_folder, locked
-from carveout.errors import CarveoutError
+from carveout.common.cache import cache_folder, cached_folder, locked
+from carveout.common.errors import CarveoutError
 
 
 @pytest.fixture(autouse=True)

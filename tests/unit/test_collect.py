@@ -9,20 +9,23 @@ from typing import Any
 
 import pytest
 
-from carveout.collect import CellName, collect
-from carveout.errors import CarveoutError
-from carveout.files import sha256_of
-from carveout.rows import trials_of
-from carveout.sizes import GIB, MIB, parse_size
-from carveout.tables import read_metadata, read_table
+from carveout.common.errors import CarveoutError
+from carveout.common.files import sha256_of
+from carveout.common.sizes import GIB, MIB, parse_size
+from carveout.study.cell import CellPath
+from carveout.tables.collect import collect
+from carveout.tables.parquet import read_metadata, read_table
+from carveout.tables.rows import TrialRows
 from tests.unit.made_records import RAM_BYTES, cell, run, trial, whole_cycle
 
-CELL = CellName("debian-6.12", "4GiB", "cma", "area", "idle-0.twice")
+CELL = CellPath("debian-6.12", "4GiB", "cma", "area", "idle-0.twice")
 TABLE_NAMES = ("trials", "phases", "runs")
 
 
 def rows(records: list[dict[str, Any]], cause: str | None = None) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = trials_of([trial(records, cause)]).to_pylist()
+    rows = TrialRows()
+    rows.add(trial(records, cause))
+    made: list[dict[str, Any]] = rows.tables()["trials"].to_pylist()
     return made
 
 
@@ -88,19 +91,19 @@ def test_hidden_memory_and_idle_huge_pages_are_stranded() -> None:
     assert rows(records)[0]["stranded_bytes"] == 1026 * MIB
 
 
-def written(folder: Path, cells: Mapping[CellName, Sequence[Mapping[str, Any]]]) -> Path:
+def written(folder: Path, cells: Mapping[CellPath, Sequence[Mapping[str, Any]]]) -> Path:
     """A results folder with the outputs of cells."""
     for name, trials in cells.items():
         for kind, lines in (("trials", trials), ("runs", [run(made) for made in trials])):
-            path = folder / kind / name.path
+            path = folder / kind / f"{name}.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
     return folder
 
 
-def some_cells() -> dict[CellName, list[dict[str, Any]]]:
+def some_cells() -> dict[CellPath, list[dict[str, Any]]]:
     """Two cells on each of two machines, one of which stopped early, and one trial that died."""
-    cells: dict[CellName, list[dict[str, Any]]] = {}
+    cells: dict[CellPath, list[dict[str, Any]]] = {}
     for ram, scenario, seeds in (
         *(("4GiB", "idle-0.twice", 5), ("4GiB", "page_cache-10.twice", 1)),
         *(("16GiB", "idle-0.twice", 2), ("16GiB", "page_cache-10.twice", 0)),
@@ -146,7 +149,7 @@ def test_the_tables_are_the_same_however_they_are_collected(
     results = written(tmp_path, cells)
     collect(results, cells)
     wanted = digests(results)
-    monkeypatch.setattr("carveout.collect._PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr("carveout.tables.collect._PIECE_BYTES", piece_bytes)
     collect(results, list(reversed(cells)), processes)
     assert digests(results) == wanted
 
@@ -164,12 +167,12 @@ def test_what_cannot_be_collected_is_one_line_and_leaves_nothing(
     text: str | None, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So small that a piece has no more than one trial: what is wrong lies between pieces.
-    monkeypatch.setattr("carveout.collect._PIECE_BYTES", 500)
+    monkeypatch.setattr("carveout.tables.collect._PIECE_BYTES", 500)
     cells = {CELL: [trial([], "oom", seed=seed, trial_id=str(seed)) for seed in (1, 2)]}
     if text == "twice":
         other = {"cell": cell(ram_bytes=16 * GIB)}
         cells[replace(CELL, ram="16GiB")] = [made | other for made in cells[CELL]]
-    path = written(tmp_path, cells) / "trials" / CELL.path
+    path = written(tmp_path, cells) / "trials" / f"{CELL}.jsonl"
     if text is None:
         path.unlink()
     elif text == "backwards":
@@ -193,5 +196,5 @@ def test_what_this_version_does_not_write_is_found_among_many_files(tmp_path: Pa
     cells = some_cells()
     wrong = [name for name, trials in cells.items() if trials][1]
     del cells[wrong][0]["records"]
-    with pytest.raises(CarveoutError, match=wrong.path + ".*KeyError: 'records'"):
+    with pytest.raises(CarveoutError, match=f"{wrong}.jsonl.*KeyError: 'records'"):
         collect(written(tmp_path, cells), cells)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from carveout.figures import cost, memmap_overhead, pageblock_map, style, success
-from carveout.labels import Labels
-from carveout.summary import compare, summarize
-from carveout.tables import read_table, write_table
+from carveout.figures.labels import Labels
+from carveout.statistics.summarize import compare, summarize
+from carveout.tables.parquet import read_table, write_table
 from tests.unit.made_trials import made_phases, made_trials
 
 DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))
@@ -37,7 +37,7 @@ def draw(tables: Path, figure: str, folder: Path, *where: str) -> subprocess.Com
         "cost": "trials",
         "pageblock_map": "phases",
     }[figure]
-    command = [sys.executable, "-m", "carveout.figures", figure, f"{tables / table}.parquet"]
+    command = [sys.executable, "-m", "carveout.figures.draw", figure, f"{tables / table}.parquet"]
     outputs = ["--svg", f"{folder / figure}.svg", "--png", f"{folder / figure}.png"]
     descriptions = ["--descriptions", *map(str, DESCRIPTIONS)]
     return subprocess.run(

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from carveout.archive import Package, fetch, unpack
-from carveout.errors import CarveoutError
-from carveout.foreign import linked_packages, wrap_program
+from carveout.archive.foreign import linked_packages, wrap_program
+from carveout.archive.packages import Package, fetch, unpack
+from carveout.common.errors import CarveoutError
 from tests.unit.made_packages import made_deb
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from carveout.cpio import Entry, pack
-from carveout.errors import CarveoutError
-from carveout.image import COMPILER, compile_program, module_entries
-from carveout.modules import Module
+from carveout.common.errors import CarveoutError
+from carveout.initramfs.cpio import Entry, pack
+from carveout.initramfs.kernel_modules import Module
+from carveout.initramfs.pack import COMPILER, compile_program, module_entries
 
 ENTRIES = [
     Entry("init", b"#!/bin/sh\n", executable=True),

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The journal: whole results of the same sources and trials are kept, nothing else is."""
+"""The journal: whole results of the same code and trials are kept, nothing else is."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from carveout.journal import Journal
+from carveout.boots.journal import Journal
 
 IDS = {1: "one", 2: "two"}
 
@@ -16,15 +16,8 @@ def result(seed: int, trial_id: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    path = tmp_path / "runner.py"
-    path.write_text("one\n")
-    return path
-
-
-@pytest.fixture
-def journal(tmp_path: Path, source: Path) -> Journal:
-    made = Journal(tmp_path / "journals" / "cell.jsonl", "cell", [source])
+def journal(tmp_path: Path) -> Journal:
+    made = Journal(tmp_path / "journals" / "cell.jsonl", "cell", "code")
     made.start([])
     made.add(result(1, "one"))
     made.add(result(2, "two"))
@@ -45,13 +38,10 @@ def test_trials_that_are_others_now_do_not_count(journal: Journal) -> None:
     assert journal.read({1: "one", 2: "another"}) == [result(1, "one")]
 
 
-def test_changed_sources_or_cells_begin_anew(
-    journal: Journal, source: Path, tmp_path: Path
-) -> None:
+def test_other_code_or_cells_begin_anew(journal: Journal, tmp_path: Path) -> None:
     path = tmp_path / "journals" / "cell.jsonl"
-    assert Journal(path, "another cell", [source]).read(IDS) == []
-    source.write_text("two\n")
-    assert Journal(path, "cell", [source]).read(IDS) == []
+    assert Journal(path, "another cell", "code").read(IDS) == []
+    assert Journal(path, "cell", "other code").read(IDS) == []
     assert journal.read(IDS), "what was opened before still reads its own"
 
 

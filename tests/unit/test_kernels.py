@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from carveout import kernels, modules
-from carveout.errors import CarveoutError
-from carveout.kernels import Kernel
-from carveout.pins import KernelPin
+from carveout.archive import kernels
+from carveout.archive.kernels import Kernel
+from carveout.archive.pins import KernelPin
+from carveout.common.errors import CarveoutError
+from carveout.initramfs import kernel_modules as modules
 from tests.unit.made_packages import made_deb
 
 RELEASE = "6.12.9+deb13-arm64"

@@ -8,11 +8,12 @@ import pytest
 from benchmarks.bench import MAIN_CONFIG
 from benchmarks.made_results import made_cells, made_trials, write_cell
 
-from carveout.collect import CellName, collect
-from carveout.errors import CarveoutError
-from carveout.records import problem_of
-from carveout.schemas import load_yaml
-from carveout.tables import read_table
+from carveout.common.errors import CarveoutError
+from carveout.common.schemas import load_yaml
+from carveout.records.channel import problem_of
+from carveout.study.cell import CellPath
+from carveout.tables.collect import collect
+from carveout.tables.parquet import read_table
 
 
 def test_made_records_follow_the_schema_of_records() -> None:
@@ -30,7 +31,7 @@ def test_made_results_are_collected(tmp_path: Path) -> None:
     path = tmp_path / "trials" / f"{cells[0].path}.jsonl"
     for line in path.read_text().splitlines():
         assert line == json.dumps(json.loads(line), sort_keys=True, separators=(",", ":"))
-    collect(tmp_path, [CellName(*cell.path.split("/")) for cell in cells])
+    collect(tmp_path, [CellPath.parse(cell.path) for cell in cells])
     trials = read_table("trials", tmp_path / "tables" / "trials.parquet")
     assert len(trials) == 60
     assert (trials["trials_asked"] == 2).all()

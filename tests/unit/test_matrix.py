@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from carveout.errors import CarveoutError
-from carveout.matrix import Cell, read_matrix
+from carveout.common.errors import CarveoutError
+from carveout.study.cell import Cell
+from carveout.study.matrix import read_matrix
 
 WORKFLOW = Path("workflow")
 

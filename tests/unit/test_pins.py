@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from carveout import pins
-from carveout.errors import CarveoutError
+from carveout.archive import pins
+from carveout.common.errors import CarveoutError
 
 PINS = Path("config/kernels.yaml")
 QEMUS = Path("config/qemus.yaml")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from carveout.progress import Progress, begin, describe
+from carveout.boots.progress import Progress, begin, describe
 
 
 def test_a_line_says_what_is_done_the_rate_the_time_left_and_what_came_of_it() -> None:

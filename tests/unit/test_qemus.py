@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from carveout import qemus
-from carveout.archive import Package
-from carveout.errors import CarveoutError
-from carveout.pins import QEMU_PROGRAM
-from carveout.qemu import synchronous_args
+from carveout.archive import emulators as qemus
+from carveout.archive.packages import Package
+from carveout.archive.pins import QEMU_PROGRAM
+from carveout.common.errors import CarveoutError
+from carveout.guests.command_line import synchronous_args
 from tests.unit.made_packages import made_deb
 
 PINS = Path("pins.yaml")

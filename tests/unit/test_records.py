@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from carveout.records import parse_last_record, parse_records
+from carveout.records.channel import parse_last_record, parse_records
 
 
 def line(seq: int, record: str = "stage", **members: object) -> bytes:

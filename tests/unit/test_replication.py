@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from carveout import replication
-from carveout.cell_trials import CellTrials
-from carveout.matrix import Cell, Variant
-from carveout.sizes import GIB, MIB
+from carveout.boots import replication
+from carveout.boots.cell_trials import CellTrials
+from carveout.common.sizes import GIB, MIB
+from carveout.study.cell import Cell, Variant
 from tests.unit.made_records import trial as made_trial
 from tests.unit.made_records import whole_cycle
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from carveout.labels import Labels, bytes_label, ns_label, percent_label, success_label
-from carveout.report import comparison_text, inline_svg, write_report
-from carveout.sizes import GIB, KIB, MIB
-from carveout.summary import compare, list_failures, summarize
-from carveout.tables import read_table, write_table
+from carveout.common.sizes import GIB, KIB, MIB
+from carveout.figures.labels import Labels, bytes_label, ns_label, percent_label, success_label
+from carveout.report.text import comparison_text
+from carveout.report.write import inline_svg, write_report
+from carveout.statistics.summarize import compare, list_failures, summarize
+from carveout.tables.parquet import read_table, write_table
 from tests.unit.made_trials import VARIANTS, made_metadata, made_runs, made_trials
 
 REPORT = Path("workflow/report")

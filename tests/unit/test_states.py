@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from carveout import limits
-from carveout.errors import CarveoutError
-from carveout.states import SavedState, program_stamp
+from carveout.common.errors import CarveoutError
+from carveout.guests import limits
+from carveout.guests.snapshots import SavedState, program_stamp
 
 MADE_BY = {"qemu": "7.2.22", "kernel": "aa", "initrd": "bb", "arguments": "-m 1024M"}
 

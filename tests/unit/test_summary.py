@@ -7,9 +7,16 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from carveout.sizes import GIB, MIB
-from carveout.summary import COLUMNS, compare, list_failures, summarize, wilson_intervals
-from carveout.tables import CELL, read_table, write_table
+from carveout.common.sizes import GIB, MIB
+from carveout.statistics.summarize import (
+    COLUMNS,
+    compare,
+    list_failures,
+    summarize,
+    wilson_intervals,
+)
+from carveout.tables.definitions import CELL
+from carveout.tables.parquet import read_table, write_table
 from tests.unit.made_trials import made_trials
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from carveout.errors import CarveoutError
-from carveout.tables import TABLES, read_metadata, read_table, write_table
+from carveout.common.errors import CarveoutError
+from carveout.tables.definitions import TABLES
+from carveout.tables.parquet import read_metadata, read_table, write_table
 from tests.unit.made_trials import made_metadata, made_phases, made_runs, made_trials
 
 MADE = {"trials": made_trials, "phases": made_phases, "runs": made_runs}

@@ -20,7 +20,6 @@ rule boot_guest:
             "<results>/guest/{kernel}/loads/{load}.sha256",
         ],
         record_schema="workflow/schemas/record.schema.yaml",
-        runner=RUNNER_SOURCES,
     output:
         trials=f"<results>/trials/{CELL_PATH}.jsonl",
         runs=f"<results>/runs/{CELL_PATH}.jsonl",
@@ -35,6 +34,7 @@ rule boot_guest:
         mem_mb=memory_mb,
         disk_mb=disk_mb,
     params:
+        code=code_digest("carveout.boots.cell_run"),
         cell=cell_json,
         engine=config["boot"],
         wall_limit_s=config["limits"]["wall_s"],
@@ -42,10 +42,10 @@ rule boot_guest:
         journal=f"{config['results']}/journals/{CELL_PATH}.jsonl",
         progress=PROGRESS_FILE,
     shell:
-        "python -m carveout.runner --cell {params.cell:q} --qemu {input.qemu:q}"
+        "python -m carveout.boots.run --cell {params.cell:q} --qemu {input.qemu:q}"
         " --engine {params.engine} --wall-limit-s {params.wall_limit_s}"
         " --state-limit-bytes {params.state_limit_bytes} --at-once {threads}"
         " --kernel {input.kernel:q} --images {input.images:q}"
-        " --sources {input.runner:q} {input.record_schema:q}"
+        " --code {params.code} --record-schema {input.record_schema:q}"
         " --trials {output.trials:q} --runs {output.runs:q} --journal {params.journal:q}"
         " --log {log:q} --progress {params.progress:q}"

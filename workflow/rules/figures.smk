@@ -2,13 +2,6 @@
 # Figures: one rule a figure. Each reads one table; titles and order come from the strategies' folders.
 
 DESCRIPTIONS = [f"{folder}/strategy.yaml" for folder in STRATEGY_FOLDERS.values()]
-FIGURE_SOURCES = [
-    *TABLE_SOURCES,
-    *(
-        f"workflow/carveout/{name}.py"
-        for name in ("labels", "schemas", "figures/__main__", "figures/style")
-    ),
-]
 FIGURES = ["memmap_overhead", "success", "cost"]
 if "pageblock_map" in config["figures"]:
     FIGURES.append("pageblock_map")
@@ -18,7 +11,6 @@ rule draw_memmap_overhead:
     input:
         table="<results>/tables/comparison.parquet",
         descriptions=DESCRIPTIONS,
-        sources=[*FIGURE_SOURCES, "workflow/carveout/figures/memmap_overhead.py"],
     output:
         svg=report(
             "<results>/figures/memmap_overhead.svg",
@@ -31,8 +23,10 @@ rule draw_memmap_overhead:
         "<logs>/figures/draw_memmap_overhead.log",
     conda:
         CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.figures.draw", "carveout.figures.memmap_overhead"),
     shell:
-        "python -m carveout.figures memmap_overhead {input.table:q}"
+        "python -m carveout.figures.draw memmap_overhead {input.table:q}"
         " --descriptions {input.descriptions:q}"
         " --svg {output.svg:q} --png {output.png:q} >{log:q}"
 
@@ -41,7 +35,6 @@ rule draw_success:
     input:
         table="<results>/tables/summary.parquet",
         descriptions=DESCRIPTIONS,
-        sources=[*FIGURE_SOURCES, "workflow/carveout/figures/success.py"],
     output:
         svg=report(
             "<results>/figures/success.svg",
@@ -54,8 +47,10 @@ rule draw_success:
         "<logs>/figures/draw_success.log",
     conda:
         CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.figures.draw", "carveout.figures.success"),
     shell:
-        "python -m carveout.figures success {input.table:q}"
+        "python -m carveout.figures.draw success {input.table:q}"
         " --descriptions {input.descriptions:q}"
         " --svg {output.svg:q} --png {output.png:q} >{log:q}"
 
@@ -65,7 +60,6 @@ rule draw_cost:
         table=table("trials"),
         digests=table_digests("trials"),
         descriptions=DESCRIPTIONS,
-        sources=[*FIGURE_SOURCES, "workflow/carveout/figures/cost.py"],
     output:
         svg=report(
             "<results>/figures/cost.svg",
@@ -78,8 +72,10 @@ rule draw_cost:
         "<logs>/figures/draw_cost.log",
     conda:
         CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.figures.draw", "carveout.figures.cost"),
     shell:
-        "python -m carveout.figures cost {input.table:q}"
+        "python -m carveout.figures.draw cost {input.table:q}"
         " --descriptions {input.descriptions:q}"
         " --svg {output.svg:q} --png {output.png:q} >{log:q}"
 
@@ -89,7 +85,6 @@ rule draw_pageblock_map:
         table=table("phases"),
         digests=table_digests("phases"),
         descriptions=DESCRIPTIONS,
-        sources=[*FIGURE_SOURCES, "workflow/carveout/figures/pageblock_map.py"],
     output:
         svg=report(
             "<results>/figures/pageblock_map.svg",
@@ -103,12 +98,13 @@ rule draw_pageblock_map:
     conda:
         CONDA_ENVIRONMENT
     params:
+        code=code_digest("carveout.figures.draw", "carveout.figures.pageblock_map"),
         trial=[
             f"{key}={value}"
             for key, value in config["figures"].get("pageblock_map", {}).items()
         ],
     shell:
-        "python -m carveout.figures pageblock_map {input.table:q} --where {params.trial:q}"
+        "python -m carveout.figures.draw pageblock_map {input.table:q} --where {params.trial:q}"
         " --descriptions {input.descriptions:q}"
         " --svg {output.svg:q} --png {output.png:q} >{log:q}"
 

@@ -17,13 +17,6 @@ rule write_report:
         captions=expand("workflow/report/{figure}.rst", figure=FIGURES),
         template="workflow/report/report.html.jinja",
         descriptions=DESCRIPTIONS,
-        sources=[
-            *TABLE_SOURCES,
-            *(
-                f"workflow/carveout/{name}.py"
-                for name in ("labels", "report", "schemas", "views")
-            ),
-        ],
     output:
         page=report(
             "<results>/report.html",
@@ -37,10 +30,11 @@ rule write_report:
     conda:
         CONDA_ENVIRONMENT
     params:
+        code=code_digest("carveout.report.write"),
         tables=subpath(input.trials, parent=True),
         configs=[os.path.relpath(path) for path in CONFIG_SOURCE.split(", ")],
     shell:
-        "python -m carveout.report write --tables {params.tables:q}"
+        "python -m carveout.report.write write --tables {params.tables:q}"
         " --figures {input.figures:q} --captions {input.captions:q} --template {input.template:q}"
         " --descriptions {input.descriptions:q} --configs {params.configs:q}"
         " --page {output.page:q} --text {output.text:q} >{log:q}"

@@ -1,26 +1,54 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Tables: statistics of the trials. All that follows is made from the tables alone.
+# Tables: rows of all trials. All that follows is made from the tables alone, and can be redrawn from
+# those that are there, without a boot.
+
+REDRAWING = {"figures", "report"}
 
 
-include: "redraw.smk"
+def is_redrawn():
+    """Whether only a redraw is asked for, of the tables that are there."""
+    targets = set(workflow.dag_settings.targets)
+    return bool(targets) and targets <= REDRAWING
 
 
-TABLE_SOURCES = [
-    f"workflow/carveout/{name}.py" for name in ("errors", "files", "sizes", "tables")
-]
+def table(name):
+    """A table of trials as a rule's input: made from boots, except when only a redraw is asked for.
+
+    `snakemake figures` and `snakemake report` take the tables that are there, a colleague's or
+    those of another config. Flagged `before_update`, a file is taken as it is and its rule is not
+    looked for. Otherwise the table's digest says whether it has changed: the table is too large
+    for Snakemake to compare it by content.
+    """
+
+    def as_asked(wildcards):
+        path = f"{config['results']}/tables/{name}.parquet"
+        taken = is_redrawn() and Path(path).is_file()
+        return before_update(path) if taken else ancient(path)
+
+    return as_asked
+
+
+def table_digests(*names):
+    """The digests of tables as a rule's input; tables that are only redrawn need not have any."""
+
+    def as_asked(wildcards):
+        tables = Path(config["results"]) / "tables"
+        paths = []
+        for name in names:
+            digest = tables / f"{name}.sha256"
+            if not (is_redrawn() and (tables / f"{name}.parquet").is_file()):
+                paths.append(str(digest))
+            elif digest.is_file():
+                paths.append(before_update(str(digest)))
+        return paths
+
+    return as_asked
 
 
 rule collect_trials:
     input:
         trials=cell_files("trials"),
         runs=cell_files("runs"),
-        sources=[
-            *TABLE_SOURCES,
-            *(
-                f"workflow/carveout/{name}.py"
-                for name in ("collect", "outcomes", "rows")
-            ),
-        ],
     output:
         tables=expand(
             "<results>/tables/{name}.parquet", name=["trials", "phases", "runs"]
@@ -34,47 +62,12 @@ rule collect_trials:
         CONDA_ENVIRONMENT
     threads: 4
     params:
+        code=code_digest("carveout.tables.collect"),
         results=subpath(output[0], ancestor=2),
-        machines=paths_of("machine_path"),
-        variants=paths_of("variant_path"),
+        machines=paths_of("machine"),
+        variants=paths_of("strategy_variant"),
         scenarios=paths_of("scenario"),
     shell:
-        "python -m carveout.collect --results {params.results:q} --machines {params.machines:q}"
+        "python -m carveout.tables.collect --results {params.results:q} --machines {params.machines:q}"
         " --variants {params.variants:q} --scenarios {params.scenarios:q}"
         " --processes {threads} >{log:q}"
-
-
-rule summarize_trials:
-    input:
-        trials=table("trials"),
-        digests=table_digests("trials"),
-        sources=[*TABLE_SOURCES, "workflow/carveout/summary.py"],
-    output:
-        summary="<results>/tables/summary.parquet",
-        comparison="<results>/tables/comparison.parquet",
-        failures="<results>/tables/failures.parquet",
-        comparison_csv=report(
-            "<results>/tables/comparison.csv",
-            caption="../report/comparison.rst",
-            category="Tables",
-            labels={"table": "comparison of strategies"},
-        ),
-        summary_csv=report(
-            "<results>/tables/summary.csv",
-            caption="../report/summary.rst",
-            category="Tables",
-            labels={"table": "summary of cells"},
-        ),
-        failures_csv=report(
-            "<results>/tables/failures.csv",
-            caption="../report/failures.rst",
-            category="Tables",
-            labels={"table": "failures"},
-        ),
-    log:
-        "<logs>/tables/summarize_trials.log",
-    conda:
-        CONDA_ENVIRONMENT
-    shell:
-        "python -m carveout.summary {input.trials:q} --summary {output.summary:q}"
-        " --comparison {output.comparison:q} --failures {output.failures:q} >{log:q}"

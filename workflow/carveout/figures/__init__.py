@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The figures, one module each: tables in, a matplotlib figure out."""
+"""In comes one table; out goes one figure, as SVG and PNG."""

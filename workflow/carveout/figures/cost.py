@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from carveout.figures import style
-from carveout.labels import Labels, by_machine, load_label, loads_of, ns_label
+from carveout.figures.labels import Labels, by_machine, load_label, loads_of, ns_label
 
 TABLE = "trials"
 COLUMNS = (

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from carveout.common.sizes import MIB
 from carveout.figures import style
-from carveout.labels import Labels, by_machine
-from carveout.sizes import MIB
+from carveout.figures.labels import Labels, by_machine
 
 TABLE = "comparison"
 COLUMNS = None

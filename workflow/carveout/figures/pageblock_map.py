@@ -11,10 +11,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from carveout.common.sizes import GIB, MIB
 from carveout.figures import style
-from carveout.labels import Labels, bytes_label
-from carveout.sizes import GIB, MIB
-from carveout.tables import PHASES
+from carveout.figures.labels import Labels, bytes_label
+from carveout.records.outcomes import PHASES
 
 TABLE = "phases"
 COLUMNS = (

@@ -14,8 +14,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from carveout.files import write_atomically
-from carveout.labels import Labels, bytes_label
+from carveout.common.files import write_atomically
+from carveout.figures.labels import Labels, bytes_label
 
 WIDTH_IN = 9.4
 ROW_IN = 0.27

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from carveout.figures import style
-from carveout.labels import Labels, by_machine, load_label, loads_of
+from carveout.figures.labels import Labels, by_machine, load_label, loads_of
 
 TABLE = "summary"
 COLUMNS = None

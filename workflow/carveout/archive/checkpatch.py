@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's style checker, out of the kernel's pinned source package."""
+
+import tarfile
+import tempfile
+from pathlib import Path
+
+from carveout.archive.packages import Package, fetch, unpack
+from carveout.archive.pins import pinned_package
+from carveout.common.cache import cached_folder
+from carveout.common.errors import CarveoutError, entry_point
+
+_WANTED = ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
+
+
+def checkpatch(linux_source: Package) -> Path:
+    """Return checkpatch.pl, out of the kernel's source package."""
+    folder = cached_folder(
+        "checkpatch", linux_source.sha256, lambda folder: _take_checkpatch(linux_source, folder)
+    )
+    return folder / "checkpatch.pl"
+
+
+def _take_checkpatch(linux_source: Package, folder: Path) -> None:
+    wanted = {f"scripts/{name}" for name in _WANTED}
+    (deb,) = fetch([linux_source])
+    with tempfile.TemporaryDirectory() as name:
+        unpack([deb], Path(name))
+        (tree,) = Path(name).glob("usr/src/linux-source-*.tar.*")
+        with tarfile.open(tree) as archive:
+            for member in archive:
+                _, _, inside = member.name.partition("/")
+                stream = archive.extractfile(member) if inside in wanted else None
+                if stream is not None:
+                    (folder / Path(inside).name).write_bytes(stream.read())
+                    wanted.remove(inside)
+                if not wanted:
+                    return  # the rest of a gigabyte need not be decompressed
+    raise CarveoutError(f"{linux_source}: wanted {', '.join(sorted(wanted))} in it, found none")
+
+
+@entry_point
+def main() -> None:
+    """Print where checkpatch.pl lies, after fetching it when need be."""
+    print(checkpatch(pinned_package(Path("config/kernels.yaml"), "lint", "linux_source")))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs the trials of one cell: seeds in, one result per trial out.
+
+All that decides what a trial is and what is written of it lies here and in what this imports. What
+only keeps results and tells of them (`boots.run`, its journal and its progress) does not: it may
+change without a trial being made anew.
+"""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carveout.boots.cell_trials import CellTrials, Result
+from carveout.boots.trial import Ending, run_trial
+from carveout.common.errors import CarveoutError
+from carveout.common.files import sha256_of_json
+from carveout.guests.command_line import GuestFiles, Machine, machine_args, synchronous_args
+from carveout.guests.engines import Boot, Engine, EngineFactory
+from carveout.guests.guest import GuestDiedError, Usage
+from carveout.study.cell import Cell
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """A cell with all that its trials need on this machine."""
+
+    cell: Cell
+    boot: Boot
+    wall_limit_s: float
+    open_engine: EngineFactory
+    at_once: int
+    log: Path
+
+
+def guest_parameters(cell: Cell) -> str:
+    """What a cell's guest knows before any trial, as shell assignments: all but the seed."""
+    values: dict[str, str | int] = {
+        "RAM_BYTES": cell.ram_bytes,
+        "BOOT_RAM_BYTES": cell.variant.boot_ram_bytes,
+        "LENDABLE_BYTES": cell.lendable_bytes,
+        "GUEST_LIMIT_S": cell.guest_limit_s,
+        "DOSE_PERCENT": cell.dose_percent,
+        "REQUESTS_BYTES": " ".join(str(size) for size in cell.requests_bytes),
+        **{name.upper(): value for name, value in cell.variant.parameters.items()},
+    }
+    return "".join(f'{name}="{value}"\n' for name, value in values.items())
+
+
+def cell_machine(cell: Cell, qemu: str) -> Machine:
+    """The machine of a cell's hosts, as this QEMU emulates it."""
+    return Machine(
+        qemu=qemu,
+        cpu_model=cell.cpu_model,
+        cpus=cell.cpus,
+        ram_bytes=cell.variant.boot_ram_bytes,
+        kernel_args=cell.variant.kernel_args,
+        qemu_args=[
+            *cell.variant.qemu_args,
+            *synchronous_args(qemu, cell.variant.qemu_args),
+        ],
+    )
+
+
+def trial_id(run: CellRun, seed: int) -> str:
+    """The digest of all that determines a trial, in hex."""
+    return sha256_of_json(
+        {
+            "digests": run.boot.digests,
+            "machine": machine_args(run.boot.machine),
+            "parameters": run.boot.parameters,
+            "seed": seed,
+        }
+    )[:32]
+
+
+def boot_id(run: CellRun) -> str:
+    """The digest of the cell whose boot was saved, in hex: what its row has for a trial's id."""
+    return sha256_of_json({"digests": run.boot.digests, "boot of": run.cell.to_json()})[:32]
+
+
+def trial_ids(run: CellRun) -> dict[int, str]:
+    """The ids of all trials that a cell may have, by their seeds."""
+    return {seed: trial_id(run, seed) for seed in range(1, run.cell.seeds + 1)}
+
+
+async def run_cell(
+    run: CellRun, made: Iterable[Result], keep: Callable[[Result], None]
+) -> list[Result]:
+    """Runs the seeds of a cell, ``at_once`` at a time.
+
+    Args:
+        run: the cell and what its trials need.
+        made: results of an earlier run that hold.
+        keep: is given each result as soon as it is made.
+
+    Returns:
+        One object a guest: ``run`` (what belongs to the runner's machine) and, but for a
+        boot whose state was saved, ``trial`` (a pure function of what its id digests), in the
+        order of the seeds.
+
+    Raises:
+        CarveoutError: a trial could not be made; all others were kept.
+    """
+    trials = CellTrials(run.cell, made)
+    boots: list[Result] = []
+    if not trials.are_enough():
+        with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
+            async with run.open_engine(run.boot, Path(folder), run.wall_limit_s) as engine:
+                if engine.boot_usage is not None:
+                    boots.append({"run": _usage(run, None, "ready", engine.boot_usage)})
+                await _run_missing(run, engine, trials, keep)
+    return [*boots, *trials.in_order()]
+
+
+async def _run_missing(
+    run: CellRun, engine: Engine, trials: CellTrials, keep: Callable[[Result], None]
+) -> None:
+    """Runs what is missing of a cell's trials. A guest that dies loses only itself."""
+    lost: list[str] = []
+
+    async def work() -> None:
+        while (seed := trials.next_seed()) is not None:
+            try:
+                result = await _run_seed_again_if_it_dies(run, engine, seed)
+            except GuestDiedError as error:
+                lost.append(f"seed {seed}: {error}")
+                continue
+            keep(result)
+            trials.add(result)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(run.at_once):
+                group.create_task(work())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    if lost:
+        raise CarveoutError(
+            f"{run.cell.path}: lost {len(lost)} trials, twice each; the others are kept, and the "
+            f"next run makes only what is missing: {lost[0]}"
+        )
+
+
+async def _run_seed_again_if_it_dies(run: CellRun, engine: Engine, seed: int) -> Result:
+    """One trial; a QEMU that died on its own says nothing of its guest, so it gets another."""
+    try:
+        return await _run_seed(run, engine, seed)
+    except GuestDiedError:
+        return await _run_seed(run, engine, seed)
+
+
+async def _run_seed(run: CellRun, engine: Engine, seed: int) -> Result:
+    async with engine.guest() as (guest, files):
+        try:
+            ending = await run_trial(guest, files, seed, run.wall_limit_s)
+            usage = guest.usage()
+        finally:
+            _log(run.log, seed, files)
+    cause = ending.cause or "completed"
+    return {"trial": _trial(run, seed, ending), "run": _usage(run, seed, cause, usage)}
+
+
+def _log(log: Path, seed: int, files: GuestFiles) -> None:
+    """Keeps the guest's console and what QEMU said of it."""
+    with log.open("a", encoding="utf-8") as stream:
+        for file in (files.console, files.messages):
+            stream.write(f"== seed {seed}: {file.name} ==\n")
+            stream.write(file.read_text(encoding="utf-8", errors="replace"))
+
+
+def _trial(run: CellRun, seed: int, ending: Ending) -> dict[str, Any]:
+    return {
+        "trial_id": trial_id(run, seed),
+        "digests": run.boot.digests,
+        "cell": json.loads(run.cell.to_json()),
+        "seed": seed,
+        "ending": {"cause": ending.cause, "message": ending.message},
+        "records": list(ending.records),
+    }
+
+
+def _usage(run: CellRun, seed: int | None, guest_exit: str, usage: Usage) -> dict[str, Any]:
+    """One guest: a trial's, or without a seed the boot whose state was saved."""
+    return {
+        "process": "boot" if seed is None else "trial",
+        "trial_id": boot_id(run) if seed is None else trial_id(run, seed),
+        "strategy": run.cell.variant.strategy,
+        "variant": run.cell.variant.name,
+        "scenario": run.cell.scenario,
+        "seed": seed,
+        "guest_exit": guest_exit,
+        "qemu_version": run.boot.digests["qemu"],
+        "wall_ns": usage.wall_ns,
+        "ready_wall_ns": usage.ready_wall_ns,
+        "qemu_user_ns": usage.user_ns,
+        "qemu_system_ns": usage.system_ns,
+        "qemu_peak_rss_bytes": usage.peak_rss_bytes,
+    }

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a job has made of its cell so far, on disk: a job that is cut short goes on from there.
+
+The file's first line says what the results are of: the cell, and the digest of the code that
+made them. Each further line is one trial's result, appended whole by one write.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from carveout.boots.cell_trials import Result
+
+
+class Journal:
+    """The trials of one cell that are made, whatever became of the job that made them."""
+
+    def __init__(self, path: Path, cell: str, code: str) -> None:
+        """Opens a cell's journal.
+
+        Args:
+            path: the file; it need not exist.
+            cell: the cell as one line of JSON.
+            code: the digest of the code that decides what a trial's result is.
+        """
+        self._path = path
+        self._head = {"cell": cell, "code": code}
+
+    def read(self, trial_ids: Mapping[int, str]) -> list[Result]:
+        """The results that are made; those of other code, cells or trials do not count.
+
+        Args:
+            trial_ids: the id of each seed's trial.
+        """
+        head, *results = self._whole_lines() or [{}]
+        if head != self._head:
+            return []
+        return [
+            result
+            for result in results
+            if trial_ids.get(result["trial"]["seed"]) == result["trial"]["trial_id"]
+        ]
+
+    def start(self, results: Iterable[Result]) -> None:
+        """Begins the file anew with what is kept of an earlier one."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.unlink(missing_ok=True)
+        for entry in (self._head, *results):
+            self.add(entry)
+
+    def add(self, result: Result) -> None:
+        """Appends one result."""
+        line = json.dumps(result, separators=(",", ":")) + "\n"
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.write(handle, line.encode())
+        finally:
+            os.close(handle)
+
+    def remove(self) -> None:
+        """Ends the journal: the job's outputs hold all of it."""
+        self._path.unlink(missing_ok=True)
+
+    def _whole_lines(self) -> list[Result]:
+        """All lines but one that was cut short."""
+        if not self._path.exists():
+            return []
+        *lines, _ = self._path.read_bytes().split(b"\n")
+        return [json.loads(line) for line in lines]

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs one cell as a job: ``python -m carveout.boots.run``; one line of JSON per trial out.
+
+A guest that panics, hangs or runs out of memory is a trial with that ending. Only an experiment
+that could not be made (QEMU missing, an image that is not there) ends with an error.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from carveout.archive.emulators import qemu_program, qemu_version
+from carveout.archive.kernels import unpacked_kernel
+from carveout.boots.cell_run import (
+    CellRun,
+    cell_machine,
+    guest_parameters,
+    run_cell,
+    trial_ids,
+)
+from carveout.boots.cell_trials import Result
+from carveout.boots.journal import Journal
+from carveout.boots.progress import Progress
+from carveout.common.errors import entry_point
+from carveout.common.files import sha256_of, sha256_of_json, write_atomically
+from carveout.guests.command_line import most_memory_bytes
+from carveout.guests.engines import ENGINES, Boot
+from carveout.guests.limits import check_memory, check_room
+from carveout.guests.snapshots import most_snapshot_bytes
+from carveout.records.outcomes import request_outcomes
+from carveout.study.cell import Cell
+
+
+def _lines(objects: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(
+        json.dumps(entry, sort_keys=True, separators=(",", ":")) + "\n" for entry in objects
+    )
+
+
+def _join_images(images: Sequence[Path], folder: Path) -> Path:
+    """One initrd of several archives: the kernel unpacks one after another."""
+    initrd = folder / "initrd"
+    with initrd.open("wb") as stream:
+        for image in images:
+            stream.write(image.read_bytes())
+    return initrd
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m carveout.boots.run", description=__doc__)
+    parser.add_argument("--cell", required=True, help="the cell, as one line of JSON")
+    parser.add_argument("--qemu", required=True, help="qemu.json, or a program")
+    parser.add_argument("--engine", required=True, choices=sorted(ENGINES))
+    parser.add_argument("--record-schema", required=True, type=Path)
+    parser.add_argument("--wall-limit-s", required=True, type=float)
+    parser.add_argument("--state-limit-bytes", required=True, type=int, help="room of one state")
+    parser.add_argument("--at-once", type=int, default=1, help="guests side by side")
+    parser.add_argument("--kernel", required=True, type=Path, help="kernel.json of the kernel")
+    parser.add_argument("--images", required=True, nargs="+", type=Path, help="initramfs archives")
+    parser.add_argument("--code", required=True, help="the digest of what decides about a trial")
+    parser.add_argument("--trials", required=True, type=Path, help="output: one line a trial")
+    parser.add_argument("--runs", required=True, type=Path, help="output: one line a guest")
+    parser.add_argument("--journal", required=True, type=Path, help="trials made so far")
+    parser.add_argument("--log", required=True, type=Path, help="output: the guests' consoles")
+    parser.add_argument("--progress", required=True, type=Path, help="the workflow's progress file")
+    return parser.parse_args()
+
+
+def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
+    """All that the cell's trials need, with their initrd in ``folder``."""
+    qemu = qemu_program(args.qemu)
+    kernel = unpacked_kernel(args.kernel)
+    initrd = _join_images(args.images, folder)
+    boot = Boot(
+        machine=cell_machine(cell, qemu),
+        kernel=kernel.image,
+        initrd=initrd,
+        parameters=guest_parameters(cell),
+        digests={
+            "kernel": sha256_of(kernel.image),
+            "initrd": sha256_of(initrd),
+            "qemu": qemu_version(qemu),
+        },
+        state_limit_bytes=args.state_limit_bytes,
+    )
+    return CellRun(
+        cell=cell,
+        boot=boot,
+        wall_limit_s=args.wall_limit_s,
+        open_engine=ENGINES[args.engine],
+        at_once=args.at_once,
+        log=args.log,
+    )
+
+
+def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Result]:
+    """Runs what the journal lacks, and counts all of it."""
+    made = journal.read(trial_ids(run))
+    journal.start(made)
+    unmade = run.cell.seeds - len(made)
+    progress.skip(len(made))
+
+    def keep(result: Result) -> None:
+        nonlocal unmade
+        unmade -= 1
+        trial = result["trial"]
+        journal.add(result)
+        progress.count(
+            trial["ending"]["cause"] or "completed",
+            [of.outcome for of in request_outcomes(trial)],
+        )
+
+    results = asyncio.run(run_cell(run, made, keep))
+    progress.skip(unmade)  # the cell ended early
+    return results
+
+
+@entry_point
+def main() -> None:
+    """Runs one cell."""
+    # A job that is ended cleans up as one that is interrupted.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    args = _arguments()
+    cell = Cell.from_json(args.cell)
+    check_memory(args.at_once * most_memory_bytes(cell.ram_bytes), str(cell.path))
+    if args.engine == "fork":
+        room_bytes = most_snapshot_bytes(args.at_once, args.state_limit_bytes)
+        check_room(Path(tempfile.gettempdir()), room_bytes)
+    args.log.write_text("", encoding="utf-8")
+    code = sha256_of_json([args.code, sha256_of(args.record_schema)])
+    journal, progress = Journal(args.journal, args.cell, code), Progress(args.progress)
+    with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
+        results = _run_and_tell(_cell_run(args, cell, Path(folder)), journal, progress)
+    write_atomically(args.runs, _lines(result["run"] for result in results))
+    write_atomically(
+        args.trials, _lines(result["trial"] for result in results if "trial" in result)
+    )
+    journal.remove()
+    progress.finish_cell()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One trial: a guest runs to its end, the host acts when asked, and every end is an outcome."""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qemu.qmp import ExecuteError, QMPError
+
+from carveout.common.errors import CarveoutError
+from carveout.guests.command_line import GuestFiles
+from carveout.guests.guest import Guest, GuestDiedError, Stop
+from carveout.records.channel import LAST_RECORDS, Record, last_record, parse_records
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ended.
+
+    Attributes:
+        cause: None when the guest came to its end, else ``oom``, ``panic``, ``hang``,
+            ``wall_limit``, ``torn_records`` or ``error``.
+        message: one line for a person, or None.
+        records: the guest's whole records, with the answers to its requests to the host
+            (``host_reply``) among them.
+    """
+
+    cause: str | None
+    message: str | None
+    records: Sequence[Record]
+
+
+async def run_trial(guest: Guest, files: GuestFiles, seed: int, wall_limit_s: float) -> Ending:
+    """Runs a guest from where it stands to its end.
+
+    Raises:
+        GuestDiedError: QEMU ended on its own.
+        CarveoutError: the guest asks for what QEMU cannot do.
+    """
+    replies: dict[int, Record] = {}
+    try:
+        async with asyncio.timeout(wall_limit_s):
+            stop = await _run_to_end(guest, files, seed, replies)
+    except TimeoutError:
+        stop = None
+    except (QMPError, EOFError):
+        stop = Stop.DIED
+    if stop is Stop.DIED:
+        raise GuestDiedError(
+            "wanted the guest's end, found that QEMU ended without a word of it; "
+            "was it killed for lack of memory? The log of this job has what it said"
+        )
+    records, problem = parse_records(files.records.read_bytes())
+    cause, message = _judge(stop, records, problem, files)
+    return Ending(cause=cause, message=message, records=_with_replies(records, replies))
+
+
+async def _run_to_end(
+    guest: Guest, files: GuestFiles, seed: int, replies: dict[int, Record]
+) -> Stop:
+    """Does what the guest pauses for, until it has come to its end or stops for another reason."""
+    while True:
+        if guest.is_paused:
+            said = last_record(files.records)
+            if said["record"] in LAST_RECORDS:
+                guest.note_end()
+                return Stop.PAUSED
+            if said["record"] == "ready":
+                await guest.tell_seed(seed)
+                guest.note_ready()
+            else:
+                replies[said["seq"]] = await _act(guest, said)
+        await guest.resume()
+        stop = await guest.next_stop()
+        if stop is not Stop.PAUSED:
+            return stop
+
+
+async def _act(guest: Guest, asked: Record) -> Record:
+    """Does what the guest asks the host for."""
+    try:
+        answer = await guest.execute(asked["execute"], asked["arguments"])
+    except ExecuteError as error:
+        raise CarveoutError(
+            f"QEMU refused {asked['execute']} {asked['arguments']}: {error}; "
+            "see the strategy's guest.sh and qemu_args"
+        ) from error
+    return {"seq": asked["seq"], "record": "host_reply", "return": answer}
+
+
+def _judge(
+    stop: Stop | None, records: Sequence[Record], problem: str | None, files: GuestFiles
+) -> tuple[str | None, str | None]:
+    """Cause and message of an ending; ``stop`` is None when the wall limit struck."""
+    if stop is None:
+        return "wall_limit", "the guest ran longer than limits.wall_s"
+    if stop is Stop.WATCHDOG:
+        return "hang", "the guest ran longer than limits.guest_s of its own time"
+    if stop is Stop.RESET:
+        return "panic", _panic_message(files.console.read_text(errors="replace"))
+    return _judge_records(records, problem)
+
+
+def _judge_records(records: Sequence[Record], problem: str | None) -> tuple[str | None, str | None]:
+    """Cause and message of a guest that came to its end by itself."""
+    last: Mapping[str, Any] = records[-1] if records else {"record": "nothing"}
+    if problem is not None:
+        return "torn_records", problem
+    if last["record"] not in LAST_RECORDS:
+        return "torn_records", f"wanted end as the last record, found {last['record']}"
+    return last.get("cause"), last.get("message")
+
+
+def _panic_message(console: str) -> str:
+    """The kernel's own words for a panic, without its time stamp."""
+    match = re.search(r"Kernel panic - not syncing: (.*)", console)
+    return match[1].strip() if match else "the guest reset itself without a panic message"
+
+
+def _with_replies(records: Sequence[Record], replies: Mapping[int, Record]) -> list[Record]:
+    merged: list[Record] = []
+    for record in records:
+        merged.append(record)
+        if record["record"] == "host":
+            merged.extend(reply for seq, reply in replies.items() if seq == record["seq"])
+    return merged

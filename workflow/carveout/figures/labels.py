@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How strategies, loads and quantities are written for people, in tables and figures alike."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from carveout.common import schemas
+from carveout.common.sizes import GIB, KIB, MIB
+
+NOTHING = "–"
+_BYTE_UNITS = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
+_NS_UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1))
+
+VARIANT = ["strategy", "variant"]
+# From here on, counts are longer than percent and say no more.
+_MANY_TRIALS = 1000
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a strategy's own folder says about it."""
+
+    name: str
+    title: str
+    description: str
+    variants: Mapping[str, str]
+    expects: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The strategies' titles, and the order in which the config names them.
+
+    A table may hold strategies that this checkout does not know: they come last, by name.
+    """
+
+    descriptions: Mapping[str, Description] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, files: Iterable[Path]) -> "Labels":
+        """Return the labels that `strategy.yaml` files give, in the order of the files."""
+        read = [_description(path.parent.name, schemas.load_yaml(path)) for path in files]
+        return cls({description.name: description for description in read})
+
+    def strategy(self, name: str) -> str:
+        """Return a strategy's title."""
+        return self.descriptions[name].title if name in self.descriptions else name
+
+    def variant(self, strategy: str, variant: str) -> str:
+        """Return a variant's title."""
+        if strategy in self.descriptions:
+            return self.descriptions[strategy].variants.get(variant, f"{strategy} {variant}")
+        return f"{strategy} {variant}"
+
+    def strategies(self, frame: pd.DataFrame) -> list[str]:
+        """Return the strategies of a table, in order."""
+        return sorted(frame["strategy"].drop_duplicates(), key=self._place)
+
+    def variants(self, frame: pd.DataFrame) -> list[tuple[str, str]]:
+        """Return the (strategy, variant) pairs of a table, in order."""
+        found = frame[VARIANT].drop_duplicates().itertuples(index=False, name=None)
+        return sorted(found, key=lambda pair: (self._place(pair[0]), self._place_within(*pair)))
+
+    def _place(self, strategy: str) -> tuple[int, str]:
+        return _index(list(self.descriptions), strategy)
+
+    def _place_within(self, strategy: str, variant: str) -> tuple[int, str]:
+        described = self.descriptions.get(strategy)
+        return _index(list(described.variants) if described else [], variant)
+
+
+def _index(known: Sequence[str], name: str) -> tuple[int, str]:
+    """Return what to sort names by: the known ones first, as they are named, the others by name."""
+    return (known.index(name) if name in known else len(known), name)
+
+
+def load_label(name: str, dose_percent: int) -> str:
+    """Return a load with its dose: ``anonymous memory 50 %``."""
+    words = name.replace("_", " ")
+    return f"{words} {dose_percent} %" if dose_percent else words
+
+
+def machine_label(kernel: str, ram_bytes: int) -> str:
+    """Return the machine that a comparison was made on."""
+    return f"{kernel}, {bytes_label(ram_bytes)} RAM"
+
+
+def by_machine(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each machine with its label: strategies are compared within one."""
+    return [
+        (machine_label(*cast("tuple[str, int]", machine)), rows)
+        for machine, rows in frame.groupby(["kernel", "ram_bytes"])
+    ]
+
+
+def loads_of(frame: pd.DataFrame) -> list[tuple[str, int]]:
+    """Return the (load, dose) pairs of a table: idle first, the rest by name."""
+    pairs = frame[["load", "dose_target"]].drop_duplicates().itertuples(index=False, name=None)
+    return sorted(pairs, key=lambda pair: (pair[0] != "idle", pair))
+
+
+def bytes_label(size_bytes: float | None) -> str:
+    """Return a size in the largest binary unit that leaves at least 1."""
+    return _scaled(size_bytes, _BYTE_UNITS, "bytes")
+
+
+def ns_label(duration_ns: float | None) -> str:
+    """Return a duration in the largest unit that leaves at least 1."""
+    return _scaled(duration_ns, _NS_UNITS, "ns")
+
+
+def percent_label(share: float | None) -> str:
+    """Return a share of 1 in whole percent."""
+    return NOTHING if share is None or pd.isna(share) else f"{round(share * 100)} %"
+
+
+def success_label(row: Mapping[str, Any]) -> str:
+    """Return a success rate with its interval: 17 of 20 with 64 to 95 %; of many, in percent."""
+    digits = 0 if row["trials"] < _MANY_TRIALS else 1
+    low, high = (f"{row[name] * 100:.{digits}f}" for name in ("success_low", "success_high"))
+    return f"{successes_label(row['successes'], row['trials'])} ({low}–{high} %)"
+
+
+def successes_label(successes: int, trials: int) -> str:
+    """Return how many of the trials succeeded: 17/20, or 92.5 % where they are many."""
+    if trials < _MANY_TRIALS:
+        return f"{successes}/{trials}"
+    return f"{successes / trials * 100:.1f} %"
+
+
+def _scaled(value: float | None, units: Sequence[tuple[str, float]], smallest: str) -> str:
+    if value is None or pd.isna(value):
+        return NOTHING
+    for unit, factor in units:
+        if abs(value) >= factor:
+            return f"{_three_digits(value / factor)} {unit}"
+    return f"{value:.0f} {smallest}" if value else "0"
+
+
+def _three_digits(value: float) -> str:
+    """Return a number of three digits where it has them, without needless zeros."""
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") if digits else f"{value:.0f}"
+
+
+def _description(name: str, content: Mapping[str, Any]) -> Description:
+    return Description(
+        name=name,
+        title=content["title"],
+        description=content["description"],
+        variants={key: value["title"] for key, value in content["variants"].items()},
+        expects=content.get("expects", []),
+    )

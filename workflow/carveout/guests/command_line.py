@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU: what its program is, and the command line of a repeatable guest."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from carveout.common.sizes import MIB
+
+# What QEMU keeps of translated guest code; its default of 1 GiB would be no bound worth stating. A
+# boot of Debian's kernel translates 50 MB, a trial after it 20 MB.
+TRANSLATION_CACHE_BYTES = 128 * MIB
+
+# QEMU itself beside the guest's RAM and its translations: measured 130 MB while it boots, of which
+# 45 MB are copies of kernel and initrd.
+_QEMU_ITSELF_BYTES = 256 * MIB
+
+# Kernel arguments of every host under test. `quiet` and no tests of ciphers and of the CPU's jitter
+# (see initcall_debug) touch no memory that is measured; panic=-1 makes a panic end the guest.
+KERNEL_ARGS = (
+    "console=ttyAMA0 nokaslr quiet cryptomgr.notests initcall_blacklist=jent_mod_init panic=-1"
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine that QEMU emulates: what the command line needs beside the files."""
+
+    qemu: str
+    cpu_model: str
+    cpus: int
+    ram_bytes: int
+    kernel_args: str
+    qemu_args: Sequence[str]
+
+
+@dataclass(frozen=True)
+class GuestFiles:
+    """The files of one guest: what it reads, what it writes, and what QEMU says of it."""
+
+    kernel: Path
+    initrd: Path
+    parameters: Path
+    console: Path
+    records: Path
+    messages: Path
+
+
+def most_memory_bytes(ram_bytes: int) -> int:
+    """What one QEMU takes of the runner's memory at most, for a machine with so much RAM."""
+    return ram_bytes + TRANSLATION_CACHE_BYTES + _QEMU_ITSELF_BYTES
+
+
+def machine_args(machine: Machine) -> list[str]:
+    """QEMU's arguments for a machine, without any path: they are part of a trial's digest.
+
+    The instruction counter is the guest's clock (one instruction, one nanosecond), all seeds are
+    fixed, and nothing reaches the guest but by its own synchronous reads.
+    """
+    return [
+        *("-nodefaults", "-no-user-config", "-display", "none"),
+        *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
+        *("-machine", "virt,gic-version=3,dtb-randomness=off"),
+        *("-cpu", machine.cpu_model, "-smp", str(machine.cpus)),
+        *("-m", f"{machine.ram_bytes // 2**20}M"),
+        *("-accel", f"tcg,tb-size={TRANSLATION_CACHE_BYTES >> 20}"),
+        *("-icount", "shift=0,sleep=off"),
+        *("-seed", "1", "-rtc", "base=2020-01-01,clock=vm"),
+        *("-device", "pvpanic-pci", "-device", "i6300esb"),
+        # Whatever becomes of the guest, QEMU stays: to be asked, and to be restored to a state.
+        *("-action", "panic=pause,watchdog=pause,reboot=shutdown,shutdown=pause"),
+        *("-append", f"{KERNEL_ARGS} {machine.kernel_args}".strip()),
+        *machine.qemu_args,
+    ]
+
+
+def synchronous_args(qemu: str, args: Sequence[str]) -> list[str]:
+    """Return the arguments that make the virtio devices among `args` act on the guest's own time.
+
+    With ioeventfd, the default of newer QEMUs for every virtio-pci device, a guest that notifies a
+    device wakes another thread of QEMU, and the device acts whenever that comes to it: trials would
+    not repeat. Without, it acts within the guest's instruction. Devices of older QEMUs lack the
+    property, and QEMU does not start with a property that it does not know: so it is asked.
+    """
+    named = {arg.partition(",")[0] for option, arg in pairwise(args) if option == "-device"}
+    return [
+        word
+        for device in sorted(name for name in named if name.startswith("virtio-"))
+        if "ioeventfd=" in _device_help(qemu, device)
+        for word in ("-global", f"{device}.ioeventfd=off")
+    ]
+
+
+def _device_help(qemu: str, device: str) -> str:
+    command = [qemu, "-device", f"{device},help"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def file_args(files: GuestFiles) -> list[str]:
+    """QEMU's arguments for a guest's files."""
+    return [
+        *("-kernel", str(files.kernel), "-initrd", str(files.initrd)),
+        *("-fw_cfg", f"name=opt/carveout/parameters,file={files.parameters}"),
+        *("-chardev", f"file,id=console,path={files.console},append=on"),
+        *("-serial", "chardev:console"),
+        *("-chardev", f"file,id=records,path={files.records},append=on"),
+        *("-device", "pci-serial,chardev=records"),
+    ]

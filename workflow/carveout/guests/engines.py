@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How a trial's guest comes to be: booted, or forked from the saved state of a booted one.
+
+An engine is opened for one cell and hands out one guest a trial. Strategies, loads and `run_trial`
+see a guest that stands still, before its boot or before it is told its seed, and no more. Because
+boots repeat to the bit, both engines give the same trials.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from qemu.qmp import QMPError
+
+from carveout.guests.command_line import GuestFiles, Machine, file_args, machine_args
+from carveout.guests.guest import Guest, GuestDiedError, Stop, Usage, start_guest
+from carveout.guests.snapshots import SavedState, program_stamp
+from carveout.records.channel import last_record
+
+# QEMU refuses an image of no bytes.
+_EMPTY_IMAGE_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Boot:
+    """All that determines a cell's boot: nothing of a single trial, which is its seed.
+
+    Attributes:
+        digests: of what QEMU and the guest are made of, by name.
+        state_limit_bytes: what a saved state of it may take on disk.
+    """
+
+    machine: Machine
+    kernel: Path
+    initrd: Path
+    parameters: str
+    digests: Mapping[str, str]
+    state_limit_bytes: int
+
+    def identity(self) -> dict[str, str]:
+        """What a fork must have in common with the guest whose state was saved."""
+        return {
+            **self.digests,
+            "program": program_stamp(self.machine.qemu),
+            "arguments": " ".join(machine_args(self.machine)),
+            "parameters": self.parameters,
+        }
+
+
+@dataclass(frozen=True)
+class ReadyHost:
+    """A host that was booted until it stood ready: its state, and what it had said by then."""
+
+    state: SavedState
+    files: GuestFiles
+
+
+class Engine:
+    """Makes the guests of one cell: forks of a ready host, or boots when there is none.
+
+    A fork is a guest that is loaded from the ready host's state. A QEMU whose guest came to its
+    end restores the next one in itself: what a new one would take longest for, to start and to
+    touch memory for the first time, it has behind it.
+
+    Attributes:
+        boot_usage: what the boot of the ready host took, if one was tried.
+    """
+
+    def __init__(
+        self,
+        boot: Boot,
+        folder: Path,
+        wall_limit_s: float,
+        ready: ReadyHost | None = None,
+        boot_usage: Usage | None = None,
+    ) -> None:
+        self.boot_usage = boot_usage
+        self._boot = boot
+        self._folder = folder
+        self._wall_limit_s = wall_limit_s
+        self._ready = ready
+        self._ended: list[tuple[Guest, GuestFiles]] = []
+
+    @contextlib.asynccontextmanager
+    async def guest(self) -> AsyncIterator[tuple[Guest, GuestFiles]]:
+        """One guest that stands still: before its first instruction, or ready; and its files.
+
+        Raises:
+            GuestDiedError: a QEMU ended on its own meanwhile.
+        """
+        guest, files = await self._standing_guest()
+        try:
+            yield guest, files
+        finally:
+            if self._ready and guest.is_at_end:
+                self._ended.append((guest, files))
+            else:
+                await _discard(guest, files)
+
+    async def close(self) -> None:
+        """Ends the QEMUs that wait for another guest."""
+        for guest, files in self._ended:
+            await _discard(guest, files)
+
+    async def _standing_guest(self) -> tuple[Guest, GuestFiles]:
+        try:
+            async with asyncio.timeout(self._wall_limit_s):
+                if self._ready is None:
+                    return await self._boot_guest()
+                return await self._restored(self._ready) or await self._fork(self._ready)
+        except TimeoutError as error:
+            raise GuestDiedError(
+                f"wanted a guest that stands, found none in {self._wall_limit_s} s (limits.wall_s)"
+            ) from error
+
+    async def _boot_guest(self) -> tuple[Guest, GuestFiles]:
+        files = guest_files(self._boot, Path(tempfile.mkdtemp(dir=self._folder)))
+        return await _start(self._boot, files), files
+
+    async def _restored(self, ready: ReadyHost) -> tuple[Guest, GuestFiles] | None:
+        """A guest in a QEMU whose guest came to its end; None when there is none that lives."""
+        while self._ended:
+            guest, files = self._ended.pop()
+            with contextlib.suppress(GuestDiedError):
+                async with _discarded_on_error(guest, files):
+                    await guest.restore()
+                    # QEMU appends to what it writes: cut off what the guest before has said.
+                    os.truncate(files.console, ready.files.console.stat().st_size)
+                    os.truncate(files.records, ready.files.records.stat().st_size)
+                    os.truncate(files.messages, 0)
+                return guest, files
+        return None
+
+    async def _fork(self, ready: ReadyHost) -> tuple[Guest, GuestFiles]:
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        try:
+            files = _without_images(guest_files(self._boot, folder))
+            image = folder / "state"
+            ready.state.copy_to(image, self._boot.identity())
+            shutil.copyfile(ready.files.console, files.console)
+            shutil.copyfile(ready.files.records, files.records)
+            guest = await _start(self._boot, files)
+        except BaseException:
+            shutil.rmtree(folder)
+            raise
+        async with _discarded_on_error(guest, files):
+            await guest.load(image)
+        return guest, files
+
+
+async def _discard(guest: Guest, files: GuestFiles) -> None:
+    await guest.end()
+    shutil.rmtree(files.console.parent)
+
+
+@contextlib.asynccontextmanager
+async def _discarded_on_error(guest: Guest, files: GuestFiles) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        await _discard(guest, files)
+        raise
+
+
+class EngineFactory(Protocol):
+    """Opens an engine for a cell; ``folder`` is the engine's own until it is closed."""
+
+    def __call__(
+        self, boot: Boot, folder: Path, wall_limit_s: float
+    ) -> AbstractAsyncContextManager[Engine]:
+        """The engine, ready for its first trial."""
+
+
+@contextlib.asynccontextmanager
+async def open_cold(boot: Boot, folder: Path, wall_limit_s: float) -> AsyncIterator[Engine]:
+    """An engine that boots every trial from the first instruction."""
+    yield Engine(boot, folder, wall_limit_s)
+
+
+@contextlib.asynccontextmanager
+async def open_fork(boot: Boot, folder: Path, wall_limit_s: float) -> AsyncIterator[Engine]:
+    """Boots once and saves the state in ``folder``, where it lies until the engine closes.
+
+    A host that does not live to be ready, or needs the runner before that, has nothing to fork:
+    then every trial boots, and shows what happens. A QEMU that dies on its own says nothing of
+    its host, which is booted once more.
+    """
+    try:
+        ready, usage = await _boot_until_ready(boot, folder, wall_limit_s)
+    except GuestDiedError:
+        ready, usage = await _boot_until_ready(boot, folder, wall_limit_s)
+    engine = Engine(boot, folder, wall_limit_s, ready, usage)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+ENGINES: dict[str, EngineFactory] = {"cold": open_cold, "fork": open_fork}
+
+
+async def _boot_until_ready(
+    boot: Boot, folder: Path, wall_limit_s: float
+) -> tuple[ReadyHost | None, Usage]:
+    """The saved state of a host that was booted, if it came to be ready, and what that took."""
+    folder = folder / "ready"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    files = guest_files(boot, folder)
+    state = SavedState(folder)
+    guest = await _start(boot, files)
+    try:
+        is_ready = await _becomes_ready(guest, files, wall_limit_s)
+        if is_ready:
+            async with asyncio.timeout(wall_limit_s):
+                await guest.save(state.image)
+            state.describe(boot.identity())
+        return ReadyHost(state, files) if is_ready else None, guest.usage()
+    except TimeoutError as error:
+        raise GuestDiedError(
+            f"wanted a guest whose state is saved, found none in {wall_limit_s} s (limits.wall_s)"
+        ) from error
+    finally:
+        await guest.end()
+
+
+async def _becomes_ready(guest: Guest, files: GuestFiles, wall_limit_s: float) -> bool:
+    try:
+        async with asyncio.timeout(wall_limit_s):
+            await guest.resume()
+            stop = await guest.next_stop()
+    except TimeoutError:
+        return False
+    except (QMPError, EOFError):
+        stop = Stop.DIED
+    if stop is Stop.DIED:
+        raise GuestDiedError("wanted a host that boots, found that QEMU ended without a word of it")
+    if stop is not Stop.PAUSED or last_record(files.records)["record"] != "ready":
+        return False
+    guest.note_ready()
+    return True
+
+
+def guest_files(boot: Boot, folder: Path) -> GuestFiles:
+    """The files of a guest in a folder, with its parameters written."""
+    parameters = folder / "parameters.env"
+    parameters.write_text(boot.parameters, encoding="utf-8")
+    return GuestFiles(
+        kernel=boot.kernel,
+        initrd=boot.initrd,
+        parameters=parameters,
+        console=folder / "console.log",
+        records=folder / "records.jsonl",
+        messages=folder / "qemu.log",
+    )
+
+
+def _without_images(files: GuestFiles) -> GuestFiles:
+    """The same with an empty kernel and initrd.
+
+    The saved RAM has both. QEMU must be told of a kernel, since it makes another machine without
+    one (PSCI), but what it loads is overwritten: 45 MB to read and to touch for nothing.
+    """
+    empty = files.console.parent / "empty"
+    empty.write_bytes(bytes(_EMPTY_IMAGE_BYTES))
+    return replace(files, kernel=empty, initrd=empty)
+
+
+async def _start(boot: Boot, files: GuestFiles) -> Guest:
+    args = [*machine_args(boot.machine), *file_args(files)]
+    return await start_guest(boot.machine.qemu, args, files.messages, boot.state_limit_bytes)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Saved states: what a host was when it stood ready, and whether a fork may be made of it.
+
+A state is a folder: the image that QEMU wrote, and beside it, written last and at once, the
+description of what made it. A folder without its description is no state.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from carveout.common.errors import CarveoutError
+from carveout.common.files import write_json_atomically
+
+_IMAGE = "state"
+_DESCRIPTION = "state.json"
+
+
+def most_snapshot_bytes(at_once: int, limit_bytes: int) -> int:
+    """What the state of a job takes on disk at most: itself, and a copy for each QEMU."""
+    return (1 + at_once) * limit_bytes
+
+
+def program_stamp(program: str) -> str:
+    """What changes when a program's file is replaced: its path, size and time of change.
+
+    Asking each time for its version would cost more than the fork that it is for.
+    """
+    path = Path(shutil.which(program) or program).resolve()
+    status = path.stat()
+    return f"{path} {status.st_size} {status.st_mtime_ns}"
+
+
+class SavedState:
+    """The state of one standing guest, on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.image = folder / _IMAGE
+        self._description = folder / _DESCRIPTION
+
+    def describe(self, made_by: Mapping[str, str]) -> None:
+        """Writes what made the image, which QEMU has just written whole.
+
+        Args:
+            made_by: all that a guest must have in common with the one saved, each under its name.
+        """
+        content = {"made_by": dict(made_by), "image_bytes": self.image.stat().st_size}
+        write_json_atomically(self._description, content)
+
+    def copy_to(self, image: Path, wanted: Mapping[str, str]) -> None:
+        """Copies the image of a state that is whole and the wanted one.
+
+        Raises:
+            CarveoutError: it is not, or there is no room for a copy.
+        """
+        self.check(wanted)
+        try:
+            shutil.copyfile(self.image, image)
+        except OSError as error:
+            raise CarveoutError(
+                f"{image}: wanted a copy of the saved state, found: {error.strerror}; "
+                "make room on the disk of TMPDIR"
+            ) from error
+
+    def check(self, wanted: Mapping[str, str]) -> None:
+        """Refuses a state that is not whole, or that another machine than the wanted one left.
+
+        Raises:
+            CarveoutError: naming what differs.
+        """
+        content = self._read_description()
+        made_by = content["made_by"]
+        for name in sorted({*wanted, *made_by}):
+            if made_by.get(name) != wanted.get(name):
+                raise CarveoutError(
+                    f"{self.image}: wanted a saved state of {name} {wanted.get(name)}, "
+                    f"found one of {made_by.get(name)}; run the job again to save it anew"
+                )
+        found_bytes = self.image.stat().st_size if self.image.exists() else 0
+        if found_bytes != content["image_bytes"]:
+            raise CarveoutError(
+                f"{self.image}: wanted the {content['image_bytes']} bytes that were saved, "
+                f"found {found_bytes}; run the job again to save it anew"
+            )
+
+    def _read_description(self) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads(self._description.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise CarveoutError(
+                f"{self._description}: wanted the description of a saved state, found none: "
+                "it was never saved whole; run the job again"
+            ) from error
+        return content

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the host under test boots into: an initramfs of three archives, one after another.
+
+The base is the same for all trials on a kernel (init, shell library, busybox, the tool, the kernel
+module); an overlay adds what is a strategy's or a load's. Same inputs, same bytes.
+"""
+
+import argparse
+import hashlib
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from carveout.archive.kernels import Kernel, unpacked_kernel
+from carveout.common import schemas
+from carveout.common.errors import CarveoutError, entry_point
+from carveout.common.files import write_atomically
+from carveout.initramfs import cpio
+from carveout.initramfs.cpio import Entry
+from carveout.initramfs.kernel_modules import Module, resolve_modules
+
+COMPILER = "aarch64-linux-gnu-gcc"
+# A program must not depend on where or when it was built.
+COMPILER_FLAGS = (
+    *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"),
+    *("-static", "-s", "-Wl,--build-id=none"),
+)
+
+# What init itself needs: its parameters come by way of QEMU's firmware configuration.
+BASE_MODULES = ("qemu_fw_cfg", "i6300esb")
+
+
+@dataclass(frozen=True)
+class BaseFiles:
+    """The files of the base that are no modules of the kernel's own."""
+
+    init: Path
+    library: Path
+    busybox: Path
+    tool: Path
+    module: Path
+
+
+def base_entries(kernel: Kernel, files: BaseFiles) -> list[Entry]:
+    """The base: what every guest on a kernel has."""
+    own = Module("carveout", _content_of(files.module))
+    return [
+        Entry("init", _content_of(files.init), executable=True),
+        Entry("lib/lib.sh", _content_of(files.library)),
+        Entry("bin/busybox", _content_of(files.busybox), executable=True),
+        Entry("bin/carveout", _content_of(files.tool), executable=True),
+        *module_entries("lib/modules", "order", [*resolve_modules(kernel, BASE_MODULES), own]),
+    ]
+
+
+def overlay_entries(kind: str, folder: Path, kernel: Kernel, include: Path) -> list[Entry]:
+    """An overlay: the hooks of a strategy or a load, its programs and its kernel modules."""
+    description = folder / f"{kind}.yaml"
+    content = schemas.load_yaml(description)
+    schemas.check(content, kind, str(description))
+    programs = [
+        Entry(f"{kind}/{source.stem}", compile_program([source], [include]), executable=True)
+        for source in sorted(folder.glob("*.c"))
+    ]
+    return [
+        Entry(f"{kind}/guest.sh", _content_of(folder / "guest.sh")),
+        *programs,
+        *module_entries(kind, "modules", resolve_modules(kernel, content.get("modules", []))),
+    ]
+
+
+def module_entries(folder: str, order: str, modules: Sequence[Module]) -> list[Entry]:
+    """Kernel modules, and the file that lists them in the order in which they go in."""
+    entries = [Entry(f"{folder}/{module.name}.ko", module.content) for module in modules]
+    listed = "".join(f"/{entry.path}\n" for entry in entries)
+    return [*entries, Entry(f"{folder}/{order}", listed.encode())]
+
+
+def compile_program(sources: Sequence[Path], includes: Sequence[Path]) -> bytes:
+    """Returns a static arm64 program made of C sources."""
+    with tempfile.TemporaryDirectory(prefix="carveout-") as name:
+        program = Path(name) / "program"
+        _run(
+            [
+                *(COMPILER, *COMPILER_FLAGS),
+                *(f"-I{include}" for include in includes),
+                *("-o", str(program)),
+                *map(str, sources),
+            ],
+            sources[0],
+        )
+        return program.read_bytes()
+
+
+def _run(command: Sequence[str], what: Path) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise CarveoutError(
+            f"{what}: wanted the compiler {command[0]}, found none in PATH; run envs/install.sh"
+        ) from error
+    if done.returncode:
+        raise CarveoutError(f"{what}: does not compile: {' '.join(done.stderr.split())}")
+
+
+def _content_of(source: Path) -> bytes:
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        raise CarveoutError(f"{source}: wanted for the guest: {error.strerror}") from error
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="carveout.initramfs.pack", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    tool = commands.add_parser("tool", help="compile the guest's tool")
+    tool.add_argument("--include", required=True, type=Path, help="folder of headers")
+    tool.add_argument("--sources", required=True, type=Path, nargs="+", help="C sources, headers")
+
+    base = commands.add_parser("base", help="pack what every guest on a kernel has")
+    base.add_argument("--kernel", required=True, type=Path, help="kernel.json")
+    for field in fields(BaseFiles):
+        base.add_argument(f"--{field.name}", required=True, type=Path)
+
+    overlay = commands.add_parser("overlay", help="pack what a strategy or a load adds")
+    overlay.add_argument("kind", choices=("strategy", "load"))
+    overlay.add_argument("--kernel", required=True, type=Path, help="kernel.json")
+    overlay.add_argument("--folder", required=True, type=Path, help="the plug-in's folder")
+    overlay.add_argument("--include", required=True, type=Path, help="folder of shared headers")
+
+    for command in (tool, base, overlay):
+        command.add_argument("--output", required=True, type=Path)
+    for command in (base, overlay):
+        command.add_argument("--digest", required=True, type=Path, help="gets the output's sha256")
+    return parser.parse_args()
+
+
+def _content(args: argparse.Namespace) -> bytes:
+    if args.command == "tool":
+        sources = [path for path in args.sources if path.suffix == ".c"]
+        return compile_program(sources, [args.include])
+    kernel = unpacked_kernel(args.kernel)
+    if args.command == "base":
+        files = BaseFiles(**{field.name: getattr(args, field.name) for field in fields(BaseFiles)})
+        return cpio.pack(base_entries(kernel, files))
+    return cpio.pack(overlay_entries(args.kind, args.folder, kernel, args.include))
+
+
+@entry_point
+def main() -> None:
+    """Makes one file of the guest."""
+    args = _arguments()
+    content = _content(args)
+    write_atomically(args.output, content)
+    if args.command != "tool":
+        write_atomically(args.digest, hashlib.sha256(content).hexdigest() + "\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

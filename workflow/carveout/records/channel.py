@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guest's records: one JSON object a line, numbered, each checked against the schema."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from carveout.common import schemas
+from carveout.common.errors import CarveoutError
+
+Record = Mapping[str, Any]
+
+# What a guest says last: that it came to its end, or that something went wrong in it.
+LAST_RECORDS = ("end", "fault")
+
+
+def parse_records(channel: bytes) -> tuple[list[Record], str | None]:
+    """All whole records that a guest has written so far, and what is wrong after them.
+
+    Args:
+        channel: the bytes of the channel from its start.
+
+    Returns:
+        The records up to the first line that is cut short, is no JSON, breaks the schema or whose
+        number does not follow the number before it; and what is wrong with that line, or None.
+    """
+    lines = channel.replace(b"\r\n", b"\n").split(b"\n")
+    records: list[Record] = []
+    for number, line in enumerate(lines[:-1]):
+        record, problem = _parse_line(line, number)
+        if record is None:
+            return records, problem
+        records.append(record)
+    return records, f"line {len(lines)} has no end: {_excerpt(lines[-1])}" if lines[-1] else None
+
+
+def parse_last_record(channel: bytes) -> tuple[Record | None, str | None]:
+    """The last record that a guest has written so far, or what is wrong with it."""
+    *lines, last = channel.replace(b"\r\n", b"\n").split(b"\n")
+    if last or not lines:
+        return None, f"no whole line: {_excerpt(last)}"
+    return _parse_line(lines[-1], len(lines) - 1)
+
+
+def last_record(channel: Path) -> Record:
+    """Return what a guest that paused said last: that it is ready, asks the host, or has ended."""
+    record, problem = parse_last_record(channel.read_bytes())
+    if record and record["record"] in ("ready", "host", *LAST_RECORDS):
+        return record
+    raise CarveoutError(
+        "the guest paused: wanted a ready, host, end or fault record as its last, "
+        f"found {problem or record}"
+    )
+
+
+def problem_of(record: Any) -> str | None:
+    """None when an object is a record of its kind, else what is wrong in one line."""
+    problem = schemas.matches(record, "record")
+    return problem or schemas.matches(record, "record", record["record"])
+
+
+def _parse_line(line: bytes, number: int) -> tuple[Record | None, str | None]:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None, f"line {number + 1} is no JSON: {_excerpt(line)}"
+    problem = problem_of(record)
+    if problem is not None:
+        return None, f"line {number + 1} is no record: {problem}"
+    if record["seq"] != number:
+        return None, f"line {number + 1}: wanted seq {number}, found {record['seq']}"
+    return record, None
+
+
+def _excerpt(line: bytes) -> str:
+    return repr(line[:80].decode("ascii", "replace"))

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What became of a trial's requests: the one place that says what a success is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+OUTCOMES = ("granted", "partial", "refused", "crashed")
+CAUSES = ("oom", "panic", "hang", "wall_limit", "error", "torn_records")
+VERDICTS = ("ok", "failed", "not_checked")
+PHASES = ("before", "lent", "after")
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOutcome:
+    """What became of one request: one of `OUTCOMES`, and one of `VERDICTS` on what was granted."""
+
+    outcome: str
+    verify: str
+
+    @property
+    def is_success(self) -> bool:
+        """Whether all that was asked for was granted and its verification did not fail."""
+        return self.outcome == "granted" and self.verify != "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class LastStage:
+    """How far a guest came: the stage that it entered last, and the cycle of that stage."""
+
+    stage: str
+    cycle: int
+
+
+def last_stage(stages: Sequence[Object]) -> LastStage:
+    """Return the last of a guest's records `stage`; the first cycle takes what was before it."""
+    last: Object = stages[-1] if stages else {"stage": "boot"}
+    return LastStage(last["stage"], max(last.get("cycle", 0), 1))
+
+
+def request_outcomes(trial: Object) -> list[RequestOutcome]:
+    """Return what became of each request of a trial, as the runner writes it, in their order."""
+    by_kind: dict[str, dict[int, Object]] = {"lend": {}, "verify": {}, "lent": {}}
+    page_bytes, stages = None, []
+    for record in trial["records"]:
+        kind = record["record"]
+        if kind in ("lend", "verify"):
+            by_kind[kind][record["cycle"]] = record
+        elif kind == "census" and record["phase"] == "lent":
+            by_kind["lent"][record["cycle"]] = record
+        elif kind == "stage":
+            stages.append(record)
+        elif kind == "hello":
+            page_bytes = record["page_bytes"]
+    requests = range(1, len(trial["cell"]["requests_bytes"]) + 1)
+    # Once the host is dead, later requests never reach it, and count as not served.
+    died_in = requests.stop if trial["ending"]["cause"] is None else last_stage(stages).cycle
+    return [
+        RequestOutcome(
+            "crashed" if cycle >= died_in else _lend_outcome(by_kind["lend"].get(cycle)),
+            _verdict(page_bytes, *(by_kind[kind].get(cycle) for kind in by_kind)),
+        )
+        for cycle in requests
+    ]
+
+
+def _lend_outcome(lend: Object | None) -> str:
+    if lend is None:
+        return "crashed"
+    if lend["granted_bytes"] >= lend["request_bytes"]:
+        return "granted"
+    return "partial" if lend["granted_bytes"] > 0 else "refused"
+
+
+def _verdict(
+    page_bytes: int | None, lend: Object | None, verify: Object | None, lent: Object | None
+) -> str:
+    """Say whether all that was granted is really there and ours alone.
+
+    Every lent page must hold its pattern, lie in no earlier lend and be free in no allocator.
+    Frames that Linux gave away (virtio-mem) cannot be written by it: they must be absent instead.
+    """
+    if page_bytes is None or lend is None or verify is None or lent is None:
+        return "not_checked"
+    there_bytes = max(verify["pages_checked"] * page_bytes, lent["lent_absent_bytes"])
+    is_whole = there_bytes >= lend["granted_bytes"]
+    return "ok" if is_whole and bad_pages(verify) == 0 else "failed"
+
+
+def bad_pages(verify: Object) -> int:
+    """Return how many pages failed a verification, in whatever way."""
+    count: int = verify["pages_bad"] + verify["pages_overlapping"] + verify["pages_free"]
+    return count

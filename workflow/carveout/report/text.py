@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The comparison as plain text: what a run prints, and what goes straight into a mail."""
+
+import io
+import textwrap
+
+import pandas as pd
+import rich.box
+import rich.console
+import rich.table
+
+from carveout.figures.labels import Labels, by_machine
+from carveout.report import views
+
+# Wide enough for all columns: a terminal may wrap lines, but nothing is cut off.
+_TEXT_WIDTH = 240
+
+
+def comparison_text(comparison: pd.DataFrame, labels: Labels) -> str:
+    """Return the comparison as plain text, one table a machine."""
+    return "\n".join(
+        f"{machine}; success with its 95 % interval; medians\n"
+        + _text_table(views.comparison_view(rows, labels))
+        for machine, rows in by_machine(comparison)
+    )
+
+
+def _text_table(view: pd.DataFrame) -> str:
+    """Return a view as text, as narrow as its cells allow."""
+    cells = view.map(lambda cell: cell.replace(" %", "%").replace("(", "").replace(")", ""))
+    headings = [
+        [line for part in column for line in _heading(part, int(cells[column].str.len().max()))]
+        for column in cells.columns
+    ]
+    lines = max(len(heading) for heading in headings)
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("\n" * (lines - 1) + "strategy", no_wrap=True)
+    for heading in headings:
+        table.add_column(
+            "\n".join([""] * (lines - len(heading)) + heading), justify="right", no_wrap=True
+        )
+    for title, row in zip(cells.index, cells.to_numpy(), strict=True):
+        table.add_row(title, *row)
+    stream = io.StringIO()
+    rich.console.Console(file=stream, width=_TEXT_WIDTH, color_system=None).print(table)
+    return "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").splitlines()) + "\n"
+
+
+def _heading(text: str, width: int) -> list[str]:
+    """Return a heading in lines about as narrow as the column's cells."""
+    words = text.replace(" (95 % interval)", "")
+    return textwrap.wrap(words, max(width, 8), break_long_words=False)

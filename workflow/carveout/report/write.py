@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The report: one self-contained HTML page, and the comparison as plain text.
+
+Made from the tables and figures alone. `python -m carveout.report.write table`
+prints the comparison.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from carveout.common.errors import entry_point
+from carveout.common.files import write_atomically
+from carveout.common.revision import git_revision
+from carveout.figures.labels import Labels, by_machine, bytes_label, ns_label
+from carveout.report import views
+from carveout.report.text import comparison_text
+from carveout.tables.parquet import read_metadata, read_table
+
+_TRIAL_COLUMNS = (
+    *("kernel", "kernel_release", "page_bytes", "ram_bytes", "lendable_bytes", "cpus"),
+    *(
+        "load",
+        "dose_target",
+        "dose_achieved",
+        "seed",
+        "replication",
+        "cycle",
+        "request_bytes",
+        "outcome",
+    ),
+)
+
+
+def write_report(
+    path: Path,
+    *,
+    tables: Path,
+    labels: Labels,
+    figures: Sequence[Path],
+    captions: Sequence[Path],
+    template: Path,
+    facts: Mapping[str, str],
+) -> None:
+    """Write the report.
+
+    Args:
+        path: the HTML file.
+        tables: the folder of the tables.
+        labels: the strategies' descriptions.
+        figures: SVG files in the order in which they are shown.
+        captions: how to read each figure: its title in the first line, text below.
+        template: the page's Jinja template.
+        facts: what else is known of the run: the command to repeat it, the git revision.
+    """
+    comparison = read_table("comparison", tables / "comparison.parquet")
+    summary = read_table("summary", tables / "summary.parquet")
+    failures = read_table("failures", tables / "failures.parquet")
+    trials = read_table("trials", tables / "trials.parquet", _TRIAL_COLUMNS)
+    successes, failed = dict(by_machine(summary)), dict(by_machine(failures))
+    page = _template(template).render(
+        machines=[
+            {
+                "label": machine,
+                "comparison": comparison_html(rows, labels),
+                "success": _html(views.success_view(successes[machine], labels)),
+                "failures": _failures_html(failed.get(machine), labels),
+            }
+            for machine, rows in by_machine(comparison)
+        ],
+        run=_run_facts(trials, tables) | dict(facts),
+        provenance=_provenance(tables),
+        loads=_html(views.loads_view(trials), index=False),
+        figures=[_figure(svg, caption) for svg, caption in zip(figures, captions, strict=True)],
+        strategies=[_strategy(labels, name, comparison) for name in labels.strategies(comparison)],
+    )
+    write_atomically(path, page)
+
+
+def comparison_html(comparison: pd.DataFrame, labels: Labels) -> Markup:
+    """Return one machine's comparison as an HTML table, a bar behind each success rate."""
+    view = views.comparison_view(comparison, labels)
+    # An interval stands below its rate, which makes the table narrow enough for a small window.
+    view = view.map(lambda cell: cell.replace(" (", "\n("))
+    rates = views.success_rates(comparison, labels)
+    bars = rates.map(_bar).reindex(columns=view.columns, fill_value="")
+    return _styled(view.style.apply(lambda _: bars, axis=None), "comparison")
+
+
+def inline_svg(path: Path) -> Markup:
+    """Return an SVG file's content for use within HTML, with ids that no other figure has."""
+    text = path.read_text(encoding="utf-8")
+    text = text[text.index("<svg") :]
+    for name in set(re.findall(r'\bid="([^"]+)"', text)):
+        own = f"{path.stem}-{name}"
+        text = text.replace(f'id="{name}"', f'id="{own}"')
+        text = text.replace(f'"#{name}"', f'"#{own}"').replace(f"url(#{name})", f"url(#{own})")
+    # The page sets the width; the height follows from the view box.
+    tag, rest = text.split(">", 1)
+    return Markup(re.sub(r' (?:width|height)="[^"]*"', "", tag) + ">" + rest)
+
+
+def _template(path: Path) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(path.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(path.name)
+
+
+def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
+    """Say what was run, each fact as the tables tell it."""
+    runs = read_table("runs", tables / "runs.parquet", ["process", "wall_ns", "qemu_version"])
+    boots, made = (runs[runs["process"] == process] for process in ("boot", "trial"))
+
+    def each(column: str) -> str:
+        return ", ".join(str(value) for value in trials[column].dropna().drop_duplicates())
+
+    def each_size(column: str) -> str:
+        return ", ".join(bytes_label(size) for size in sorted(trials[column].dropna().unique()))
+
+    seeds = sorted(trials["seed"].unique())
+    return {
+        "Kernel": each("kernel_release"),
+        "Host": f"{each_size('ram_bytes')} RAM, {each('cpus')} CPUs",
+        "Page": each_size("page_bytes"),
+        "Lendable": each_size("lendable_bytes"),
+        "Requests": each_size("request_bytes"),
+        "QEMU": ", ".join(runs["qemu_version"].dropna().unique()),
+        "Trials": f"{len(made)} trials, {len(trials)} lends",
+        "Hosts": f"{len(boots)} booted and saved, of which the trials are forks"
+        if len(boots)
+        else "booted for every trial",
+        "Outcomes": _outcomes(trials),
+        "Seeds": f"{len(seeds)} ({seeds[0]} to {seeds[-1]})" if seeds else "none",
+        "Seeds end early": each("replication") or "never",
+        "QEMU's wall time": f"{ns_label(runs['wall_ns'].sum())} in all, "
+        f"{ns_label(made['wall_ns'].median())} a trial (median)",
+    }
+
+
+def _provenance(tables: Path) -> dict[str, str]:
+    """Return what the tables' files say of where they come from."""
+    return read_metadata(tables / "trials.parquet") | read_metadata(tables / "runs.parquet")
+
+
+def _outcomes(trials: pd.DataFrame) -> str:
+    counts = trials["outcome"].value_counts()
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+
+
+def _strategy(labels: Labels, name: str, comparison: pd.DataFrame) -> dict[str, object]:
+    """Return what is said of a strategy, and its rows of the comparison as columns beside it."""
+    known = labels.descriptions.get(name)
+    own = comparison[comparison["strategy"] == name]
+    return {
+        "title": labels.strategy(name),
+        "description": known.description if known else "This checkout has no folder of this name.",
+        "expects": known.expects if known else (),
+        "measured": [_html(views.comparison_view(rows, labels).T) for _, rows in by_machine(own)],
+    }
+
+
+def _figure(svg: Path, caption: Path) -> dict[str, str]:
+    title, *lines = caption.read_text(encoding="utf-8").splitlines()
+    return {
+        "title": title.strip("* "),
+        "caption": " ".join(line.strip() for line in lines),
+        "svg": inline_svg(svg),
+    }
+
+
+def _failures_html(failures: pd.DataFrame | None, labels: Labels) -> Markup:
+    if failures is None:
+        return Markup("<p>Every lend was granted.</p>")
+    return _html(views.failures_view(failures, labels), index=False)
+
+
+def _html(view: pd.DataFrame, *, index: bool = True) -> Markup:
+    styler = view.style if index else view.style.hide(axis="index")
+    return _styled(styler, "plain")
+
+
+def _styled(styler: "pd.io.formats.style.Styler", css_class: str) -> Markup:
+    return Markup(
+        styler.format(escape="html")
+        .set_uuid(css_class)
+        .set_table_attributes(f'class="{css_class}"')
+        .to_html(cell_ids=False, bold_headers=False)
+    )
+
+
+def _bar(rate: float) -> str:
+    if pd.isna(rate):
+        return ""
+    return f"background: linear-gradient(90deg, var(--bar) {rate * 100:.0f}%, transparent 0)"
+
+
+@entry_point
+def main() -> None:
+    """Write the report, or print the comparison."""
+    parser = argparse.ArgumentParser(
+        prog="python -m carveout.report.write", description=main.__doc__
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    table = commands.add_parser("table", help="print the comparison")
+    write = commands.add_parser("write", help="write the report")
+    for command in (table, write):
+        command.add_argument("--tables", type=Path, default=Path("results/tables"))
+        command.add_argument(
+            "--descriptions",
+            type=Path,
+            nargs="*",
+            default=sorted(Path("workflow/strategies").glob("*/strategy.yaml")),
+            help="the strategies' strategy.yaml files, in the order of the rows",
+        )
+    for name in ("figures", "captions"):
+        write.add_argument(f"--{name}", type=Path, nargs="*", required=True)
+    for name in ("template", "page", "text"):
+        write.add_argument(f"--{name}", type=Path, required=True)
+    write.add_argument("--configs", nargs="+", required=True)
+    wanted = parser.parse_args()
+    labels = Labels.read(wanted.descriptions)
+    text = comparison_text(read_table("comparison", wanted.tables / "comparison.parquet"), labels)
+    if wanted.command == "table":
+        print(text, end="")
+        return
+    write_report(
+        wanted.page,
+        tables=wanted.tables,
+        labels=labels,
+        figures=wanted.figures,
+        captions=wanted.captions,
+        template=wanted.template,
+        facts={
+            "To repeat it": f"snakemake --cores all --configfile {' '.join(wanted.configs)}",
+            "Drawn by": f"carveout {git_revision()}",
+        },
+    )
+    write_atomically(wanted.text, text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Statistics of trials: per cell, per strategy variant, and of what failed.
+
+A lend is a success when all that was asked for was granted and its verification did not fail. Every
+trial counts in the denominator, whatever became of it. Costs and shares are of successful lends
+unless they say otherwise.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.typing import DataFrameGroupBy
+
+from carveout.common.errors import entry_point
+from carveout.common.rates import wilson_interval
+from carveout.common.sizes import GIB
+from carveout.records.outcomes import OUTCOMES
+from carveout.tables.definitions import CELL, COMPARISON, FAILURES, QUANTILES, SUMMARY
+from carveout.tables.parquet import read_metadata, read_table, write_table
+
+_VARIANT = ("kernel", "ram_bytes", "strategy", "variant")
+_IDLE = ("memmap_idle_bytes", "stranded_bytes", "movable_only_bytes")
+_MEDIANS = (
+    "dose_achieved",
+    "memmap_bytes",
+    "extents_p50",
+    "memmap_per_lent_gib_bytes",
+    "regained_share",
+    "reuse_movable_share",
+    "reuse_unmovable_share",
+)
+
+# What of the trials the statistics need: the only columns that need to be read.
+COLUMNS = (
+    *dict.fromkeys((*CELL, *_IDLE)),
+    *(
+        "trials_asked",
+        "replication",
+        "outcome",
+        "verify",
+        "dose_achieved",
+        "granted_bytes",
+        "extents",
+    ),
+    *("lend_ns", "give_back_ns"),
+    *("memmap_bytes", "memmap_lent_bytes", "regained_bytes"),
+    *("reuse_movable_bytes", "reuse_unmovable_bytes", "pages_migrated", "pages_reclaimed"),
+    *("cause", "stage", "errno", "blocker"),
+)
+
+
+def summarize(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the table `summary`: one row a cell, cycle and request."""
+    groups = _derive(trials).groupby(list(CELL), sort=False)
+    summary = pd.concat(
+        [
+            _counts(groups),
+            groups[["trials_asked", "replication"]].first(),
+            groups[[*_MEDIANS, *_IDLE]].median(),
+            _quantiles(groups, "lend_ns"),
+            _quantiles(groups, "give_back_ns"),
+            groups["refusal_ns"].median().rename("refusal_ns_p50"),
+            groups[["pages_migrated", "pages_reclaimed"]].median().add_suffix("_p50"),
+        ],
+        axis="columns",
+    )
+    return summary.reset_index()[list(SUMMARY.columns)]
+
+
+def compare(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the table `comparison`: one row a strategy variant and request, over all loads.
+
+    What a variant costs while idle is read before its trials' first lend, so it does not depend on
+    the request.
+    """
+    derived = _derive(trials)
+    key = [*_VARIANT, "request_bytes"]
+    groups = derived.groupby(key, sort=False)
+    asked = derived.groupby(list(CELL), sort=False)["trials_asked"].first().groupby(key).sum()
+    idle = derived[derived["cycle"] == 1].groupby(list(_VARIANT), sort=False)[list(_IDLE)].median()
+    compared = pd.concat(
+        [
+            _counts(groups),
+            asked,
+            groups[list(_MEDIANS)].median(),
+            groups[["lend_ns", "give_back_ns"]].median().add_suffix("_p50"),
+        ],
+        axis="columns",
+    )
+    joined = compared.reset_index().merge(idle.reset_index(), on=list(_VARIANT), how="left")
+    return joined[list(COMPARISON.columns)]
+
+
+def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the table `failures`: how often each variant failed in which way, and under what."""
+    failed = trials[~succeeded(trials)]
+    failed = failed.assign(
+        # A granted lend is only here because its verification failed.
+        outcome=failed["outcome"].replace("granted", "verify failed"),
+        blocker_type=failed["blocker"].str.extract(r'"type": ?"([^"]*)"', expand=False),
+        count=1,
+    )
+    key = list(FAILURES.key)
+    counts = failed.groupby(key, dropna=False, sort=False)["count"].sum().reset_index()
+    loads = failed[[*key, "load"]].drop_duplicates().sort_values("load")
+    loads = loads.groupby(key, dropna=False, sort=False)["load"].agg(", ".join).reset_index()
+    return counts.merge(loads.rename(columns={"load": "loads"}), on=key)[list(FAILURES.columns)]
+
+
+def wilson_intervals(successes: Sequence[int], trials: Sequence[int]) -> pd.DataFrame:
+    """Return the 95 % Wilson score interval of each success rate, as columns low and high.
+
+    A table has many cells but few different counts, so each is computed once.
+    """
+    pairs = pd.DataFrame({"successes": list(successes), "trials": list(trials)})
+    known = pairs.drop_duplicates()
+    intervals = [wilson_interval(k, n) for k, n in known.itertuples(index=False, name=None)]
+    known = known.assign(low=[i.low for i in intervals], high=[i.high for i in intervals])
+    return pairs.merge(known, how="left")[["low", "high"]]
+
+
+def succeeded(trials: pd.DataFrame) -> "pd.Series[bool]":
+    """Return whether each lend was granted in full and its verification did not fail."""
+    return (trials["outcome"] == "granted") & (trials["verify"] != "failed")
+
+
+def _derive(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials with what is counted and averaged, null where it does not apply."""
+    success = succeeded(trials)
+    lent_bytes = trials["granted_bytes"].where(trials["granted_bytes"] > 0)
+    return trials.assign(
+        success=success,
+        verify_failed=trials["verify"] == "failed",
+        **{outcome: trials["outcome"] == outcome for outcome in OUTCOMES},
+        extents_p50=trials["extents"].where(trials["granted_bytes"] > 0),
+        memmap_bytes=trials["memmap_bytes"].where(success),
+        memmap_per_lent_gib_bytes=trials["memmap_lent_bytes"] / lent_bytes * GIB,
+        regained_share=trials["regained_bytes"] / lent_bytes,
+        reuse_movable_share=trials["reuse_movable_bytes"] / lent_bytes,
+        reuse_unmovable_share=trials["reuse_unmovable_bytes"] / lent_bytes,
+        refusal_ns=trials["lend_ns"].where(trials["outcome"] == "refused"),
+        lend_ns=trials["lend_ns"].where(success),
+        give_back_ns=trials["give_back_ns"].where(success),
+        pages_migrated=trials["pages_migrated"].where(success),
+        pages_reclaimed=trials["pages_reclaimed"].where(success),
+    )
+
+
+def _counts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
+    """Return trials, outcomes, successes and the success rate with its interval."""
+    counts = groups[[*OUTCOMES, "verify_failed", "success"]].sum()
+    counts = counts.rename(columns={"success": "successes"})
+    counts.insert(0, "trials", groups.size())
+    intervals = wilson_intervals(counts["successes"].tolist(), counts["trials"].tolist())
+    return counts.assign(
+        success_rate=counts["successes"] / counts["trials"],
+        success_low=intervals["low"].to_numpy(),
+        success_high=intervals["high"].to_numpy(),
+    )
+
+
+def _quantiles(groups: "DataFrameGroupBy[Any, Any]", column: str) -> pd.DataFrame:
+    wide = groups[column].quantile(np.array(QUANTILES) / 100).unstack()
+    return wide.set_axis([f"{column}_p{q:02d}" for q in QUANTILES], axis="columns")
+
+
+@entry_point
+def main() -> None:
+    """Make the three tables of statistics from the table of trials."""
+    parser = argparse.ArgumentParser(
+        prog="python -m carveout.statistics.summarize", description=main.__doc__
+    )
+    parser.add_argument("trials", type=Path)
+    made = {"summary": summarize, "comparison": compare, "failures": list_failures}
+    for name in made:
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    wanted = parser.parse_args()
+    trials = read_table("trials", wanted.trials, COLUMNS)
+    metadata = read_metadata(wanted.trials)
+    for name, make in made.items():
+        write_table(name, make(trials), getattr(wanted, name), metadata)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

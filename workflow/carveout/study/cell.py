@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The cell: one machine, one strategy variant, one scenario. The one place that spells its path."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from carveout.common.sizes import format_size, parse_size
+
+# The parts of a cell's path, as the rules' wildcards have them.
+MACHINE_PATH = "{kernel}/{ram}"
+VARIANT_PATH = "{strategy}/{variant}"
+SCENARIO = "{load}-{dose}.{requests}"
+CELL_PATH = f"{MACHINE_PATH}/{VARIANT_PATH}/{SCENARIO}"
+
+
+def scenario_name(load: str, dose_percent: int, requests: str) -> str:
+    """Return the load with its dose, and the name of the list of requests."""
+    return SCENARIO.format(load=load, dose=dose_percent, requests=requests)
+
+
+@dataclass(frozen=True)
+class CellPath:
+    """What a cell's path says; the order of cells is the order of the tables."""
+
+    kernel: str
+    ram: str
+    strategy: str
+    variant: str
+    scenario: str
+
+    def __str__(self) -> str:
+        return f"{self.machine}/{self.strategy_variant}/{self.scenario}"
+
+    @classmethod
+    def parse(cls, text: str) -> "CellPath":
+        """Return the path that `str` gave."""
+        return cls(*text.split("/"))
+
+    @property
+    def machine(self) -> str:
+        """The machine's part."""
+        return MACHINE_PATH.format(kernel=self.kernel, ram=self.ram)
+
+    @property
+    def strategy_variant(self) -> str:
+        """The strategy variant's part."""
+        return VARIANT_PATH.format(strategy=self.strategy, variant=self.variant)
+
+    @property
+    def ram_bytes(self) -> int:
+        """The machine's RAM."""
+        return parse_size(self.ram, f"the machine of {self}")
+
+    @property
+    def place(self) -> tuple[str, int, str, str, str]:
+        """What the cell is sorted by."""
+        return (self.kernel, self.ram_bytes, self.strategy, self.variant, self.scenario)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A strategy's variant on one machine, all templates filled.
+
+    Attributes:
+        parameters: what ``guest.sh`` finds in its environment, in upper case.
+        boot_ram_bytes: what QEMU's ``-m`` gives; the rest of the RAM is a device's.
+    """
+
+    strategy: str
+    name: str
+    parameters: Mapping[str, str | int]
+    boot_ram_bytes: int
+    kernel_args: str
+    qemu_args: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One machine, one strategy variant, one scenario: all that its trials have in common.
+
+    Attributes:
+        seeds: how many trials the cell has, or may have when ``replication`` stops it earlier.
+        replication: the arguments of `carveout.boots.replication.AdaptiveRule`, or None.
+    """
+
+    kernel: str
+    ram_bytes: int
+    cpus: int
+    cpu_model: str
+    lendable_bytes: int
+    variant: Variant
+    load: str
+    dose_percent: int
+    requests: str
+    requests_bytes: Sequence[int]
+    seeds: int
+    replication: Mapping[str, Any] | None
+    guest_limit_s: int
+
+    @property
+    def scenario(self) -> str:
+        """The load with its dose, and the name of the list of requests."""
+        return scenario_name(self.load, self.dose_percent, self.requests)
+
+    @property
+    def path(self) -> CellPath:
+        """Where the cell's output lies below ``trials`` and ``runs``, without the suffix."""
+        return CellPath(
+            kernel=self.kernel,
+            ram=format_size(self.ram_bytes),
+            strategy=self.variant.strategy,
+            variant=self.variant.name,
+            scenario=self.scenario,
+        )
+
+    def to_json(self) -> str:
+        """The cell as one line of JSON, keys sorted: the form in which a job gets it."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Cell":
+        """The cell that `to_json` wrote."""
+        content = json.loads(text)
+        return cls(**{**content, "variant": Variant(**content["variant"])})

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a config asks for: machines x strategy variants x scenarios, checked before any boot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from carveout.common import schemas
+from carveout.common.errors import CarveoutError
+from carveout.common.sizes import MIB, format_size, parse_size
+from carveout.study.cell import Cell, Variant
+from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
+
+# Memory comes and goes by whole sections of 128 MiB (arm64 with 4K and 16K pages), and the
+# smallest piece that any strategy lends is a pageblock of 2 MiB (4K pages):
+# arch/arm64/include/asm/sparsemem.h, include/linux/pageblock-flags.h.
+SECTION_BYTES = 128 * MIB
+PAGEBLOCK_BYTES = 2 * MIB
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All cells of a config, with the plug-ins that they name."""
+
+    cells: Sequence[Cell]
+    strategies: Mapping[str, Plugin]
+    loads: Mapping[str, Plugin]
+
+
+def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> Matrix:
+    """Checks a config as a whole and spells out its cells.
+
+    Args:
+        config: the parsed config; defaults of the schema are filled in.
+        source: the config's file name, for errors.
+        workflow_folder: where the built-in ``strategies`` and ``loads`` are.
+
+    Raises:
+        CarveoutError: the config asks for what cannot be made.
+    """
+    schemas.check(config, "config", source)
+    strategies = _read_plugins(config, source, workflow_folder, "strategy", "strategies")
+    loads = _read_plugins(config, source, workflow_folder, "load", "loads")
+    _check_kernels(config, source)
+    _check_doses(config, source, loads)
+    _check_replication(config, source)
+    lendable_bytes = _lendable_bytes(config, source)
+    requests = _requests(config, source, lendable_bytes)
+    cells = [
+        Cell(
+            kernel=kernel,
+            ram_bytes=ram_bytes,
+            cpus=config["cpus"],
+            cpu_model=config["cpu_model"],
+            lendable_bytes=lendable_bytes,
+            variant=variant,
+            load=load,
+            dose_percent=dose,
+            requests=name,
+            requests_bytes=sizes,
+            seeds=config["seeds"],
+            replication=config.get("replication"),
+            guest_limit_s=config["limits"]["guest_s"],
+        )
+        for kernel in config["kernels"]
+        for ram_bytes in _rams(config, source, lendable_bytes)
+        for variant in _variants(config, source, strategies, ram_bytes, lendable_bytes)
+        for load, doses in config["loads"].items()
+        for dose in doses
+        for name, sizes in requests.items()
+    ]
+    _check_map(config, source, cells)
+    return Matrix(cells=cells, strategies=strategies, loads=loads)
+
+
+def _read_plugins(
+    config: Mapping[str, Any], source: str, workflow_folder: Path, kind: str, key: str
+) -> dict[str, Plugin]:
+    folders = [workflow_folder / key, *(Path(folder) for folder in config[f"{kind}_folders"])]
+    found = find_plugins(kind, folders)
+    return {
+        name: read_plugin(kind, name, found, f"{source}: key {key}.{name}") for name in config[key]
+    }
+
+
+def _check_kernels(config: Mapping[str, Any], source: str) -> None:
+    path = Path("config/kernels.yaml")
+    known = schemas.load_yaml(path)["kernels"]
+    for name in config["kernels"]:
+        if name not in known:
+            raise CarveoutError(
+                f"{source}: key kernels: unknown kernel {name}; "
+                f"known in {path} are {', '.join(sorted(known))}"
+            )
+
+
+def _check_doses(config: Mapping[str, Any], source: str, loads: Mapping[str, Plugin]) -> None:
+    for name, doses in config["loads"].items():
+        if loads[name].content["dose"]["of"] == "none" and doses != [0]:
+            raise CarveoutError(
+                f"{source}: key loads.{name}: wanted [0], since this load has no dose, "
+                f"found {doses}"
+            )
+
+
+def _check_replication(config: Mapping[str, Any], source: str) -> None:
+    rule = config.get("replication")
+    if rule is not None and rule["least_seeds"] > config["seeds"]:
+        raise CarveoutError(
+            f"{source}: key replication.least_seeds: wanted at most the {config['seeds']} of the "
+            f"key seeds, found {rule['least_seeds']}"
+        )
+
+
+def _lendable_bytes(config: Mapping[str, Any], source: str) -> int:
+    lendable_bytes = parse_size(config["lendable"], f"{source}: key lendable")
+    if lendable_bytes % SECTION_BYTES:
+        raise CarveoutError(
+            f"{source}: key lendable: wanted a multiple of the memory section of 128MiB, "
+            f"found {config['lendable']}; mem= and virtio-mem work by whole sections"
+        )
+    return lendable_bytes
+
+
+def _requests(
+    config: Mapping[str, Any], source: str, lendable_bytes: int
+) -> dict[str, tuple[int, ...]]:
+    def size_bytes(name: str, text: str) -> int:
+        where = f"{source}: key requests.{name}"
+        size = parse_size(text, where)
+        if size % PAGEBLOCK_BYTES:
+            raise CarveoutError(
+                f"{where}: wanted a multiple of the granule of 2MiB (one pageblock), found {text}"
+            )
+        if size > lendable_bytes:
+            raise CarveoutError(
+                f"{where}: wanted at most the lendable {config['lendable']}, found {text}; "
+                "lower the request or raise the key lendable"
+            )
+        return size
+
+    return {
+        name: tuple(size_bytes(name, text) for text in sizes)
+        for name, sizes in config["requests"].items()
+    }
+
+
+def _rams(config: Mapping[str, Any], source: str, lendable_bytes: int) -> list[int]:
+    sizes_bytes = [parse_size(text, f"{source}: key ram") for text in config["ram"]]
+    for text, size_bytes in zip(config["ram"], sizes_bytes, strict=True):
+        if size_bytes % SECTION_BYTES:
+            raise CarveoutError(
+                f"{source}: key ram: wanted a multiple of the memory section of 128MiB, "
+                f"found {text}"
+            )
+        if lendable_bytes >= size_bytes:
+            raise CarveoutError(
+                f"{source}: key lendable: wanted less than the RAM of {text}, "
+                f"found {config['lendable']}; Linux needs the rest"
+            )
+    return sizes_bytes
+
+
+def _variants(
+    config: Mapping[str, Any],
+    source: str,
+    strategies: Mapping[str, Plugin],
+    ram_bytes: int,
+    lendable_bytes: int,
+) -> list[Variant]:
+    chosen = []
+    for name, wanted in config["strategies"].items():
+        known = strategies[name].content["variants"]
+        for variant in known if wanted == "all" else wanted:
+            if variant not in known:
+                raise CarveoutError(
+                    f"{source}: key strategies.{name}: unknown variant {variant}; "
+                    f"known are {', '.join(known)}"
+                )
+            chosen.append(_fill_variant(strategies[name], variant, ram_bytes, lendable_bytes))
+            _check_granule(config, source, chosen[-1], lendable_bytes)
+    return chosen
+
+
+def _fill_variant(strategy: Plugin, name: str, ram_bytes: int, lendable_bytes: int) -> Variant:
+    content = strategy.content["variants"][name]
+    where = f"{strategy.description_file}: key variants.{name}"
+    values = {"ram_bytes": ram_bytes, "lendable_bytes": lendable_bytes, **content["parameters"]}
+    boot_ram = render(content.get("boot_ram_bytes", "{{ ram_bytes }}"), values, where)
+    if not boot_ram.isdecimal():
+        raise CarveoutError(f"{where}.boot_ram_bytes: wanted a number of bytes, found {boot_ram!r}")
+    values["boot_ram_bytes"] = int(boot_ram)
+    return Variant(
+        strategy=strategy.name,
+        name=name,
+        parameters=content["parameters"],
+        boot_ram_bytes=int(boot_ram),
+        kernel_args=render(content.get("kernel_args", ""), values, where),
+        qemu_args=tuple(render(text, values, where) for text in content.get("qemu_args", [])),
+    )
+
+
+def _check_granule(
+    config: Mapping[str, Any], source: str, variant: Variant, lendable_bytes: int
+) -> None:
+    align_bytes = int(variant.parameters["align_bytes"])
+    if lendable_bytes % align_bytes:
+        raise CarveoutError(
+            f"{source}: key lendable: wanted a multiple of the granule of "
+            f"{variant.strategy} {variant.name}, {format_size(align_bytes)}, "
+            f"found {config['lendable']}"
+        )
+
+
+def _check_map(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) -> None:
+    """The trial whose pageblock map is drawn must be one that is run."""
+    wanted = config["figures"].get("pageblock_map")
+    if wanted is None:
+        return
+    for cell in cells:
+        names = {
+            "strategy": cell.variant.strategy,
+            "variant": cell.variant.name,
+            "scenario": cell.scenario,
+        }
+        if all(wanted[key] == value for key, value in names.items()):
+            sure_seeds = cell.replication["least_seeds"] if cell.replication else cell.seeds
+            if wanted["seed"] <= sure_seeds and wanted["cycle"] <= len(cell.requests_bytes):
+                return
+            break
+    raise CarveoutError(
+        f"{source}: key figures.pageblock_map: wanted a trial that this config runs, found "
+        f"{wanted['strategy']} {wanted['variant']} {wanted['scenario']} seed {wanted['seed']} "
+        f"cycle {wanted['cycle']}; name one that it does"
+    )

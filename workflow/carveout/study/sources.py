@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What code a rule depends on: read from the imports of its entry point, never listed by hand.
+
+Wording is left out of a digest: comments, docstrings and the text of errors decide nothing, and no
+trial is made anew for them.
+"""
+
+import ast
+import functools
+import hashlib
+import io
+import tokenize
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+PACKAGE_PARENT = Path(__file__).parents[2]
+
+_Span = tuple[tuple[int, int], tuple[int, int]]
+
+
+def code_digest(*names: str) -> str:
+    """Return the digest of what modules and all modules that they import do, in hex.
+
+    Args:
+        names: of modules below `carveout`, such as `carveout.boots.cell_run`.
+    """
+    digest = hashlib.sha256()
+    for module in modules_of(*names):
+        digest.update(
+            f"{module}\0{meaning_of(_path(module).read_text(encoding='utf-8'))}\0".encode()
+        )
+    return digest.hexdigest()
+
+
+def modules_of(*names: str) -> list[str]:
+    """Return modules of this package with all that they import of it, directly or not, by name."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _imports(name)
+    return sorted(found)
+
+
+def meaning_of(source: str) -> str:
+    """Return Python source without comments, docstrings, texts of raised errors, and layout.
+
+    What is left does not depend on the version of Python that reads it.
+    """
+    lines = source.splitlines(keepends=True)
+    left_out = sorted([*_comments(source), *_wordings(ast.parse(source), lines)])
+    kept, place = [], (1, 0)
+    for start, end in left_out:
+        if start >= place:
+            kept.append(_between(lines, place, start))
+            place = end
+    kept.append(_between(lines, place, (len(lines) + 1, 0)))
+    text = "".join(kept)
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+
+
+@functools.cache
+def _imports(name: str) -> list[str]:
+    """Return the modules of this package that a module imports, packages on the way included."""
+    package = name.partition(".")[0]
+    parents = [name.rsplit(".", count)[0] for count in range(1, name.count("."))]
+    found = []
+    for node in _executed(ast.parse(_path(name).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            wanted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            wanted = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        found += [w for w in wanted if w.partition(".")[0] == package and _is_module(w)]
+    return [module for module in (*parents, *found) if module != name]
+
+
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes that can be run: not those for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from _executed(node)
+
+
+def _path(name: str) -> Path:
+    path = PACKAGE_PARENT.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _is_module(name: str) -> bool:
+    return _path(name).is_file()
+
+
+def _comments(source: str) -> Iterator[_Span]:
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start, token.end
+
+
+def _wordings(tree: ast.AST, lines: Sequence[str]) -> Iterator[_Span]:
+    """Yield where docstrings and the arguments of raised errors stand."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            for argument in node.exc.args:
+                yield _span(argument, lines)
+        # A string that is an expression of its own: a docstring, of whatever it is.
+        elif isinstance(node, ast.Expr) and _is_text(node.value):
+            yield _span(node, lines)
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _span(node: ast.expr | ast.Expr, lines: Sequence[str]) -> _Span:
+    """Return where a node stands; `ast` counts columns in bytes, all else here in characters."""
+
+    def place(line: int, column_bytes: int) -> tuple[int, int]:
+        return line, len(lines[line - 1].encode()[:column_bytes].decode())
+
+    end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
+    return place(node.lineno, node.col_offset), place(*end)
+
+
+def _between(lines: Sequence[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    """Return the text from one place to another: lines count from 1, columns are of characters."""
+    if start[0] == end[0]:
+        return lines[start[0] - 1][start[1] : end[1]]
+    last = lines[end[0] - 1][: end[1]] if end[0] <= len(lines) else ""
+    return "".join([lines[start[0] - 1][start[1] :], *lines[start[0] : end[0] - 1], last])

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From the outputs of boot jobs to tables, in pieces that fit into memory, side by side."""
+
+import argparse
+import gc
+import multiprocessing
+import os
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.compute  # type: ignore[import-untyped]
+
+from carveout.common.errors import CarveoutError, entry_point
+from carveout.common.files import sha256_of, sha256_of_json, write_atomically
+from carveout.common.revision import git_revision
+from carveout.study.cell import CellPath
+from carveout.tables.parquet import TableWriter, checked_piece, open_table
+from carveout.tables.rows import RunRows, TrialRows
+
+Object = Mapping[str, Any]
+
+# What the lines of which files make.
+_ROWS: Mapping[str, type[TrialRows | RunRows]] = {"trials": TrialRows, "runs": RunRows}
+
+# What becomes rows at once: the pieces of all processes must fit into memory as Arrow columns.
+_PIECE_BYTES = 96 * 2**20
+_READ_BYTES = 2**20
+# As many as make columns pay, and as few as a CPU's cache has room for.
+_BATCH_LINES = 512
+
+
+@dataclass(frozen=True)
+class Part:
+    """The lines of a cell's file that begin in a range of bytes."""
+
+    path: Path
+    cell: CellPath
+    first_byte: int
+    end_byte: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Lines that one process reads at once: many small cells, or a part of a large one."""
+
+    kind: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What became of a piece: rows of tables as compressed Arrow streams, and the digests."""
+
+    tables: Mapping[str, bytes]
+    digests: Mapping[str, set[str]]
+
+
+def collect(results: Path, cells: Iterable[CellPath], processes: int = 1) -> None:
+    """Writes ``trials``, ``phases`` and ``runs`` of all cells' outputs below ``results``.
+
+    The bytes depend on the cells' outputs alone, not on their order or on ``processes``.
+    """
+    ordered = sorted(cells, key=lambda cell: cell.place)
+    pieces = [*_pieces(results, "trials", ordered), *_pieces(results, "runs", ordered)]
+    digests: dict[str, set[str]] = defaultdict(set)
+    ids: list[pyarrow.ChunkedArray] = []
+    folder = results / "tables"
+    with ExitStack() as stack:
+        tables = {
+            name: stack.enter_context(open_table(name, folder / f"{name}.parquet"))
+            for name in ("trials", "phases", "runs")
+        }
+        for collected in _read_all(pieces, processes):
+            for name, stream in collected.tables.items():
+                rows = _table(stream)
+                tables[name].write(rows)
+                if name == "trials":
+                    ids.append(_ids(rows))
+            for name, found in collected.digests.items():
+                digests[name] |= found
+        _check_once(ids)
+        _describe(tables, digests)
+    for name in tables:
+        # Snakemake compares small files by content, and these tables grow large.
+        digest = sha256_of(folder / f"{name}.parquet")
+        write_atomically(folder / f"{name}.sha256", f"{digest}\n")
+
+
+def _ids(trials: pyarrow.Table) -> pyarrow.ChunkedArray:
+    """The trials of rows, each once: every trial has a first cycle."""
+    return trials.filter(pyarrow.compute.field("cycle") == 1)["trial_id"]
+
+
+def _check_once(ids: Sequence[pyarrow.ChunkedArray]) -> None:
+    """Two cells that determine the same trial are one cell with two names."""
+    counts = pyarrow.chunked_array(
+        [chunk for array in ids for chunk in array.chunks], pyarrow.string()
+    ).value_counts()
+    for entry in counts.filter(pyarrow.compute.greater(counts.field("counts"), 1))[:1].to_pylist():
+        raise CarveoutError(
+            f"wanted every trial once, found {entry['counts']} of the id {entry['values']}; "
+            "do two names of the config stand for the same loads or requests?"
+        )
+
+
+def _describe(tables: Mapping[str, TableWriter], digests: Mapping[str, set[str]]) -> None:
+    """Says what made the trials and does not change from run to run, as the tables' metadata."""
+    provenance = {
+        "qemu_version": ", ".join(sorted(digests["qemu"])),
+        "kernel_image_sha256": ", ".join(sorted(digests["kernel"])),
+        "guest_images_sha256": sha256_of_json(sorted(digests["initrd"])),
+    }
+    tables["trials"].describe(provenance)
+    tables["phases"].describe(provenance)
+    tables["runs"].describe({"carveout_revision": git_revision()})
+
+
+def _pieces(results: Path, kind: str, cells: Sequence[CellPath]) -> Iterator[Piece]:
+    """Cuts the cells' files into pieces of about the same size."""
+    parts: list[Part] = []
+    room = _PIECE_BYTES
+    for cell in cells:
+        path = results / kind / f"{cell}.jsonl"
+        first, size = 0, _size(path)
+        while first < size:
+            end = min(size, first + room)
+            parts.append(Part(path, cell, first, end))
+            room -= end - first
+            first = end
+            if room == 0:
+                yield Piece(kind, tuple(parts))
+                parts, room = [], _PIECE_BYTES
+    if parts:
+        yield Piece(kind, tuple(parts))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise CarveoutError(f"{path}: wanted a cell's output; {error.strerror}") from error
+
+
+def _read_all(pieces: Sequence[Piece], processes: int) -> Iterator[Collected]:
+    """What all pieces hold, in their order; no more is read ahead than there are processes."""
+    processes = min(processes, len(pieces))
+    if processes <= 1:
+        yield from map(read_piece, pieces)
+        return
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["carveout.tables.parquet"])
+    waiting: deque[Future[Collected]] = deque()
+    with ProcessPoolExecutor(processes, context, initializer=gc.disable) as pool:
+        for piece in pieces:
+            waiting.append(pool.submit(read_piece, piece))
+            if len(waiting) > processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def read_piece(piece: Piece) -> Collected:
+    """The checked rows of a piece."""
+    tables: dict[str, list[pyarrow.Table]] = defaultdict(list)
+    digests: dict[str, set[str]] = defaultdict(set)
+    source = piece.parts[0].path
+    try:
+        for batch in _batches(piece):
+            for name, rows in batch.tables().items():
+                tables[name].append(rows)
+            for made_of in batch.digests():
+                for name, digest in made_of.items():
+                    digests[name].add(digest)
+    except (KeyError, TypeError, AttributeError, pyarrow.ArrowException) as error:
+        if len(piece.parts) > 1:
+            for part in piece.parts:
+                read_piece(Piece(piece.kind, [part]))  # says whose line it is
+        raise CarveoutError(
+            f"table {piece.kind} ({source}): wanted what this version's runner writes, found "
+            f"{type(error).__name__}: {error}; remove the file to run its cell again"
+        ) from error
+    return Collected(
+        {name: _stream(checked_piece(name, made, source)) for name, made in tables.items()}, digests
+    )
+
+
+def _batches(piece: Piece) -> Iterator[TrialRows | RunRows]:
+    """The lines, some at a time; a batch may be of many small parts."""
+    rows_of = _ROWS[piece.kind]
+    rows = rows_of()
+    for part in piece.parts:
+        machine = {"kernel": part.cell.kernel, "ram_bytes": part.cell.ram_bytes}
+        for line in _lines(part):
+            rows.add({**machine, **line})
+            if len(rows) == _BATCH_LINES:
+                yield rows
+                rows = rows_of()
+    if len(rows):
+        yield rows
+
+
+def _lines(part: Part) -> Iterator[Object]:
+    """The objects of the lines that begin in a part."""
+    with part.path.open("rb", buffering=_READ_BYTES) as stream:
+        if part.first_byte:
+            # The line that holds the byte before belongs to the part before.
+            stream.seek(part.first_byte - 1)
+            stream.readline()
+        place = stream.tell()
+        while place < part.end_byte:
+            line = stream.readline()
+            place += len(line)
+            try:
+                yield orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise CarveoutError(
+                    f"{part.path}: wanted an object a line, found {line[:80]!r}: {error}; "
+                    "remove the file to run its cell again"
+                ) from error
+
+
+def _stream(rows: pyarrow.Table) -> bytes:
+    # Every processor has a process already, and each thread would keep memory of its own.
+    options = pyarrow.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, rows.schema, options=options) as stream:
+        stream.write_table(rows)
+    return bytes(sink.getvalue())
+
+
+def _table(stream: bytes) -> pyarrow.Table:
+    options = pyarrow.ipc.IpcReadOptions(use_threads=False)
+    return pyarrow.ipc.open_stream(stream, options=options).read_all()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="carveout.tables.collect", description=__doc__)
+    parser.add_argument("--results", required=True, type=Path, help="the results folder")
+    # The cells are a product, which spares a command line as long as the matrix is large.
+    for name, example in {
+        "machines": "kernel/ram",
+        "variants": "strategy/variant",
+        "scenarios": "load-dose.requests",
+    }.items():
+        parser.add_argument(f"--{name}", required=True, nargs="+", metavar=example)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    return parser.parse_args()
+
+
+@entry_point
+def main() -> None:
+    """Collects the outputs of the boot jobs of a matrix."""
+    # What is parsed lives shortly and has no cycles: looking for some takes as long as parsing.
+    # Only a process that does nothing else may go without.
+    gc.disable()
+    args = _arguments()
+    cells = [
+        CellPath.parse(f"{machine}/{variant}/{scenario}")
+        for machine in args.machines
+        for variant in args.variants
+        for scenario in args.scenarios
+    ]
+    collect(args.results, cells, args.processes)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""From what the runner writes to rows: one a trial and cycle, one a census, one a guest.
+
+Objects are parsed, read and dropped one by one, while a CPU's cache has them; all that follows is
+done with columns.
+"""
+
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+from carveout.records.outcomes import PHASES, bad_pages, last_stage, request_outcomes
+from carveout.study.cell import scenario_name
+from carveout.tables.definitions import TABLES, ZONES
+
+Object = Mapping[str, Any]
+Columns = Mapping[str, pyarrow.Array]
+Tables = Mapping[str, pyarrow.Table]
+
+_to_json = json.JSONEncoder(sort_keys=True).encode
+
+
+class TrialRows:
+    """The rows that trials make: of ``trials`` one a request, and of ``phases`` one a census."""
+
+    def __init__(self) -> None:
+        self._trials = _Gathered("trial_id", "seed", *_BOOT, "cause", "message", *_LAST)
+        self._records = {name: _Gathered(*members) for name, members in _RECORDS.items()}
+        self._cells, self._digests, self._zones = _Repeated(), _Repeated(), _Repeated()
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def add(self, trial: Object) -> None:
+        """Takes a trial as the runner writes it."""
+        number, cell = len(self), trial["cell"]
+        records: dict[str, list[Object]] = defaultdict(list)
+        for record in trial["records"]:
+            records[record["record"]].append(record)
+        about = {**_UNKNOWN, **trial, **trial["ending"]}
+        for record in (*records["hello"], *records["load"]):
+            about |= record
+        if about["cause"] is not None:
+            last = last_stage(records["stage"])
+            about |= {"last_stage": last.stage, "last_cycle": last.cycle}
+        records["lend"] = [{**lend, "blocker": _blocker(lend)} for lend in records["lend"]]
+        records["verify"] = [
+            {**verify, "verify_pages_bad": bad_pages(verify)} for verify in records["verify"]
+        ]
+        records["request"] = [
+            {"cycle": cycle, "request_bytes": size, "outcome": of.outcome, "verify": of.verify}
+            for cycle, (size, of) in enumerate(
+                zip(cell["requests_bytes"], request_outcomes(trial), strict=True), start=1
+            )
+        ]
+        self._trials.add(number, [about])
+        for name, gathered in self._records.items():
+            gathered.add(number, records[name])
+        self._zones.add(census["zones"] for census in records["census"])
+        self._cells.add([cell])
+        self._digests.add([trial["digests"]])
+
+    def digests(self) -> Sequence[Mapping[str, str]]:
+        """What made the trials, by name; each trial's are among them."""
+        return self._digests.different
+
+    def tables(self) -> Tables:
+        """All rows, in the order of the trials."""
+        trials = {**self._trials.columns(), **self._cells.columns(_cell_columns)}
+        censuses = {
+            **self._records["census"].columns(),
+            **self._zones.columns(_zone_columns, _ZONE_COLUMNS),
+        }
+        ram_bytes = trials["ram_bytes"].take(censuses["trial"])
+        censuses |= {
+            "stranded_bytes": stranded_bytes(ram_bytes, censuses),
+            "movable_only_bytes": movable_only_bytes(censuses),
+        }
+        return {
+            "trials": _table("trials", self._request_columns(trials, censuses)),
+            "phases": _table("phases", {**_of_trials(trials, censuses, _KEY), **censuses}),
+        }
+
+    def _request_columns(self, trials: Columns, censuses: Columns) -> Columns:
+        """What each request met with; what nothing is known of is null."""
+        requests = self._records["request"].columns()
+        requests = {**_of_trials(trials, requests, trials), **requests}
+        lend, verify, give_back, reuse = (
+            _of_requests(requests, self._records[name].columns())
+            for name in ("lend", "verify", "give_back", "reuse")
+        )
+        before, lent, after = (
+            _of_requests(requests, _of_phase(censuses, phase)) for phase in PHASES
+        )
+        died = pc.equal(requests["cycle"], requests["last_cycle"])
+        dead = pc.fill_null(pc.greater_equal(requests["cycle"], requests["last_cycle"]), False)
+        last_stage = pc.if_else(died, requests["last_stage"], "earlier_cycle")
+        return {
+            **lend,
+            **reuse,
+            **requests,
+            "dose_achieved": requests["dose_achieved_percent"],
+            "stage": pc.if_else(dead, last_stage, lend["stage"]),
+            "cause": _where(dead, requests["cause"]),
+            "message": _where(dead, requests["message"]),
+            **{
+                name: pc.fill_null(lend[name], 0)
+                for name in ("granted_bytes", "extents", "largest_extent_bytes")
+            },
+            "memmap_idle_bytes": before["memmap_bytes"],
+            "stranded_bytes": before["stranded_bytes"],
+            "movable_only_bytes": before["movable_only_bytes"],
+            "memmap_bytes": lent["memmap_bytes"],
+            "memmap_lent_bytes": lent["memmap_lent_bytes"],
+            "regained_bytes": pc.subtract(
+                after["mem_available_bytes"], lent["mem_available_bytes"]
+            ),
+            "verify_pages_checked": verify["pages_checked"],
+            "verify_pages_bad": verify["verify_pages_bad"],
+            "give_back_ns": give_back["give_back_ns"],
+            "give_back_errno": give_back["errno"],
+            "returned_bytes": give_back["returned_bytes"],
+        }
+
+
+class RunRows:
+    """The rows that guests make by what they took: of ``runs`` one each."""
+
+    def __init__(self) -> None:
+        self._runs = _Gathered(*_SCHEMAS["runs"].names)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def add(self, run: Object) -> None:
+        """Takes a guest as the runner writes it, with the machine that it was."""
+        self._runs.add(len(self), [run])
+
+    def digests(self) -> Sequence[Mapping[str, str]]:
+        """Nothing: what made a trial is said of the trial."""
+        return ()
+
+    def tables(self) -> Tables:
+        """All rows, in the order of the guests."""
+        return {"runs": _table("runs", self._runs.columns())}
+
+
+class _Gathered:
+    """Members of many objects of trials, on their way to columns."""
+
+    def __init__(self, *members: str) -> None:
+        self._members = members
+        self._values_of = itemgetter(*members)
+        self._values: list[tuple[Any, ...]] = []
+        self._trials: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def add(self, trial: int, objects: Iterable[Object]) -> None:
+        """Takes objects of the trial of this number."""
+        self._values.extend(map(self._values_of, objects))
+        self._trials.extend([trial] * (len(self) - len(self._trials)))
+
+    def columns(self) -> Columns:
+        """Their members, and as ``trial`` whose they are."""
+        values = zip(*self._values, strict=True) if self._values else itertools.repeat(())
+        members = dict(zip(self._members, values, strict=False)) | {"trial": self._trials}
+        return {name: pyarrow.array(column, _type(name)) for name, column in members.items()}
+
+
+class _Repeated:
+    """Objects of which most are as the one before, on their way to columns."""
+
+    def __init__(self) -> None:
+        self.different: list[Any] = []
+        self._places: list[int] = []
+
+    def add(self, objects: Iterable[Any]) -> None:
+        """Takes the next objects."""
+        for value in objects:
+            if not self.different or value != self.different[-1]:
+                self.different.append(value)
+            self._places.append(len(self.different) - 1)
+
+    def columns(
+        self, row_of: Callable[[Any], Object], names: Iterable[str] | None = None
+    ) -> Columns:
+        """What a function says of each object; under names, null where it says nothing of them."""
+        rows = [row_of(value) for value in self.different]
+        places = pyarrow.array(self._places, pyarrow.int64())
+        return {
+            name: pyarrow.array([row.get(name) for row in rows], _type(name)).take(places)
+            for name in names or rows[0]
+        }
+
+
+_SCHEMAS = {name: TABLES[name].arrow_schema() for name in ("trials", "phases", "runs")}
+_TYPES = {field.name: field.type for schema in _SCHEMAS.values() for field in schema} | {
+    "dose_achieved_percent": pyarrow.float64(),
+    "last_stage": pyarrow.string(),
+}
+
+
+def _type(member: str) -> pyarrow.DataType:
+    """The type of a column; what is none is a count."""
+    return _TYPES.get(member, pyarrow.int64())
+
+
+def _table(name: str, columns: Columns) -> pyarrow.Table:
+    """A table of the columns that it has; the others are left out."""
+    schema = _SCHEMAS[name]
+    return pyarrow.table([columns[column] for column in schema.names], schema=schema)
+
+
+# Which trial a row is of.
+_KEY = ("trial_id", "kernel", "ram_bytes", "strategy", "variant", "scenario", "seed")
+# What a trial says of itself once: what booted, and the stage and cycle that a crash struck.
+_BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent")
+_LAST = ("last_stage", "last_cycle")
+_UNKNOWN: Object = dict.fromkeys((*_BOOT, *_LAST))
+# The records of its cycles, with the members that columns are made of.
+_RECORDS = {
+    "request": ("cycle", "request_bytes", "outcome", "verify"),
+    "census": (
+        *("cycle", "phase", "memmap_bytes", "memmap_lent_bytes", "memmap_counter_bytes"),
+        *("page_table_bytes", "mem_total_bytes", "mem_free_bytes", "mem_available_bytes"),
+        *("present_bytes", "lent_absent_bytes", "hugetlb_unlent_bytes", "cma_unlent_bytes"),
+        *("movable_zone_unlent_bytes", "first_pfn", "pageblock_bytes", "pageblocks"),
+    ),
+    "lend": (
+        *("cycle", "stage", "errno", "granted_bytes", "extents"),
+        *("largest_extent_bytes", "lend_ns", "pages_migrated", "pages_reclaimed"),
+        *("oom_kills", "blocker"),
+    ),
+    "verify": ("cycle", "pages_checked", "verify_pages_bad"),
+    "give_back": ("cycle", "give_back_ns", "errno", "returned_bytes"),
+    "reuse": ("cycle", "reuse_movable_bytes", "reuse_unmovable_bytes"),
+}
+
+
+def _cell_columns(cell: Object) -> Object:
+    """What a cell says of each of its trials."""
+    rule = cell["replication"]
+    return {
+        "kernel": cell["kernel"],
+        "ram_bytes": cell["ram_bytes"],
+        "strategy": cell["variant"]["strategy"],
+        "variant": cell["variant"]["name"],
+        "scenario": scenario_name(cell["load"], cell["dose_percent"], cell["requests"]),
+        "lendable_bytes": cell["lendable_bytes"],
+        "cpus": cell["cpus"],
+        "load": cell["load"],
+        "dose_target": cell["dose_percent"],
+        "requests": cell["requests"],
+        "trials_asked": cell["seeds"],
+        "replication": rule and _to_json(rule),
+        "align_bytes": cell["variant"]["parameters"]["align_bytes"],
+    }
+
+
+def _blocker(lend: Object) -> str | None:
+    blocker = lend["blocker"]
+    return blocker and _to_json(blocker)
+
+
+_ZONE_PAGES = ("managed_pages", "present_pages", "spanned_pages")
+_ZONE_NAMES = dict(zip(("DMA", "DMA32", "Normal", "Movable"), ZONES, strict=True))
+_ZONE_COLUMNS = tuple(f"{zone}_{pages}" for zone in ZONES for pages in _ZONE_PAGES)
+
+
+def _zone_columns(zones: Sequence[Object]) -> Object:
+    """The pages of the zones that a host has, but for those that the table does not know."""
+    return {
+        f"{_ZONE_NAMES[zone['name']]}_{pages}": zone[pages]
+        for zone in zones
+        if zone["name"] in _ZONE_NAMES
+        for pages in _ZONE_PAGES
+    }
+
+
+def stranded_bytes(ram_bytes: pyarrow.Array, censuses: Columns) -> pyarrow.Array:
+    """Bytes set aside, not lent, that Linux cannot use: unknown to it, or idle in a huge-page pool.
+
+    The machine's RAM, less what Linux has a memmap for and may use, less what is lent of the
+    memory that Linux does not have; and the huge pages that nobody was lent.
+    """
+    known = pc.add(censuses["present_bytes"], censuses["lent_absent_bytes"])
+    return pc.add(pc.subtract(ram_bytes, known), censuses["hugetlb_unlent_bytes"])
+
+
+def movable_only_bytes(censuses: Columns) -> pyarrow.Array:
+    """Bytes that Linux may use for movable pages alone: CMA areas and ZONE_MOVABLE, not lent."""
+    return pc.add(censuses["cma_unlent_bytes"], censuses["movable_zone_unlent_bytes"])
+
+
+def _of_trials(trials: Columns, rows: Columns, names: Iterable[str]) -> Columns:
+    """Some columns of each row's trial."""
+    return {name: trials[name].take(rows["trial"]) for name in names}
+
+
+def _of_phase(censuses: Columns, phase: str) -> Columns:
+    """What table ``trials`` has of the censuses of a phase."""
+    wanted = pc.equal(censuses["phase"], phase)
+    return {name: censuses[name].filter(wanted) for name in _IN_TRIALS}
+
+
+_IN_TRIALS = (
+    *("trial", "cycle", "memmap_bytes", "memmap_lent_bytes", "mem_available_bytes"),
+    *("lent_absent_bytes", "stranded_bytes", "movable_only_bytes"),
+)
+
+
+def _of_requests(requests: Columns, records: Columns) -> Columns:
+    """Each request's record; nulls where there is none."""
+    places = pc.index_in(_place(requests), _place(records))
+    return {name: column.take(places) for name, column in records.items()}
+
+
+def _place(rows: Columns) -> pyarrow.Array:
+    """Trial and cycle as one number."""
+    return pc.add(pc.shift_left(rows["trial"], 32), rows["cycle"])
+
+
+def _where(rows: pyarrow.Array, values: pyarrow.Array) -> pyarrow.Array:
+    """The values of some rows; null in the others."""
+    return pc.if_else(rows, values, None)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The guest: its tool, its kernel module, and the three archives that its initramfs consists of.
+#
+# All sources are plain relative inputs, which Snakemake compares by content.
+
+GUEST_HEADERS = sorted(glob.glob("workflow/guest/include/*.h"))
+
+
+rule build_tool:
+    input:
+        sources=sorted(glob.glob("workflow/guest/tools/*.[ch]")),
+        headers=GUEST_HEADERS,
+    output:
+        "<results>/guest/carveout",
+    log:
+        "<logs>/guest/build_tool.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.initramfs.pack"),
+    shell:
+        "python -m carveout.initramfs.pack tool --include workflow/guest/include"
+        " --sources {input.sources:q} --output {output:q} >{log:q}"
+
+
+rule build_module:
+    input:
+        kernel="<results>/kernels/{kernel}/kernel.json",
+        sources=sorted(glob.glob("workflow/guest/module/*")),
+        headers=GUEST_HEADERS,
+    output:
+        "<results>/guest/{kernel}/carveout.ko",
+    log:
+        "<logs>/guest/{kernel}/build_module.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.initramfs.build_module"),
+    shell:
+        "python -m carveout.initramfs.build_module --include workflow/guest/include"
+        " {input.kernel:q} workflow/guest/module {output:q} >{log:q} 2>&1"
+
+
+rule pack_base_image:
+    input:
+        kernel="<results>/kernels/{kernel}/kernel.json",
+        init="workflow/guest/init",
+        library="workflow/guest/lib.sh",
+        # Too large to be compared by content; what it is stands in the pins.
+        busybox=ancient("<results>/guest/busybox"),
+        pins="config/kernels.yaml",
+        tool="<results>/guest/carveout",
+        module="<results>/guest/{kernel}/carveout.ko",
+    output:
+        image="<results>/guest/{kernel}/base.cpio",
+        digest="<results>/guest/{kernel}/base.sha256",
+    log:
+        "<logs>/guest/{kernel}/pack_base_image.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.initramfs.pack"),
+    shell:
+        "python -m carveout.initramfs.pack base --kernel {input.kernel:q} --init {input.init:q}"
+        " --library {input.library:q} --busybox {input.busybox:q}"
+        " --tool {input.tool:q} --module {input.module:q}"
+        " --output {output.image:q} --digest {output.digest:q} >{log:q}"
+
+
+rule pack_strategy_overlay:
+    input:
+        kernel="<results>/kernels/{kernel}/kernel.json",
+        sources=lambda wildcards: folder_sources(STRATEGY_FOLDERS[wildcards.strategy]),
+        headers=GUEST_HEADERS,
+    output:
+        image="<results>/guest/{kernel}/strategies/{strategy}.cpio",
+        digest="<results>/guest/{kernel}/strategies/{strategy}.sha256",
+    log:
+        "<logs>/guest/{kernel}/strategies/{strategy}.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.initramfs.pack"),
+        folder=lambda wildcards: STRATEGY_FOLDERS[wildcards.strategy],
+    shell:
+        "python -m carveout.initramfs.pack overlay strategy --kernel {input.kernel:q}"
+        " --folder {params.folder:q} --include workflow/guest/include --output {output.image:q} --digest {output.digest:q} >{log:q}"
+
+
+rule pack_load_overlay:
+    input:
+        kernel="<results>/kernels/{kernel}/kernel.json",
+        sources=lambda wildcards: folder_sources(LOAD_FOLDERS[wildcards.load]),
+        headers=GUEST_HEADERS,
+    output:
+        image="<results>/guest/{kernel}/loads/{load}.cpio",
+        digest="<results>/guest/{kernel}/loads/{load}.sha256",
+    log:
+        "<logs>/guest/{kernel}/loads/{load}.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.initramfs.pack"),
+        folder=lambda wildcards: LOAD_FOLDERS[wildcards.load],
+    shell:
+        "python -m carveout.initramfs.pack overlay load --kernel {input.kernel:q}"
+        " --folder {params.folder:q} --include workflow/guest/include --output {output.image:q} --digest {output.digest:q} >{log:q}"

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Statistics of the trials: of cells, of strategy variants, and of what failed.
+
+
+rule summarize_trials:
+    input:
+        trials=table("trials"),
+        digests=table_digests("trials"),
+    output:
+        summary="<results>/tables/summary.parquet",
+        comparison="<results>/tables/comparison.parquet",
+        failures="<results>/tables/failures.parquet",
+        comparison_csv=report(
+            "<results>/tables/comparison.csv",
+            caption="../report/comparison.rst",
+            category="Tables",
+            labels={"table": "comparison of strategies"},
+        ),
+        summary_csv=report(
+            "<results>/tables/summary.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "summary of cells"},
+        ),
+        failures_csv=report(
+            "<results>/tables/failures.csv",
+            caption="../report/failures.rst",
+            category="Tables",
+            labels={"table": "failures"},
+        ),
+    log:
+        "<logs>/tables/summarize_trials.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.statistics.summarize"),
+    shell:
+        "python -m carveout.statistics.summarize {input.trials:q} --summary {output.summary:q}"
+        " --comparison {output.comparison:q} --failures {output.failures:q} >{log:q}"

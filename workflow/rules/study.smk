@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# What all rules share: the checked config, the matrix of cells, and where plug-ins lie.
+
+import glob
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+PACKAGE_PARENT = Path(workflow.basedir) / "workflow"
+sys.path.insert(0, str(PACKAGE_PARENT))
+
+import psutil
+
+from carveout.boots import progress
+from carveout.common.errors import CarveoutError
+from carveout.study.jobs import prepare_environment
+from carveout.study.cell import CELL_PATH
+from carveout.study.matrix import read_matrix
+from carveout.study.sources import code_digest
+from carveout.guests.command_line import most_memory_bytes
+from carveout.common.sizes import MIB, parse_size
+from carveout.guests.snapshots import most_snapshot_bytes
+
+prepare_environment(PACKAGE_PARENT)
+
+CONFIG_SOURCE = ", ".join(
+    str(path) for path in workflow.config_settings.configfiles or ["config/config.yaml"]
+)
+try:
+    MATRIX = read_matrix(config, CONFIG_SOURCE, Path("workflow"))
+    STATE_LIMIT_BYTES = parse_size(
+        config["limits"]["state"], f"{CONFIG_SOURCE}: key limits.state"
+    )
+except CarveoutError as error:
+    sys.exit(f"carveout: {error}")
+
+CELLS = {str(cell.path): cell for cell in MATRIX.cells}
+STRATEGY_FOLDERS = {
+    name: str(plugin.folder) for name, plugin in MATRIX.strategies.items()
+}
+LOAD_FOLDERS = {name: str(plugin.folder) for name, plugin in MATRIX.loads.items()}
+# Absolute, because a strategy's rule inherits it into another folder.
+CONDA_ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
+PROGRESS_FILE = f"{config['results']}/progress"
+
+
+wildcard_constraints:
+    kernel="[^/]+",
+    ram="[1-9][0-9]*(KiB|MiB|GiB)",
+    strategy="[^/.]+",
+    variant="[^/.]+",
+    load="[^/.]+",
+    dose="[0-9]+",
+    requests="[^/.]+",
+
+
+pathvars:
+    results=config["results"],
+    logs="<results>/logs",
+
+
+def cell_json(wildcards):
+    """The cell that a boot job makes, as the runner reads it."""
+    return CELLS[CELL_PATH.format(**wildcards)].to_json()
+
+
+def memory_mb(wildcards, threads):
+    """What the guests of a boot job, one a thread, take of the machine's memory at most."""
+    cell = CELLS[CELL_PATH.format(**wildcards)]
+    return threads * most_memory_bytes(cell.ram_bytes) // MIB
+
+
+def disk_mb(wildcards, threads):
+    """What a boot job's saved state and its copies take of the disk of TMPDIR at most."""
+    return most_snapshot_bytes(threads, STATE_LIMIT_BYTES) // MIB
+
+
+def bound_local_resources():
+    """Lets a run on this machine start no more jobs than its memory and its disk have room for."""
+    if workflow.global_resources["_nodes"].value is not None:
+        return
+    room_bytes = {
+        "mem_mb": psutil.virtual_memory().available,
+        "disk_mb": shutil.disk_usage(tempfile.gettempdir()).free,
+    }
+    for name in room_bytes.keys() - workflow.global_resources.keys():
+        workflow.register_resource(name, room_bytes[name] // MIB)
+
+
+def cell_files(kind):
+    """The outputs of all cells: `trials` or `runs`."""
+    return [f"<results>/{kind}/{path}.jsonl" for path in CELLS]
+
+
+def paths_of(part):
+    """What the cells' paths are a product of: each `machine`, `strategy_variant` or `scenario`."""
+    return list(dict.fromkeys(getattr(cell.path, part) for cell in MATRIX.cells))
+
+
+def begin_progress(dag):
+    """Starts the count of what this run is to make."""
+    boots = sum(job.rule.name.startswith("boot_") for job in dag.needrun_jobs())
+    if boots:
+        progress.begin(Path(PROGRESS_FILE), boots * config["seeds"], boots)
+
+
+bound_local_resources()
+
+
+def folder_sources(folder):
+    """A plug-in's files that go into the guest: what it is made of, not how it is run."""
+    return sorted(
+        path
+        for pattern in ("*.yaml", "guest.sh", "*.c", "*.h")
+        for path in glob.glob(f"{folder}/{pattern}")
+    )
+
+
+def show_comparison():
+    """Prints the comparison table and where the report lies, when this run has made a report."""
+    page = Path(config["results"]) / "report.html"
+    if page.is_file():
+        print((page.parent / "comparison.txt").read_text())
+        print(f"The report is {page}")

@@ -44,7 +44,7 @@ lint: install
 	snakemake --lint
 	shellcheck envs/install.sh .ci/run
 	shellcheck --shell=sh $(GUEST_SHELL)
-	perl "$$(python -m carveout.archive.checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
+	perl "$$(python -m carveout.machines.checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
 
 .PHONY: bench
 bench: install

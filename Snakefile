@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # carveout: which way of setting memory aside for virtual machines costs least, and works?
 #
-# study -> archive -> initramfs -> boots -> tables -> statistics -> figures -> report
+# study -> machines -> initramfs -> boots -> tables -> statistics -> figures -> report
 
 
 if not workflow.config_settings.configfiles:
@@ -10,7 +10,7 @@ if not workflow.config_settings.configfiles:
 
 
 include: "workflow/rules/study.smk"
-include: "workflow/rules/archive.smk"
+include: "workflow/rules/machines.smk"
 include: "workflow/rules/initramfs.smk"
 include: "workflow/rules/boots.smk"
 

@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from carveout.archive.emulators import describe_qemu
 from carveout.common.files import write_atomically
 from carveout.common.revision import git_revision
 from carveout.common.sizes import GIB
 from carveout.figures.labels import NOTHING, bytes_label
+from carveout.machines.emulators import describe_qemu
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from pathlib import Path
 from benchmarks.bench import IDLE, Bench, Job, images_of
 from benchmarks.cost import Cost
 from benchmarks.table import Row
-from carveout.archive.emulators import qemu_program
-from carveout.archive.kernels import unpacked_kernel
 from carveout.boots.cell_run import cell_machine, guest_parameters
 from carveout.common.errors import CarveoutError
 from carveout.guests.command_line import file_args, machine_args
 from carveout.guests.engines import Boot, guest_files
+from carveout.machines.emulators import qemu_program
+from carveout.machines.kernels import unpacked_kernel
 from carveout.study.cell import Cell
 
 _PLAIN = "plain QEMU in a shell loop"

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from benchmarks.bench import IDLE, Bench, Job, seconds
 from benchmarks.table import Row, not_run
-from carveout.archive.kernels import unpacked_kernel
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
+from carveout.machines.kernels import unpacked_kernel
 
 _VERSION = "1.42"
 _PACKAGES = "bash,busybox-static,coreutils,grep,iproute2,kmod,mawk,mount,sed,udev,util-linux"

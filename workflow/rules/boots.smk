@@ -21,8 +21,10 @@ rule boot_guest:
         ],
         record_schema="workflow/schemas/record.schema.yaml",
     output:
-        trials=f"<results>/trials/{CELL_PATH}.jsonl",
-        runs=f"<results>/runs/{CELL_PATH}.jsonl",
+        # What is there is read: whatever is the reason to run a cell again, no trial that would
+        # come out the same is made anew.
+        trials=update(f"<results>/trials/{CELL_PATH}.jsonl"),
+        runs=update(f"<results>/runs/{CELL_PATH}.jsonl"),
     log:
         f"<logs>/boots/{CELL_PATH}.log",
     wildcard_constraints:

@@ -46,9 +46,9 @@ rule pack_base_image:
         kernel="<results>/kernels/{kernel}/kernel.json",
         init="workflow/guest/init",
         library="workflow/guest/lib.sh",
-        # Too large to be compared by content; what it is stands in the pins.
+        # Too large to be compared by content; what it is stands beside it.
         busybox=ancient("<results>/guest/busybox"),
-        pins="config/kernels.yaml",
+        busybox_description="<results>/guest/busybox.json",
         tool="<results>/guest/carveout",
         module="<results>/guest/{kernel}/carveout.ko",
     output:

@@ -21,6 +21,7 @@ from carveout.study.sources import code_digest
 from carveout.guests.command_line import most_memory_bytes
 from carveout.common.sizes import MIB, parse_size
 from carveout.guests.snapshots import most_snapshot_bytes
+from carveout.machines.emulators import host_qemu_version
 
 prepare_environment(PACKAGE_PARENT)
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""In come pins; out go kernels, QEMUs and a busybox of Debian's archive, in the cache."""
+"""In come pins; out go packages of Debian's archive, verified, or what took their place."""

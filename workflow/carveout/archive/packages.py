@@ -1,34 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Packages of any Debian suite and architecture, fetched without root and pinned by hash.
+"""Packages of any Debian suite and architecture, fetched without root, verified, kept in the cache.
 
-apt does the downloading and checks the archive's signatures, with state folders of our own. Which
-mirror it asks is read from the host's apt configuration.
+A package from the archive is as its signed lists have it; what pins it has its hash checked too.
 """
 
 import functools
+import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from carveout.archive.apt import Apt, UnreachableError
 from carveout.common.cache import cache_folder, locked
 from carveout.common.errors import CarveoutError
-from carveout.common.files import sha256_of
+from carveout.common.files import sha256_of, write_json_atomically
+from carveout.common.processes import is_success, run_program
 
-_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # `6.12.107+deb13`, `6.1.0-42` and the like inside a kernel package's name: group 1 is the series,
-# which a re-pin keeps, and group 2 is what changes with every update.
+# which a newer package keeps, and group 2 is what changes with every update.
 _KERNEL_ABI = re.compile(r"(?<=-)(\d+\.\d+)(\.\d[0-9A-Za-z.+~]*(?:-\d+)?)(?=-[a-z]|$)")
 
 
 @dataclass(frozen=True)
 class Package:
-    """One pinned package.
+    """One package.
 
     Attributes:
         name: as in the archive.
@@ -36,7 +36,7 @@ class Package:
         architecture: `all` or Debian's name of a CPU architecture.
         sha256: of the .deb file.
         suites: where it is looked for.
-        pin: the file and key that pin it, for messages.
+        pin: the file and key that ask for it, for messages; not part of what it is.
     """
 
     name: str
@@ -44,19 +44,35 @@ class Package:
     architecture: str
     sha256: str
     suites: tuple[str, ...]
-    pin: str
+    pin: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version} ({self.pin})"
+        return f"{self.name} {self.version}" + (f" ({self.pin})" if self.pin else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the package is, for a file."""
+        return {key: value for key, value in asdict(self).items() if key != "pin"} | {
+            "suites": list(self.suites)
+        }
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Package":
-        """Return the package whose `asdict` went through JSON."""
-        return cls(**content | {"suites": tuple(content["suites"])})
+    def from_json(cls, content: Mapping[str, Any], pin: str = "") -> "Package":
+        """Return the package whose `to_json` went through a file."""
+        return cls(**{**content, "suites": tuple(content["suites"])}, pin=pin)
+
+
+class GoneError(CarveoutError):
+    """The archive has no longer this version of a package, and nor has the cache."""
 
 
 def fetch(packages: Sequence[Package]) -> list[Path]:
-    """Return the checked .deb files of packages, downloading those that are not in the cache."""
+    """Return the checked .deb files of packages, downloading those that are not in the cache.
+
+    Raises:
+        GoneError: one of them is in neither.
+        UnreachableError: the archive was needed and did not answer.
+        CarveoutError: a file is not what its hash says, or a signature is wrong.
+    """
     missing = [package for package in packages if not _cached(package).exists()]
     for package in packages:
         if package not in missing:
@@ -69,39 +85,63 @@ def fetch(packages: Sequence[Package]) -> list[Path]:
 
 
 def newest(packages: Sequence[Package]) -> list[Package]:
-    """Return pins of the newest versions of packages in their suites; kernels keep their series."""
+    """Return the newest of packages that belong together: each in its kernel series, if it has one.
+
+    Packages of a kernel are of one version. While the archive does not answer, the cache does.
+
+    Raises:
+        GoneError: there are none.
+    """
     with locked("archive"):
-        apt = _Apt.updated(packages)
-        return [_newest(apt, package) for package in packages]
+        versions = [_versions_in_series(package) for package in packages]
+    is_kernel = any(_KERNEL_ABI.search(package.name) for package in packages)
+    if is_kernel:
+        # The archive may have a new kernel's headers before its signed image.
+        common = set.intersection(*({found.version for found in those} for those in versions))
+        versions = [[found for found in those if found.version in common] for those in versions]
+    for package, found in zip(packages, versions, strict=True):
+        if not found:
+            raise GoneError(
+                f"{package} is in none of the suites {', '.join(package.suites)}, nor is any other "
+                "version" + (" of its series that is whole" if is_kernel else "")
+            )
+    return [functools.reduce(_newer, found) for found in versions]
+
+
+def newest_of(name: str, architecture: str, suites: Sequence[str], pin: str) -> Package:
+    """Return a package that no experiment depends on, of any version.
+
+    What the cache has is good enough; otherwise it is the newest of the suites.
+    """
+    wanted = Package(name, "any version", architecture, "", tuple(suites), pin)
+    cached = _cached_versions(wanted)
+    return functools.reduce(_newer, cached) if cached else newest([wanted])[0]
 
 
 def with_dependencies(package: Package) -> list[Package]:
     """Return a package and all that it depends on in its suites, as apt would install it."""
     with locked("archive"):
-        apt = _Apt.updated([package])
-        wanted = f"{_qualified(package.name, package.architecture)}={package.version}"
-        plan = apt.run("apt-get", "install", "--simulate", "--no-install-recommends", wanted)
-        installed = re.findall(r"^Inst (\S+) \((\S+) .*\[(\w+)\]\)", plan, re.MULTILINE)
-        digests = {
-            (stanza["Package"], stanza["Version"], stanza["Architecture"]): stanza["SHA256"]
-            for stanza in apt.stanzas(*(f"{name}={version}" for name, version, _ in installed))
-        }
-    return [
-        replace(
-            package,
-            name=name,
-            version=version,
-            architecture=architecture,
-            sha256=digests[name, version, architecture],
-        )
-        for name, version, architecture in installed
-    ]
+        return [
+            replace(package, name=name, version=version, architecture=architecture, sha256=sha256)
+            for name, version, architecture, sha256 in Apt.of(package.suites).dependencies(
+                package.name, package.version, package.architecture
+            )
+        ]
+
+
+def in_same_series(one: Package, other: Package) -> bool:
+    """Say whether two packages are versions of one, or of one kernel series, in the same suites."""
+    return (
+        one.suites == other.suites
+        and one.architecture == other.architecture
+        and bool(_series_pattern(one.name).fullmatch(other.name))
+    )
 
 
 def unpack(debs: Iterable[Path], folder: Path) -> None:
     """Unpack .deb files over each other into a folder, all libraries below `usr`."""
     for deb in debs:
-        _run(["dpkg-deb", "--extract", str(deb), str(folder)], f"unpack {deb}")
+        run_program(["dpkg-deb", "--extract", str(deb), str(folder)], f"unpack {deb}")
     # Older suites put at the root what newer ones put below /usr.
     for name in ("lib", "lib64"):
         if (folder / name).is_dir():
@@ -128,207 +168,89 @@ def _check_cached(package: Package) -> None:
 
 
 def _download(packages: Sequence[Package]) -> None:
-    if not packages:
-        return
-    apt = _Apt.updated(packages)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=cache_folder("archive")) as name:
-        for architecture in sorted({package.architecture for package in packages}):
-            folder = Path(name) / architecture
-            folder.mkdir()
-            group = [package for package in packages if package.architecture == architecture]
-            _download_group(apt, group, folder)
+    for suites in dict.fromkeys(package.suites for package in packages):
+        _download_from(Apt.of(suites), [p for p in packages if p.suites == suites])
 
 
-def _download_group(apt: "_Apt", packages: Sequence[Package], folder: Path) -> None:
-    """Download packages of one architecture by one call of apt, which reads its lists each time."""
-    wanted = [f"{_qualified(p.name, p.architecture)}={p.version}" for p in packages]
-    try:
-        apt.run("apt-get", "download", *wanted, folder=folder)
-    except CarveoutError:
-        for package in packages:
-            there = apt.versions(package.name, package.architecture)
-            if package.version not in [version for version, _ in there]:
-                raise _vanished(apt, package) from None
-        raise
+def _download_from(apt: Apt, packages: Sequence[Package]) -> None:
+    """Download packages of the same suites by one call of apt, which reads its lists each time."""
     for package in packages:
-        (deb,) = folder.glob(f"{package.name}_*")
-        _keep(deb, package)
+        _check_listed(apt, package)
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=cache_folder("archive")) as name:
+        folder = Path(name)
+        apt.download([(p.name, p.architecture, p.version) for p in packages], folder)
+        for package in packages:
+            (deb,) = folder.glob(f"{package.name}_*_{package.architecture}.deb")
+            _keep(deb, package)
 
 
-def _keep(deb: Path, package: Package) -> None:
-    found = sha256_of(deb)
+def _check_listed(apt: Apt, package: Package) -> None:
+    """Refuse a package that the archive's signed lists do not have, or have with another hash."""
+    listed = dict(apt.versions(package.name, package.architecture))
+    if package.version not in listed:
+        raise GoneError(f"{package} is gone from suite {' and '.join(package.suites)}")
+    _check_hash(package, listed[package.version])
+
+
+def _check_hash(package: Package, found: str) -> None:
     if found != package.sha256:
         raise CarveoutError(
             f"the archive has another {package}: wanted sha256 {package.sha256}, found {found}; "
             "if you trust it, run 'make relock'"
         )
+
+
+def _keep(deb: Path, package: Package) -> None:
+    _check_hash(package, sha256_of(deb))
+    # What it is, for when the archive cannot be asked; written first, since the file is the sign.
+    write_json_atomically(_cached(package).with_suffix(".json"), package.to_json())
     os.replace(deb, _cached(package))
 
 
-def _vanished(apt: "_Apt", package: Package) -> CarveoutError:
-    suites = " or ".join(package.suites)
+def _versions_in_series(package: Package) -> list[Package]:
+    """Return what the archive has of a package's series, or the cache while it does not answer."""
     try:
-        there = _newest(apt, package)
-    except CarveoutError:
-        return CarveoutError(
-            f"{package} is no longer in suite {suites}, nor is any other version; "
-            "name another suite or package there"
-        )
-    return CarveoutError(
-        f"{package} is no longer in suite {suites}; newest is {there.name} {there.version}; "
-        "run 'make relock'"
-    )
-
-
-def _newest(apt: "_Apt", package: Package) -> Package:
-    candidates = [
+        apt = Apt.of(package.suites)
+    except UnreachableError:
+        cached = _cached_versions(package)
+        if not cached:
+            raise
+        return cached
+    pattern = _series_pattern(package.name)
+    return [
         replace(package, name=name, version=version, sha256=sha256)
-        for name in _names_in_series(apt, package.name)
+        for name in apt.names(_fixed_beginning(package.name))
+        if pattern.fullmatch(name)
         for version, sha256 in apt.versions(name, package.architecture)
     ]
-    if not candidates:
-        raise CarveoutError(f"{package} is in none of the suites {', '.join(package.suites)}")
-    return functools.reduce(lambda a, b: b if _is_newer(b.version, a.version) else a, candidates)
 
 
-def _names_in_series(apt: "_Apt", name: str) -> list[str]:
-    """Return the names that a package has had in its kernel series; others keep their name."""
+def _cached_versions(package: Package) -> list[Package]:
+    found = []
+    for path in sorted(cache_folder("archive").glob("*.json")):
+        cached = Package.from_json(json.loads(path.read_text(encoding="utf-8")), package.pin)
+        if in_same_series(package, cached) and _cached(cached).exists():
+            found.append(cached)
+    return found
+
+
+def _series_pattern(name: str) -> re.Pattern[str]:
+    """Return what matches the names that a package has in its kernel series; others keep theirs."""
     abi = _KERNEL_ABI.search(name)
     if abi is None:
-        return [name]
-    before, after = name[: abi.start()] + abi[1], name[abi.end() :]
-    pattern = re.compile(re.escape(before) + r"\.\d[0-9A-Za-z.+~]*(-\d+)?" + re.escape(after))
-    there = apt.run("apt-cache", "pkgnames", before).split()
-    return [other for other in there if pattern.fullmatch(other)]
-
-
-def _is_newer(version: str, than: str) -> bool:
-    command = ["dpkg", "--compare-versions", version, "gt", than]
-    return subprocess.run(command, check=False).returncode == 0
-
-
-@dataclass(frozen=True)
-class _Apt:
-    """apt with folders of its own, knowing the given suites and architectures and nothing else."""
-
-    root: Path
-
-    @classmethod
-    def updated(cls, packages: Sequence[Package]) -> "_Apt":
-        """Return an apt whose lists have just been brought up to date."""
-        suites = sorted({suite for package in packages for suite in package.suites})
-        machines = {package.architecture for package in packages} - {"all"}
-        # Packages for all architectures are listed under each: any one will do.
-        architectures = sorted(machines) or [_run(["dpkg", "--print-architecture"], "ask dpkg")]
-        apt = cls(cache_folder("apt", "_".join(suites + architectures)))
-        apt._configure(suites, architectures)
-        apt.run("apt-get", "update")
-        return apt
-
-    def versions(self, name: str, architecture: str) -> list[tuple[str, str]]:
-        """Return (version, sha256) of each version of a package that the suites have."""
-        try:
-            stanzas = self.stanzas(_qualified(name, architecture))
-        except CarveoutError:
-            return []  # apt-cache's way of saying that there is none
-        return [
-            (stanza["Version"], stanza["SHA256"])
-            for stanza in stanzas
-            if stanza.get("Package") == name and stanza.get("Architecture") == architecture
-        ]
-
-    def stanzas(self, *packages: str) -> list[dict[str, str]]:
-        """Return what the suites' lists say of packages: the fields of one line."""
-        text = self.run("apt-cache", "show", *packages)
-        return [
-            dict(line.split(": ", 1) for line in stanza.splitlines() if re.match(r"\S+: ", line))
-            for stanza in text.strip().split("\n\n")
-        ]
-
-    def run(self, program: str, *arguments: str, folder: Path | None = None) -> str:
-        """Run one of apt's programs and return its output."""
-        command = [program, "--quiet", *arguments]
-        return _run(command, " ".join(command), folder, {"APT_CONFIG": str(self.root / "apt.conf")})
-
-    def _configure(self, suites: Sequence[str], architectures: Sequence[str]) -> None:
-        for folder in ("state/lists/partial", "cache/archives/partial"):
-            (self.root / folder).mkdir(parents=True, exist_ok=True)
-        (self.root / "status").touch()
-        (self.root / "sources.list").write_text("".join(map(_source, suites)))
-        listed = " ".join(f'"{architecture}";' for architecture in architectures)
-        (self.root / "apt.conf").write_text(
-            f'Dir::State "{self.root}/state";\n'
-            f'Dir::State::status "{self.root}/status";\n'
-            f'Dir::Cache "{self.root}/cache";\n'
-            f'Dir::Etc::sourcelist "{self.root}/sources.list";\n'
-            'Dir::Etc::sourceparts "/dev/null";\n'
-            'Dir::Etc::preferencesparts "/dev/null";\n'
-            f'APT::Architecture "{architectures[0]}";\n'
-            f"APT::Architectures {{ {listed} }};\n"
-            'Acquire::Languages "none";\n'
-            'APT::Sandbox::User "root";\n'  # apt's own user cannot enter a home folder
-        )
-
-
-def _source(suite: str) -> str:
-    if not _KEYRING.exists():
-        raise CarveoutError(f"{_KEYRING} is missing; install the package debian-archive-keyring")
-    return f"deb [signed-by={_KEYRING}] {_mirror(suite)} {suite} main\n"
-
-
-def _mirror(suite: str) -> str:
-    """Return the mirror that the host's apt uses for Debian, or for its security updates."""
-    label = "Debian-Security" if suite.endswith("-security") else "Debian"
-    for site, found in _host_targets():
-        if found == label:
-            return site
-    raise CarveoutError(
-        f"apt knows no mirror of {label}, wanted for suite {suite}; "
-        "name one in /etc/apt/sources.list and run 'apt-get update'"
+        return re.compile(re.escape(name))
+    return re.compile(
+        re.escape(_fixed_beginning(name))
+        + r"\.\d[0-9A-Za-z.+~]*(-\d+)?"
+        + re.escape(name[abi.end() :])
     )
 
 
-@functools.cache
-def _host_targets() -> tuple[tuple[str, str], ...]:
-    """Return (address, label) of each source of the host's apt."""
-    ask = ["apt-get", "indextargets", "--format", "$(SITE) $(LABEL)", "Created-By: Packages"]
-    text = _run(ask, "read the host's apt configuration")
-    if not text.strip():
-        text = _targets_without_lists(ask)
-    pairs = (line.split(" ", 1) for line in text.splitlines() if " " in line)
-    return tuple((site, label) for site, label in pairs)
+def _fixed_beginning(name: str) -> str:
+    abi = _KERNEL_ABI.search(name)
+    return name if abi is None else name[: abi.start()] + abi[1]
 
 
-def _targets_without_lists(ask: Sequence[str]) -> str:
-    """Answer for a host whose lists were removed: apt knows the labels only from them."""
-    with tempfile.TemporaryDirectory() as folder:
-        private = ["-o", f"Dir::State::lists={folder}", "-o", "APT::Sandbox::User=root"]
-        _run(["apt-get", "--quiet", *private, "update"], "apt-get update")
-        return _run([ask[0], *private, *ask[1:]], "read the host's apt configuration")
-
-
-def _qualified(name: str, architecture: str) -> str:
-    return name if architecture == "all" else f"{name}:{architecture}"
-
-
-def _run(
-    command: Sequence[str],
-    purpose: str,
-    folder: Path | None = None,
-    variables: dict[str, str] | None = None,
-) -> str:
-    if shutil.which(command[0]) is None:
-        raise CarveoutError(f"cannot {purpose}: {command[0]} is not on PATH; run envs/install.sh")
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "LC_ALL": "C", **(variables or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        errors = [line for line in said if line.startswith("E:")] or said[-1:] or ["no message"]
-        raise CarveoutError(f"could not {purpose}: {' '.join(errors)}")
-    return done.stdout.strip()
+def _newer(one: Package, other: Package) -> Package:
+    compare = ["dpkg", "--compare-versions", other.version, "gt", one.version]
+    return other if is_success(compare) else one

@@ -26,13 +26,19 @@ from carveout.study.cell import Cell
 
 @dataclass(frozen=True)
 class CellRun:
-    """A cell with all that its trials need on this machine."""
+    """A cell with all that its trials need on this machine.
+
+    Attributes:
+        made_by: the digest of what decides about a trial beside what its id digests.
+        log: gets the guests' consoles.
+    """
 
     cell: Cell
     boot: Boot
     wall_limit_s: float
     open_engine: EngineFactory
     at_once: int
+    made_by: str
     log: Path
 
 
@@ -187,6 +193,7 @@ def _usage(run: CellRun, seed: int | None, guest_exit: str, usage: Usage) -> dic
     """One guest: a trial's, or without a seed the boot whose state was saved."""
     return {
         "process": "boot" if seed is None else "trial",
+        "made_by": run.made_by,
         "trial_id": boot_id(run) if seed is None else trial_id(run, seed),
         "strategy": run.cell.variant.strategy,
         "variant": run.cell.variant.name,

@@ -16,16 +16,16 @@ from carveout.boots.cell_trials import Result
 class Journal:
     """The trials of one cell that are made, whatever became of the job that made them."""
 
-    def __init__(self, path: Path, cell: str, code: str) -> None:
+    def __init__(self, path: Path, cell: str, made_by: str) -> None:
         """Opens a cell's journal.
 
         Args:
             path: the file; it need not exist.
             cell: the cell as one line of JSON.
-            code: the digest of the code that decides what a trial's result is.
+            made_by: the digest of what decides about a result beside what its id digests.
         """
         self._path = path
-        self._head = {"cell": cell, "code": code}
+        self._head = {"cell": cell, "made_by": made_by}
 
     def read(self, trial_ids: Mapping[int, str]) -> list[Result]:
         """The results that are made; those of other code, cells or trials do not count.

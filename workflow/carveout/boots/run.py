@@ -15,8 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from carveout.archive.emulators import qemu_program, qemu_version
-from carveout.archive.kernels import unpacked_kernel
 from carveout.boots.cell_run import (
     CellRun,
     cell_machine,
@@ -25,6 +23,7 @@ from carveout.boots.cell_run import (
     trial_ids,
 )
 from carveout.boots.cell_trials import Result
+from carveout.boots.earlier import EarlierOutputs, merged
 from carveout.boots.journal import Journal
 from carveout.boots.progress import Progress
 from carveout.common.errors import entry_point
@@ -33,6 +32,8 @@ from carveout.guests.command_line import most_memory_bytes
 from carveout.guests.engines import ENGINES, Boot
 from carveout.guests.limits import check_memory, check_room
 from carveout.guests.snapshots import most_snapshot_bytes
+from carveout.machines.emulators import qemu_program, qemu_version
+from carveout.machines.kernels import unpacked_kernel
 from carveout.records.outcomes import request_outcomes
 from carveout.study.cell import Cell
 
@@ -95,13 +96,17 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
         wall_limit_s=args.wall_limit_s,
         open_engine=ENGINES[args.engine],
         at_once=args.at_once,
+        made_by=sha256_of_json([args.code, sha256_of(args.record_schema), args.engine]),
         log=args.log,
     )
 
 
-def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Result]:
-    """Runs what the journal lacks, and counts all of it."""
-    made = journal.read(trial_ids(run))
+def _run_and_tell(
+    run: CellRun, journal: Journal, earlier: EarlierOutputs, progress: Progress
+) -> list[Result]:
+    """Runs what was not made yet, and counts all of it."""
+    ids = trial_ids(run)
+    made = merged(earlier.results(run, ids), journal.read(ids))
     journal.start(made)
     unmade = run.cell.seeds - len(made)
     progress.skip(len(made))
@@ -118,7 +123,8 @@ def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Re
 
     results = asyncio.run(run_cell(run, made, keep))
     progress.skip(unmade)  # the cell ended early
-    return results
+    is_booted = any("trial" not in result for result in results)
+    return results if is_booted else [*earlier.boots(run), *results]
 
 
 @entry_point
@@ -133,10 +139,12 @@ def main() -> None:
         room_bytes = most_snapshot_bytes(args.at_once, args.state_limit_bytes)
         check_room(Path(tempfile.gettempdir()), room_bytes)
     args.log.write_text("", encoding="utf-8")
-    code = sha256_of_json([args.code, sha256_of(args.record_schema)])
-    journal, progress = Journal(args.journal, args.cell, code), Progress(args.progress)
+    progress = Progress(args.progress)
     with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
-        results = _run_and_tell(_cell_run(args, cell, Path(folder)), journal, progress)
+        run = _cell_run(args, cell, Path(folder))
+        journal = Journal(args.journal, args.cell, run.made_by)
+        earlier = EarlierOutputs(args.trials, args.runs)
+        results = _run_and_tell(run, journal, earlier, progress)
     write_atomically(args.runs, _lines(result["run"] for result in results))
     write_atomically(
         args.trials, _lines(result["trial"] for result in results if "trial" in result)

@@ -26,7 +26,8 @@ def run_program(
         variables: added to the environment. Its language is always English.
 
     Raises:
-        CarveoutError: it is not there, or it failed; with what it said of errors.
+        CarveoutError: it is not there, or it failed, with the first of what it said of errors. All
+            that it said is printed.
     """
     if shutil.which(command[0]) is None:
         raise CarveoutError(
@@ -43,9 +44,14 @@ def run_program(
         check=False,
     )
     if done.returncode != 0:
+        print(done.stdout, done.stderr, sep="", flush=True)  # for the log of the job
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         errors = [line for line in said if "rror" in line or line.startswith("E:")]
-        raise CarveoutError(
-            f"could not {purpose}: {' '.join(errors[:3] or said[-1:] or ['it said nothing'])}"
-        )
+        words = " ".join(errors[:3] or said[-1:] or ["it said nothing"])
+        raise CarveoutError(f"could not {purpose}: {words}")
     return done.stdout.strip()
+
+
+def is_success(command: Sequence[str]) -> bool:
+    """Return whether a program whose answer is its exit status says yes."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0

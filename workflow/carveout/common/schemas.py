@@ -85,7 +85,10 @@ def _fill_defaults(instance: Any, schema: Mapping[str, Any], root: Mapping[str, 
 def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
     if "$ref" not in schema:
         return schema
-    definition: Mapping[str, Any] = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    # What another file defines has no defaults.
+    definition: Mapping[str, Any] = root.get("$defs", {}).get(
+        schema["$ref"].removeprefix("#/$defs/"), {}
+    )
     return definition
 
 

@@ -3,14 +3,14 @@
 
 import argparse
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from carveout.archive.kernels import Kernel, unpacked_kernel
-from carveout.common.errors import CarveoutError, entry_point
+from carveout.common.errors import entry_point
 from carveout.common.files import write_atomically
+from carveout.common.processes import run_program
+from carveout.machines.kernels import Kernel, unpacked_kernel
 
 _CROSS = "aarch64-linux-gnu-"
 
@@ -27,23 +27,14 @@ def build_module(kernel: Kernel, source: Path, includes: Sequence[Path], output:
     with tempfile.TemporaryDirectory(prefix="carveout-module-") as name:
         folder = Path(name) / source.name
         shutil.copytree(source, folder)
-        done = subprocess.run(
-            _make_command(kernel, folder, includes), capture_output=True, text=True, check=False
-        )
-        print(done.stdout, done.stderr, sep="", flush=True)
-        if done.returncode != 0:
-            errors = [line for line in done.stderr.splitlines() if "rror" in line]
-            raise CarveoutError(
-                f"could not build {source} for kernel {kernel.release}: {' '.join(errors[:1])}"
-            )
+        command = _make_command(kernel, folder, includes)
+        print(run_program(command, f"build {source} for kernel {kernel.release}"), flush=True)
         (module,) = folder.glob("*.ko")
-        subprocess.run([f"{_CROSS}strip", "--strip-debug", str(module)], check=True)
+        run_program([f"{_CROSS}strip", "--strip-debug", str(module)], f"strip {module.name}")
         write_atomically(output, module.read_bytes())
 
 
 def _make_command(kernel: Kernel, folder: Path, includes: Sequence[Path]) -> list[str]:
-    if shutil.which(f"{_CROSS}gcc") is None:
-        raise CarveoutError(f"{_CROSS}gcc is not on PATH; run envs/install.sh")
     include_flags = [f"-I{include.resolve()}" for include in includes]
     # No path of this machine may reach the module: __FILE__ is shown by WARN().
     prefixes = [folder, kernel.root, *(include.resolve() for include in includes)]
@@ -69,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="carveout.initramfs.build_module", description="Cross-build a module."
     )
-    parser.add_argument("kernel", type=Path, help="what `carveout.archive.kernels unpack` wrote")
+    parser.add_argument("kernel", type=Path, help="what `carveout.machines.kernels unpack` wrote")
     parser.add_argument("source", type=Path, help="the folder with its Kbuild file")
     parser.add_argument("output", type=Path)
     parser.add_argument("--include", type=Path, action="append", default=[])

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from carveout.archive.kernels import Kernel
 from carveout.common.errors import CarveoutError
+from carveout.machines.kernels import Kernel
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,19 @@ module); an overlay adds what is a strategy's or a load's. Same inputs, same byt
 
 import argparse
 import hashlib
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from carveout.archive.kernels import Kernel, unpacked_kernel
 from carveout.common import schemas
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import write_atomically
+from carveout.common.processes import run_program
 from carveout.initramfs import cpio
 from carveout.initramfs.cpio import Entry
 from carveout.initramfs.kernel_modules import Module, resolve_modules
+from carveout.machines.kernels import Kernel, unpacked_kernel
 
 COMPILER = "aarch64-linux-gnu-gcc"
 # A program must not depend on where or when it was built.
@@ -82,27 +82,16 @@ def compile_program(sources: Sequence[Path], includes: Sequence[Path]) -> bytes:
     """Returns a static arm64 program made of C sources."""
     with tempfile.TemporaryDirectory(prefix="carveout-") as name:
         program = Path(name) / "program"
-        _run(
+        run_program(
             [
                 *(COMPILER, *COMPILER_FLAGS),
                 *(f"-I{include}" for include in includes),
                 *("-o", str(program)),
                 *map(str, sources),
             ],
-            sources[0],
+            f"compile {sources[0]}",
         )
         return program.read_bytes()
-
-
-def _run(command: Sequence[str], what: Path) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise CarveoutError(
-            f"{what}: wanted the compiler {command[0]}, found none in PATH; run envs/install.sh"
-        ) from error
-    if done.returncode:
-        raise CarveoutError(f"{what}: does not compile: {' '.join(done.stderr.split())}")
 
 
 def _content_of(source: Path) -> bytes:

@@ -7,13 +7,13 @@ runner's machine is amd64, and so are they.
 
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from carveout.archive.packages import Package, fetch, unpack
 from carveout.common.errors import CarveoutError
+from carveout.common.processes import run_program
 
 _LIBRARIES = Path("usr/lib/x86_64-linux-gnu")
 _LOADER = "ld-linux-x86-64.so.2"
@@ -73,11 +73,9 @@ def _only(root: Path, path: str) -> Path:
 def _linked_files(program: Path, loader: Path, root: Path) -> list[Path]:
     folders = ":".join(str(folder) for folder in root.glob(f"*/{_LIBRARIES}"))
     command = [str(loader), "--inhibit-cache", "--library-path", folders, "--list", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise CarveoutError(f"{program.name}: the loader says: {' '.join(done.stderr.split())}")
+    said = run_program(command, f"find the libraries of {program.name}")
     files = []
-    for library, found in _LINKED.findall(done.stdout):
+    for library, found in _LINKED.findall(said):
         # The loader looks into the host's folders too, after the given ones.
         if not Path(found).is_relative_to(root):
             raise CarveoutError(

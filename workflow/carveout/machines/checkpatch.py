@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel's style checker, out of the kernel's pinned source package."""
+"""The kernel's style checker, out of a kernel's source package: of any version that there is."""
 
 import tarfile
 import tempfile
 from pathlib import Path
 
-from carveout.archive.packages import Package, fetch, unpack
-from carveout.archive.pins import pinned_package
+from carveout.archive.packages import Package, fetch, newest_of, unpack
+from carveout.archive.pins import read_checked
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError, entry_point
 
@@ -42,7 +42,9 @@ def _take_checkpatch(linux_source: Package, folder: Path) -> None:
 @entry_point
 def main() -> None:
     """Print where checkpatch.pl lies, after fetching it when need be."""
-    print(checkpatch(pinned_package(Path("config/kernels.yaml"), "lint", "linux_source")))
+    path = Path("config/kernels.yaml")
+    lint = read_checked(path, "kernels")["lint"]
+    print(checkpatch(newest_of(lint["source"], "all", lint["suites"], f"{path}: lint.source")))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The QEMU that the config names: the host's own, or one of another suite in the cache."""
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from carveout.archive.packages import Package, with_dependencies
+from carveout.archive.pins import PackageSet
+from carveout.common.errors import CarveoutError
+from carveout.common.processes import run_program
+from carveout.machines.foreign import linked_packages, wrap_program
+from carveout.machines.unpacked import Unpacked, unpacked_together
+
+# Where the program lies in its package.
+QEMU_PROGRAM = "usr/bin/qemu-system-aarch64"
+
+
+def describe_qemu(name: str, used: PackageSet) -> dict[str, Any]:
+    """Return what describes a QEMU of the archive's, without any path of the cache."""
+    packages = list(used.packages.values())
+    return {
+        "qemu": name,
+        "version": qemu_version(str(unpacked(packages).root / QEMU_PROGRAM)),
+        "packages": [package.to_json() for package in packages],
+    }
+
+
+def describe_host_qemu(name: str, known: Sequence[str]) -> dict[str, Any]:
+    """Return what describes a QEMU of the host's own.
+
+    Args:
+        name: a program in PATH or a path, taken as it is.
+        known: names of those that are pinned, for the error.
+    """
+    if shutil.which(name) is None:
+        raise CarveoutError(
+            f"key qemu of the config: wanted the program {name}, found none in PATH; "
+            f"run envs/install.sh, or name one of config/qemus.yaml: {', '.join(known)}"
+        )
+    return {"qemu": name, "version": qemu_version(name), "packages": []}
+
+
+def qemu_program(name: str) -> str:
+    """Return the program to start, unpacked again when need be.
+
+    Args:
+        name: the .json file that describes it, or a program itself.
+    """
+    if not name.endswith(".json"):
+        return name
+    content = json.loads(Path(name).read_text(encoding="utf-8"))
+    packages = [Package.from_json(package, name) for package in content["packages"]]
+    return str(unpacked(packages).root / QEMU_PROGRAM) if packages else str(content["qemu"])
+
+
+def host_qemu_version(name: str) -> str | None:
+    """Return the version that a program of the host's says of itself; None when it is no QEMU."""
+    try:
+        return qemu_version(name)
+    except CarveoutError:
+        return None
+
+
+def qemu_version(qemu: str) -> str:
+    """Return the version that a QEMU says of itself, with its distribution's suffix."""
+    said = run_program([qemu, "--version"], f"ask {qemu} for its version")
+    match = re.search(r"version (.+)", said)
+    if match is None:
+        raise CarveoutError(f"{qemu}: wanted a QEMU, found a program that says {said!r}")
+    return match[1].strip()
+
+
+def unpacked(packages: Sequence[Package]) -> Unpacked:
+    """Return the package of a QEMU, unpacked with the libraries of its own suite."""
+    (program,) = packages
+
+    def find_tools() -> list[Package]:
+        linked = linked_packages(QEMU_PROGRAM, with_dependencies(program))
+        return sorted((p for p in linked if p.name != program.name), key=lambda p: p.name)
+
+    def finish(folder: Path) -> None:
+        wrap_program(folder / QEMU_PROGRAM, folder)
+
+    return unpacked_together("qemus", packages, find_tools, finish)

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A results folder's lock: every package that it was really made with, and what was pinned.
+
+``python -m carveout.machines.lock`` fetches what a config asks for and writes it. A lock that is
+there is kept as long as its packages can be had.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from carveout.archive.packages import Package
+from carveout.archive.pins import PackageSet, Pins
+from carveout.archive.resolve import resolve
+from carveout.common import schemas
+from carveout.common.errors import entry_point
+from carveout.common.files import write_atomically
+from carveout.machines import emulators, kernels
+
+_COMMENT = """\
+# The packages that these results were really made with; carveout writes this file, and keeps to it
+# as long as they can be had. `pinned` is the version that config/*.yaml asked for, `tools` merely
+# built or ran what is measured. Remove the file to follow the pins again.
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is used in place of some pins.
+
+    Attributes:
+        used: the packages.
+        pinned: the version that was pinned.
+        tools: packages that merely built or ran them.
+    """
+
+    used: PackageSet
+    pinned: str
+    tools: Sequence[Package] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as the lock has it."""
+        return {
+            "pinned": self.pinned,
+            "packages": {role: p.to_json() for role, p in self.used.packages.items()},
+            "tools": [package.to_json() for package in self.tools],
+        }
+
+
+class Lock:
+    """The entries of a lock, by what they are for: `guest`, `kernels.<name>`, `qemus.<name>`."""
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self.entries = dict(entries)
+
+    @classmethod
+    def read(cls, path: Path) -> "Lock":
+        """Return the lock of a file, checked against its schema; one that is not there is empty."""
+        if not path.exists():
+            return cls({})
+        content = schemas.load_yaml(path)
+        schemas.check(content, "lock", str(path))
+        return cls({key: _entry(entry, f"{path}: {key}") for key, entry in content.items()})
+
+    def write(self, path: Path) -> None:
+        """Write the lock, aside and renamed."""
+        content = {key: entry.to_json() for key, entry in sorted(self.entries.items())}
+        text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=1000)
+        write_atomically(path, _COMMENT + text)
+
+    def moved(self) -> list[str]:
+        """Say which entries are not the pinned ones: `kernels.debian-6.12: 6.12.1-1 -> 6.12.9-1`.
+
+        The first version is the pin, the second what is used.
+        """
+        return [
+            f"{key}: {entry.pinned} -> {entry.used.version}"
+            for key, entry in sorted(self.entries.items())
+            if entry.pinned != entry.used.version
+        ]
+
+
+def _entry(content: Mapping[str, Any], where: str) -> Entry:
+    packages = {
+        role: Package.from_json(package, f"{where}.packages.{role}")
+        for role, package in content["packages"].items()
+    }
+    tools = [Package.from_json(tool, f"{where}.tools") for tool in content["tools"]]
+    return Entry(PackageSet(packages), content["pinned"], tools)
+
+
+def make_lock(old: Lock, pins: Pins, *, names: Sequence[str], qemu: str, exact: bool) -> Lock:
+    """Return the lock of a config, all of its packages fetched and unpacked.
+
+    What an earlier config of the same results folder has used stays in it.
+
+    Args:
+        old: what the results folder has used so far.
+        pins: what is pinned.
+        names: of the kernels that the config asks for.
+        qemu: the config's key: a pinned one, or a program of the host's.
+        exact: take the pins and nothing else.
+    """
+    wanted = {"guest": pins.guest} | {f"kernels.{name}": pins.kernel(name) for name in names}
+    if qemu in pins.qemus:
+        wanted[f"qemus.{qemu}"] = pins.qemus[qemu]
+    entries = dict(old.entries)
+    for key, pinned in wanted.items():
+        locked = old.entries[key].used if key in old.entries else None
+        found = resolve(key, pinned, locked, exact=exact)
+        if found.note:
+            print(f"carveout: {found.note}", file=sys.stderr)
+        entries[key] = Entry(found.used, pinned.version, _unpacked_with(key, found.used))
+    return Lock(entries)
+
+
+def _unpacked_with(key: str, used: PackageSet) -> list[Package]:
+    """Unpack what is used, and return the tools that this took."""
+    packages = list(used.packages.values())
+    if key.startswith("kernels."):
+        return kernels.unpacked(packages).tools()
+    if key.startswith("qemus."):
+        return emulators.unpacked(packages).tools()
+    return []
+
+
+@entry_point
+def main() -> None:
+    """Fetch what a config asks for, and write down what that was."""
+    parser = argparse.ArgumentParser(prog="python -m carveout.machines.lock", description=__doc__)
+    parser.add_argument("--kernel-pins", type=Path, required=True, help="kernels.yaml")
+    parser.add_argument("--qemu-pins", type=Path, required=True, help="qemus.yaml")
+    parser.add_argument("--kernels", nargs="+", required=True, help="names of the pins")
+    parser.add_argument("--qemu", required=True, help="a name of the pins, or a program")
+    parser.add_argument("--exact", action="store_true", help="take exactly the pins")
+    parser.add_argument("lock", type=Path, help="read if it is there, and written")
+    args = parser.parse_args()
+    pins = Pins.read(args.kernel_pins, args.qemu_pins)
+    lock = make_lock(
+        Lock.read(args.lock), pins, names=args.kernels, qemu=args.qemu, exact=args.exact
+    )
+    lock.write(args.lock)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Takes what a lock names out of the cache: ``python -m carveout.machines.take``."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from carveout.archive.packages import Package
+from carveout.archive.pins import Pins
+from carveout.common.errors import entry_point
+from carveout.common.files import write_atomically, write_json_atomically
+from carveout.machines.emulators import describe_host_qemu, describe_qemu
+from carveout.machines.kernels import describe_kernel
+from carveout.machines.lock import Lock
+from carveout.machines.unpacked import unpacked_together
+
+
+def take_busybox(busybox: Package) -> bytes:
+    """Return the guest's busybox, out of its package."""
+    root = unpacked_together("packages", [busybox], list, lambda _: None).root
+    (program,) = root.glob("**/bin/busybox")
+    return program.read_bytes()
+
+
+def _described_qemu(name: str, lock: Lock, pins: Pins) -> dict[str, Any]:
+    if name in pins.qemus:
+        return describe_qemu(name, lock.entries[f"qemus.{name}"].used)
+    return describe_host_qemu(name, list(pins.qemus))
+
+
+@entry_point
+def main() -> None:
+    """Take one thing."""
+    parser = argparse.ArgumentParser(prog="python -m carveout.machines.take", description=__doc__)
+    parser.add_argument("--kernel-pins", type=Path, required=True, help="kernels.yaml")
+    parser.add_argument("--qemu-pins", type=Path, required=True, help="qemus.yaml")
+    parser.add_argument("--lock", type=Path, required=True)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command, gets in {
+        "kernel": "what describes the kernel",
+        "qemu": "what describes the QEMU",
+        "busybox": "the program",
+    }.items():
+        one = commands.add_parser(command)
+        if command != "busybox":
+            one.add_argument("name", help="as the config has it")
+        one.add_argument("output", type=Path, help=f"gets {gets}")
+    commands.choices["busybox"].add_argument("description", type=Path, help="gets what it is")
+    args = parser.parse_args()
+    lock, pins = Lock.read(args.lock), Pins.read(args.kernel_pins, args.qemu_pins)
+    match args.command:
+        case "kernel":
+            used = lock.entries[f"kernels.{args.name}"].used
+            described = describe_kernel(args.name, pins.page_bytes[args.name], used)
+            write_json_atomically(args.output, described)
+        case "qemu":
+            write_json_atomically(args.output, _described_qemu(args.name, lock, pins))
+        case "busybox":
+            busybox = lock.entries["guest"].used.packages["busybox"]
+            write_atomically(args.output, take_busybox(busybox))
+            write_json_atomically(args.description, busybox.to_json())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Packages unpacked together in a folder of the cache, with what they need to run here."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from carveout.archive.packages import Package, fetch, unpack
+from carveout.common.cache import cached_folder
+from carveout.common.files import sha256_of_json, write_json_atomically
+
+_UNPACKING = 2  # goes up when the way of unpacking changes, so that older folders are not used
+_TOOLS = ".carveout-tools.json"
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A folder of the cache; its path is never to be recorded."""
+
+    root: Path
+
+    def tools(self) -> list[Package]:
+        """Return the packages that merely run or build here, and are no part of an experiment."""
+        content = json.loads((self.root / _TOOLS).read_text(encoding="utf-8"))
+        return [Package.from_json(package) for package in content]
+
+
+def unpacked_together(
+    kind: str,
+    packages: Sequence[Package],
+    find_tools: Callable[[], Sequence[Package]],
+    finish: Callable[[Path], None],
+) -> Unpacked:
+    """Return packages unpacked over each other, unpacked now if the cache has them not.
+
+    Args:
+        kind: of folder in the cache.
+        packages: those that name the folder.
+        find_tools: returns what else is unpacked there, of whatever version.
+        finish: does what is left to do in the folder.
+    """
+    digest = sha256_of_json([_UNPACKING, sorted(package.sha256 for package in packages)])
+
+    def fill(folder: Path) -> None:
+        debs = fetch(packages)
+        tools = find_tools()
+        unpack([*fetch(tools), *debs], folder)
+        write_json_atomically(folder / _TOOLS, [tool.to_json() for tool in tools])
+        finish(folder)
+
+    return Unpacked(cached_folder(kind, digest, fill))

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# What machines are made of: kernels, the guest's busybox, and a QEMU that is not the host's own.
+#
+# All is fetched and unpacked in the user's cache, which lies outside the checkout. What stays here is
+# the lock, and a small description of each without any path of the machine: rules that need one take
+# it as input and find the cache by the digests in it.
+
+PINS = {"kernels": "config/kernels.yaml", "qemus": "config/qemus.yaml"}
+PIN_OPTIONS = "--kernel-pins {input.kernels:q} --qemu-pins {input.qemus:q}"
+
+
+rule lock_packages:
+    input:
+        **PINS,
+    output:
+        # A lock that is there is read: a results folder stays with the packages that made it.
+        update("<results>/lock.yaml"),
+    log:
+        "<logs>/machines/lock_packages.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.machines.lock"),
+        names=config["kernels"],
+        qemu=config["qemu"],
+        exact="--exact" if config["exact_pins"] else "",
+    shell:
+        "python -m carveout.machines.lock "
+        + PIN_OPTIONS
+        + " --kernels {params.names:q}"
+        " --qemu {params.qemu:q} {params.exact} {output:q} >{log:q}"
+
+
+rule take_kernel:
+    input:
+        **PINS,
+        lock="<results>/lock.yaml",
+    output:
+        "<results>/kernels/{kernel}/kernel.json",
+    log:
+        "<logs>/machines/{kernel}/take_kernel.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.machines.take"),
+    shell:
+        "python -m carveout.machines.take " + PIN_OPTIONS + " --lock {input.lock:q}"
+        " kernel {wildcards.kernel:q} {output:q} >{log:q}"
+
+
+rule take_busybox:
+    input:
+        **PINS,
+        lock="<results>/lock.yaml",
+    output:
+        program="<results>/guest/busybox",
+        description="<results>/guest/busybox.json",
+    log:
+        "<logs>/machines/take_busybox.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.machines.take"),
+    shell:
+        "python -m carveout.machines.take " + PIN_OPTIONS + " --lock {input.lock:q}"
+        " busybox {output.program:q} {output.description:q} >{log:q}"
+
+
+rule take_qemu:
+    input:
+        **PINS,
+        lock="<results>/lock.yaml",
+    output:
+        "<results>/qemu.json",
+    log:
+        "<logs>/machines/take_qemu.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.machines.take"),
+        qemu=config["qemu"],
+        # A function, because the program is asked: only when a boot depends on this. The host's own
+        # QEMU may be replaced at any time.
+        version=lambda wildcards: host_qemu_version(config["qemu"]),
+    shell:
+        "python -m carveout.machines.take " + PIN_OPTIONS + " --lock {input.lock:q}"
+        " qemu {params.qemu:q} {output:q} >{log:q}"

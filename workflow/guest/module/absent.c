@@ -8,6 +8,9 @@
 
 #include "carveout.h"
 
+/* The frames come back by themselves. */
+static const struct lend_ops absent_ops = { .kind = CARVEOUT_ABSENT };
+
 static struct extents baseline;
 
 static bool is_gone(const struct frame_run *run)
@@ -91,7 +94,7 @@ static int absent_note(struct lend *lend, const struct extents *gone, u64 *bytes
 int absent_lend(struct carveout_absent *absent)
 {
 	struct extents gone = {};
-	struct lend *lend = lend_new(CARVEOUT_ABSENT);
+	struct lend *lend = lend_new(&absent_ops);
 	int ret = lend ? collect_gone_from_user(&gone, &absent->ranges) : -ENOMEM;
 
 	if (!ret)
@@ -147,7 +150,7 @@ int absent_forget(u64 *bytes)
 
 	*bytes = 0;
 	list_for_each_entry_safe(lend, next, &lends, node) {
-		if (lend->kind != CARVEOUT_ABSENT)
+		if (lend->ops != &absent_ops)
 			continue;
 		ret = absent_forget_one(lend, bytes);
 		if (ret)

@@ -36,18 +36,35 @@ static bool firmware_has_memory(u64 start, u64 last)
 	return false;
 }
 
+static void carve_out_give_back(struct lend *lend)
+{
+	memunmap(lend->cookie);
+}
+
+/* No linear map reaches here. */
+static void *carve_out_address(const struct lend *lend, unsigned long pfn)
+{
+	return lend->cookie + PFN_PHYS(pfn - lend->extents.list->pfn);
+}
+
+static const struct lend_ops carve_out_ops = {
+	.kind = CARVEOUT_CARVE_OUT,
+	.give_back = carve_out_give_back,
+	.address = carve_out_address,
+};
+
 static int carve_out_map(struct lend *lend, const struct carveout_range *range)
 {
 	int ret = extents_append(&lend->extents, PHYS_PFN(range->start), PHYS_PFN(range->bytes));
 
 	if (ret)
 		return ret;
-	lend->mapping = memremap(range->start, range->bytes, MEMREMAP_WB);
-	if (!lend->mapping)
+	lend->cookie = memremap(range->start, range->bytes, MEMREMAP_WB);
+	if (!lend->cookie)
 		return -ENOMEM;
 	ret = lend_add(lend);
 	if (ret)
-		memunmap(lend->mapping);
+		memunmap(lend->cookie);
 	return ret;
 }
 
@@ -64,7 +81,7 @@ int carve_out_lend(const struct carveout_range *range)
 	if (region_intersects(range->start, range->bytes, IORESOURCE_SYSTEM_RAM,
 			      IORES_DESC_NONE) != REGION_DISJOINT)
 		return -EBUSY;
-	lend = lend_new(CARVEOUT_CARVE_OUT);
+	lend = lend_new(&carve_out_ops);
 	if (!lend)
 		return -ENOMEM;
 	ret = carve_out_map(lend, range);

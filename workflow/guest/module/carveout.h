@@ -75,26 +75,37 @@ unsigned long next_memmap_section(unsigned long section);
 
 extern struct mutex carveout_lock;
 
-/* lends.c: what is lent. All calls hold carveout_lock. */
+/* lends.c: what is lent, of whatever kind. All calls hold carveout_lock. */
+
+struct lend;
+
+/* What differs from kind to kind; each kind's file has its own. */
+struct lend_ops {
+	enum carveout_kind kind;
+	/* Frees the frames, of a lend that is off the list. NULL: they come back by themselves. */
+	void (*give_back)(struct lend *lend);
+	/* Where a frame is mapped. NULL: in the linear map, like all memory that Linux has. */
+	void *(*address)(const struct lend *lend, unsigned long pfn);
+};
 
 struct lend {
 	struct list_head node;
-	enum carveout_kind kind;
+	const struct lend_ops *ops;
 	struct extents extents;		/* sorted */
-	pid_t holder;			/* CARVEOUT_MAPPING */
-	void *mapping;			/* CARVEOUT_CARVE_OUT, CARVEOUT_CMA: cookie */
-	dma_addr_t dma;			/* CARVEOUT_CMA */
+	pid_t holder;			/* the process that holds the frames too, or 0 */
+	void *cookie;			/* for ops alone, like all below */
+	dma_addr_t dma;
 };
 
 extern struct list_head lends;
 extern struct extents lent;		/* of all lends, sorted and merged */
 extern struct extents last_given_back;	/* sorted and merged */
 
-struct lend *lend_new(enum carveout_kind kind);
+struct lend *lend_new(const struct lend_ops *ops);
 int lend_add(struct lend *lend);
 void lend_free(struct lend *lend);
+bool lend_is_held(const struct lend *lend);
 int lends_reindex(void);
-int lends_note_given_back(unsigned long pfn, unsigned long pages);
 int lends_give_back(struct carveout_give_back *given);
 void lends_give_back_all(void);
 
@@ -110,11 +121,9 @@ int contig_lend(struct carveout_contig *request);
 int contig_allocate(unsigned long pfn, unsigned long pages);
 int contig_allocate_anywhere(unsigned long pfn, unsigned long pages);
 int cma_lend(struct carveout_range *range);
-void cma_give_back(struct lend *lend);
 void cma_exit(void);
 int carve_out_lend(const struct carveout_range *range);
 int mapping_lend(const struct carveout_mapping *mapping);
-void mapping_give_back(struct lend *lend);
 int absent_take_baseline(struct carveout_absent *absent);
 int absent_lend(struct carveout_absent *absent);
 int absent_forget(u64 *bytes);

@@ -37,6 +37,16 @@ static void cma_free(size_t bytes, void *cookie, dma_addr_t dma)
 	dma_free_attrs(&requester->dev, bytes, cookie, dma, DMA_ATTR_NO_KERNEL_MAPPING);
 }
 
+static void cma_give_back(struct lend *lend)
+{
+	cma_free(PFN_PHYS(lend->extents.list->pages), lend->cookie, lend->dma);
+}
+
+static const struct lend_ops cma_ops = {
+	.kind = CARVEOUT_CMA,
+	.give_back = cma_give_back,
+};
+
 /* The DMA layer takes small requests from anywhere when CMA has nothing. */
 static bool is_from_cma(unsigned long pfn, unsigned long pages)
 {
@@ -57,10 +67,10 @@ static int cma_note(struct page *cookie, dma_addr_t dma, unsigned long pages)
 
 	if (!is_from_cma(pfn, pages))
 		return -ENODEV;
-	lend = lend_new(CARVEOUT_CMA);
+	lend = lend_new(&cma_ops);
 	if (!lend)
 		return -ENOMEM;
-	lend->mapping = cookie;
+	lend->cookie = cookie;
 	lend->dma = dma;
 	ret = extents_append(&lend->extents, pfn, pages);
 	if (!ret)
@@ -92,11 +102,6 @@ int cma_lend(struct carveout_range *range)
 	else
 		range->start = PFN_PHYS(page_to_pfn(cookie));
 	return ret;
-}
-
-void cma_give_back(struct lend *lend)
-{
-	cma_free(PFN_PHYS(lend->extents.list->pages), lend->mapping, lend->dma);
 }
 
 void cma_exit(void)

@@ -104,9 +104,19 @@ static unsigned long next_candidate(struct outlook *outlook, unsigned long pfn,
 	return end;
 }
 
+static void contig_give_back(struct lend *lend)
+{
+	free_contig_range(lend->extents.list->pfn, lend->extents.list->pages);
+}
+
+static const struct lend_ops contig_ops = {
+	.kind = CARVEOUT_CONTIG,
+	.give_back = contig_give_back,
+};
+
 static int contig_note(unsigned long pfn, unsigned long pages)
 {
-	struct lend *lend = lend_new(CARVEOUT_CONTIG);
+	struct lend *lend = lend_new(&contig_ops);
 	int ret = lend ? extents_append(&lend->extents, pfn, pages) : -ENOMEM;
 
 	if (!ret)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The list of lends: what is lent, newest first, and what was given back last. */
 
-#include <linux/io.h>
 #include <linux/slab.h>
 
 #include "carveout.h"
@@ -10,12 +9,12 @@ LIST_HEAD(lends);
 struct extents lent;
 struct extents last_given_back;
 
-struct lend *lend_new(enum carveout_kind kind)
+struct lend *lend_new(const struct lend_ops *ops)
 {
 	struct lend *lend = kzalloc(sizeof(*lend), GFP_KERNEL);
 
 	if (lend)
-		lend->kind = kind;
+		lend->ops = ops;
 	return lend;
 }
 
@@ -23,6 +22,12 @@ void lend_free(struct lend *lend)
 {
 	extents_free(&lend->extents);
 	kfree(lend);
+}
+
+/* Whether the module has a hold on the frames: it can write to them, and give them back. */
+bool lend_is_held(const struct lend *lend)
+{
+	return lend->ops->give_back;
 }
 
 static int lends_collect(struct extents *all)
@@ -83,40 +88,20 @@ int lend_add(struct lend *lend)
 	return ret;
 }
 
-int lends_note_given_back(unsigned long pfn, unsigned long pages)
-{
-	return extents_append(&last_given_back, pfn, pages);
-}
-
 static void lend_release(struct lend *lend)
 {
-	struct extent *extent = lend->extents.list;
-
-	switch (lend->kind) {
-	case CARVEOUT_CONTIG:
-		free_contig_range(extent->pfn, extent->pages);
-		break;
-	case CARVEOUT_CMA:
-		cma_give_back(lend);
-		break;
-	case CARVEOUT_CARVE_OUT:
-		memunmap(lend->mapping);
-		break;
-	case CARVEOUT_MAPPING:
-		mapping_give_back(lend);
-		break;
-	case CARVEOUT_ABSENT:
-		break;
-	}
+	if (lend->ops->give_back)
+		lend->ops->give_back(lend);
+	lend_free(lend);
 }
 
-/* The newest lend that the module can undo: absent frames come back by themselves. */
+/* The newest lend that the module can undo. */
 static struct lend *lends_newest(void)
 {
 	struct lend *lend;
 
 	list_for_each_entry(lend, &lends, node) {
-		if (lend->kind != CARVEOUT_ABSENT)
+		if (lend_is_held(lend))
 			return lend;
 	}
 	return NULL;
@@ -139,11 +124,10 @@ int lends_give_back(struct carveout_give_back *given)
 		list_add(&lend->node, &lends);
 		return ret;
 	}
-	given->kind = lend->kind;
+	given->kind = lend->ops->kind;
 	given->holder = lend->holder;
 	given->bytes = PFN_PHYS(extents_pages(&lend->extents));
 	lend_release(lend);
-	lend_free(lend);
 	return 0;
 }
 
@@ -154,7 +138,6 @@ void lends_give_back_all(void)
 	list_for_each_entry_safe(lend, next, &lends, node) {
 		list_del(&lend->node);
 		lend_release(lend);
-		lend_free(lend);
 	}
 	extents_free(&lent);
 	extents_free(&last_given_back);

@@ -24,6 +24,16 @@ static void put_extents(const struct extents *extents)
 	}
 }
 
+static void mapping_give_back(struct lend *lend)
+{
+	put_extents(&lend->extents);
+}
+
+static const struct lend_ops mapping_ops = {
+	.kind = CARVEOUT_MAPPING,
+	.give_back = mapping_give_back,
+};
+
 static int append_pages(struct extents *extents, struct page **pages, int count)
 {
 	int i, ret = 0;
@@ -68,7 +78,7 @@ int mapping_lend(const struct carveout_mapping *mapping)
 		return -EINVAL;
 	if (mapping->address > TASK_SIZE || mapping->bytes > TASK_SIZE - mapping->address)
 		return -ERANGE;
-	lend = lend_new(CARVEOUT_MAPPING);
+	lend = lend_new(&mapping_ops);
 	if (!lend)
 		return -ENOMEM;
 	lend->holder = task_tgid_vnr(current);
@@ -80,9 +90,4 @@ int mapping_lend(const struct carveout_mapping *mapping)
 		lend_free(lend);
 	}
 	return ret;
-}
-
-void mapping_give_back(struct lend *lend)
-{
-	put_extents(&lend->extents);
 }

@@ -67,8 +67,8 @@ static struct visit visit_at(const struct lend *lend, unsigned long pfn, unsigne
 	struct visit visit = { .pfn = pfn, .pages = min(end, pageblock_end_pfn(pfn)) - pfn };
 	struct frame_run run;
 
-	if (lend->kind == CARVEOUT_CARVE_OUT) {
-		visit.address = lend->mapping + PFN_PHYS(pfn - lend->extents.list->pfn);
+	if (lend->ops->address) {
+		visit.address = lend->ops->address(lend, pfn);
 		return visit;
 	}
 	run = frame_stretch_read(pfn, pfn + visit.pages);
@@ -93,14 +93,14 @@ static void visit_extent(const struct lend *lend, const struct extent *extent, v
 	}
 }
 
-/* Absent frames cannot be visited. */
+/* Frames that nobody here has a hold on cannot be visited. */
 static void visit_lent_frames(visit_fn visit, void *data)
 {
 	struct lend *lend;
 	unsigned long i;
 
 	list_for_each_entry(lend, &lends, node) {
-		if (lend->kind == CARVEOUT_ABSENT)
+		if (!lend_is_held(lend))
 			continue;
 		for (i = 0; i < lend->extents.count; i++)
 			visit_extent(lend, &lend->extents.list[i], visit, data);

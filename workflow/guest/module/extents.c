@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Lists of runs of frames. */
 
-#include <linux/sort.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/uaccess.h>
 
-#include "carveout.h"
+#include "extents.h"
 
 #define FIRST_CAPACITY 8
 

@@ -11,7 +11,7 @@
 #include <linux/mmzone.h>
 #include <linux/page-flags.h>
 
-#include "carveout.h"
+#include "frames.h"
 
 /* Pages from here to the end of the folio. */
 static unsigned long folio_rest(struct folio *folio, struct page *page)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The list of lends: what is lent, newest first, and what was given back last. */
 
+#include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "carveout.h"
+#include "lends.h"
 
 LIST_HEAD(lends);
 struct extents lent;

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What is lent, of whatever kind. All calls hold carveout_lock. */
+#ifndef CARVEOUT_LENDS_H
+#define CARVEOUT_LENDS_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include "carveout_uapi.h"
+#include "extents.h"
+
+struct lend;
+
+/* What differs from kind to kind; each kind's file has its own. */
+struct lend_ops {
+	enum carveout_kind kind;
+	/* Frees the frames, of a lend that is off the list. NULL: they come back by themselves. */
+	void (*give_back)(struct lend *lend);
+	/* Where a frame is mapped. NULL: in the linear map, like all memory that Linux has. */
+	void *(*address)(const struct lend *lend, unsigned long pfn);
+};
+
+struct lend {
+	struct list_head node;
+	const struct lend_ops *ops;
+	struct extents extents;		/* sorted */
+	pid_t holder;			/* the process that holds the frames too, or 0 */
+	void *cookie;			/* for ops alone, like all below */
+	dma_addr_t dma;
+};
+
+extern struct list_head lends;
+extern struct extents lent;		/* of all lends, sorted and merged */
+extern struct extents last_given_back;	/* sorted and merged */
+
+struct lend *lend_new(const struct lend_ops *ops);
+int lend_add(struct lend *lend);
+void lend_free(struct lend *lend);
+bool lend_is_held(const struct lend *lend);
+int lends_reindex(void);
+int lends_give_back(struct carveout_give_back *given);
+void lends_give_back_all(void);
+
+#endif

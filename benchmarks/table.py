@@ -17,7 +17,7 @@ from carveout.common.files import write_atomically
 from carveout.common.revision import git_revision
 from carveout.common.sizes import GIB
 from carveout.figures.labels import NOTHING, bytes_label
-from carveout.machines.emulators import describe_qemu
+from carveout.machines.emulators import host_qemu_version
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,12 @@ def _ratio(row: Row, values: Mapping[tuple[str, str, str], float | None]) -> flo
 def machine(qemu_name: str) -> dict[str, str]:
     """What the numbers belong to: this machine, its programs, and how busy it was before."""
     memory_bytes = psutil.virtual_memory().total
-    qemu = describe_qemu(qemu_name, Path("config/qemus.yaml"))
     return {
         "CPU": _cpu_model(),
         "cores": str(len(os.sched_getaffinity(0))),
         "RAM": f"{memory_bytes / GIB:.1f} GiB",
         "kernel": platform.release(),
-        "QEMU": qemu["version"],
+        "QEMU": host_qemu_version(qemu_name) or qemu_name,
         "Python": platform.python_version(),
         "carveout": git_revision(),
         "load before": f"{os.getloadavg()[0]:.2f}",

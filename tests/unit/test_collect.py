@@ -8,6 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.synthetic.records import (
+    KERNEL_FACTS,
+    RAM_BYTES,
+    cell,
+    run,
+    trial,
+    whole_cycle,
+    write_kernel,
+)
 
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of
@@ -16,7 +25,6 @@ from carveout.study.cell import CellPath
 from carveout.tables.collect import collect
 from carveout.tables.parquet import read_metadata, read_table
 from carveout.tables.rows import TrialRows
-from tests.unit.made_records import RAM_BYTES, cell, run, trial, whole_cycle
 
 CELL = CellPath("debian-6.12", "4GiB", "cma", "area", "idle-0.twice")
 TABLE_NAMES = ("trials", "phases", "runs")
@@ -24,7 +32,7 @@ TABLE_NAMES = ("trials", "phases", "runs")
 
 def rows(records: list[dict[str, Any]], cause: str | None = None) -> list[dict[str, Any]]:
     rows = TrialRows()
-    rows.add(trial(records, cause))
+    rows.add({**KERNEL_FACTS, **trial(records, cause)})
     made: list[dict[str, Any]] = rows.tables()["trials"].to_pylist()
     return made
 
@@ -98,6 +106,7 @@ def written(folder: Path, cells: Mapping[CellPath, Sequence[Mapping[str, Any]]])
             path = folder / kind / f"{name}.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
+        write_kernel(folder, name.kernel)
     return folder
 
 
@@ -124,6 +133,21 @@ def some_cells() -> dict[CellPath, list[dict[str, Any]]]:
 
 def digests(results: Path) -> list[str]:
     return [sha256_of(results / "tables" / f"{name}.parquet") for name in TABLE_NAMES]
+
+
+def test_trials_on_another_kernel_of_the_same_name_are_refused(tmp_path: Path) -> None:
+    cells = some_cells()
+    first = next(iter(cells.values()))
+    first[1] |= {"digests": first[1]["digests"] | {"kernel": "ab" * 32}}
+    with pytest.raises(CarveoutError, match=r"found one on abababababab; .* remove the file"):
+        collect(written(tmp_path, cells), cells)
+
+
+def test_trials_of_another_format_are_refused(tmp_path: Path) -> None:
+    cells = some_cells()
+    del next(iter(cells.values()))[0]["records_version"]
+    with pytest.raises(CarveoutError, match="wanted trials of records version 2, found 1; CHANGE"):
+        collect(written(tmp_path, cells), cells)
 
 
 def test_collection_makes_all_rows_of_all_cells(tmp_path: Path) -> None:

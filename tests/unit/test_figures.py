@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from benchmarks.synthetic.trials import made_phases, made_trials
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -14,7 +15,6 @@ from carveout.figures import cost, memmap_overhead, pageblock_map, style, succes
 from carveout.figures.labels import Labels
 from carveout.statistics.summarize import compare, summarize
 from carveout.tables.parquet import read_table, write_table
-from tests.unit.made_trials import made_phases, made_trials
 
 DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))
 
@@ -113,7 +113,7 @@ def test_machines_stand_below_each_other(tables: Path) -> None:
         success.draw(summarize(both), Labels()),
         memmap_overhead.draw(compare(both), Labels()),
     ):
-        assert "other, 4 GiB RAM" in texts(figure)
+        assert "other (6.12.107-1), 4 GiB RAM" in texts(figure)
         assert len(figure.subfigs) == 2
 
 

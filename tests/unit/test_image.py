@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The guest's archives: whole, readable, and the same bytes every time."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,15 +9,13 @@ import pytest
 from carveout.common.errors import CarveoutError
 from carveout.initramfs.cpio import Entry, pack
 from carveout.initramfs.kernel_modules import Module
-from carveout.initramfs.pack import COMPILER, compile_program, module_entries
+from carveout.initramfs.pack import compile_program, module_entries
 
 ENTRIES = [
     Entry("init", b"#!/bin/sh\n", executable=True),
     Entry("lib/modules/order", b""),
     Entry("bin/odd", bytes(range(7))),
 ]
-
-needs_compiler = pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"needs {COMPILER}")
 
 
 def listing(archive: bytes) -> list[str]:
@@ -34,8 +31,6 @@ def test_same_entries_give_the_same_bytes_in_any_order() -> None:
 
 
 def test_folders_come_before_what_is_in_them() -> None:
-    if shutil.which("cpio") is None:
-        pytest.skip("needs cpio")
     names = listing(pack(ENTRIES))
     assert names == ["bin", "bin/odd", "init", "lib", "lib/modules", "lib/modules/order"]
 
@@ -61,7 +56,6 @@ def test_module_list_keeps_the_order_of_the_dependencies() -> None:
     assert listed.data == b"/load/zlib.ko\n/load/a.ko\n"
 
 
-@needs_compiler
 def test_a_program_does_not_depend_on_where_its_source_lies(tmp_path: Path) -> None:
     programs = []
     for name in ("here", "there"):
@@ -72,9 +66,8 @@ def test_a_program_does_not_depend_on_where_its_source_lies(tmp_path: Path) -> N
     assert programs[0] == programs[1]
 
 
-@needs_compiler
 def test_a_source_that_does_not_compile_is_named(tmp_path: Path) -> None:
     source = tmp_path / "broken.c"
     source.write_text("int main(void) { return }\n")
-    with pytest.raises(CarveoutError, match=r"broken\.c: does not compile"):
+    with pytest.raises(CarveoutError, match=r"could not compile .*broken\.c: .*error:"):
         compile_program([source], [])

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from benchmarks.synthetic.records import trial as made_trial
+from benchmarks.synthetic.records import whole_cycle
 
 from carveout.boots import replication
 from carveout.boots.cell_trials import CellTrials
 from carveout.common.sizes import GIB, MIB
 from carveout.study.cell import Cell, Variant
-from tests.unit.made_records import trial as made_trial
-from tests.unit.made_records import whole_cycle
 
 _successes_of = replication.successes_of
 

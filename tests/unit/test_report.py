@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from benchmarks.synthetic.trials import VARIANTS, made_metadata, made_runs, made_trials
 
 from carveout.common.sizes import GIB, KIB, MIB
 from carveout.figures.labels import Labels, bytes_label, ns_label, percent_label, success_label
@@ -13,7 +14,6 @@ from carveout.report.text import comparison_text
 from carveout.report.write import inline_svg, write_report
 from carveout.statistics.summarize import compare, list_failures, summarize
 from carveout.tables.parquet import read_table, write_table
-from tests.unit.made_trials import VARIANTS, made_metadata, made_runs, made_trials
 
 REPORT = Path("workflow/report")
 DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))
@@ -97,7 +97,7 @@ def test_the_text_table_has_a_line_a_variant_and_cuts_nothing_off(tables: Path) 
     comparison = read_table("comparison", tables / "comparison.parquet")
     text = comparison_text(comparison, Labels.read(DESCRIPTIONS))
     lines = text.splitlines()
-    assert lines[0].startswith("debian-6.12-arm64, 4 GiB RAM")
+    assert lines[0].startswith("debian-6.12-arm64 (6.12.107-1), 4 GiB RAM")
     assert len([line for line in lines if "/20" in line]) == len(VARIANTS)
     assert "…" not in text
     assert max(map(len, lines)) <= 165
@@ -107,6 +107,15 @@ def test_two_machines_are_two_tables(tables: Path) -> None:
     comparison = read_table("comparison", tables / "comparison.parquet")
     both = pd.concat([comparison, comparison.assign(ram_bytes=8 * GIB)])
     assert comparison_text(both, Labels()).count("8 GiB RAM") == 1
+
+
+def test_a_kernel_that_is_not_the_pinned_one_says_so(tables: Path) -> None:
+    comparison = read_table("comparison", tables / "comparison.parquet")
+    moved = comparison.assign(kernel_version="6.12.117-1")
+    wanted = "debian-6.12-arm64 (6.12.117-1 in place of the pinned 6.12.107-1), 4 GiB RAM"
+    assert wanted in comparison_text(moved, Labels())
+    both = comparison_text(pd.concat([comparison, moved]), Labels())
+    assert both.count("4 GiB RAM") == 2, "kernels of one name and two versions never mix"
 
 
 def test_inlined_figures_have_ids_of_their_own(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from benchmarks.synthetic.trials import made_trials
 from scipy.stats import binomtest
 
 from carveout.common.sizes import GIB, MIB
@@ -17,7 +18,6 @@ from carveout.statistics.summarize import (
 )
 from carveout.tables.definitions import CELL
 from carveout.tables.parquet import read_table, write_table
-from tests.unit.made_trials import made_trials
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,8 @@ def test_the_statistics_fit_their_schemas(trials: pd.DataFrame, tmp_path: Path) 
         ("failures", list_failures),
     ):
         write_table(name, make(trials), tmp_path / f"{name}.parquet")
-        assert (tmp_path / f"{name}.csv").read_text().startswith("kernel,ram_bytes,strategy")
+        head = "kernel,kernel_version,kernel_pinned,ram_bytes,strategy"
+        assert (tmp_path / f"{name}.csv").read_text().startswith(head)
 
 
 def test_every_trial_is_counted(trials: pd.DataFrame) -> None:

@@ -49,6 +49,10 @@ rule collect_trials:
     input:
         trials=cell_files("trials"),
         runs=cell_files("runs"),
+        kernels=expand(
+            "<results>/kernels/{kernel}/kernel.json", kernel=config["kernels"]
+        ),
+        lock="<results>/lock.yaml",
     output:
         tables=expand(
             "<results>/tables/{name}.parquet", name=["trials", "phases", "runs"]

@@ -21,6 +21,7 @@ from carveout.common.files import sha256_of_json
 from carveout.guests.command_line import GuestFiles, Machine, machine_args, synchronous_args
 from carveout.guests.engines import Boot, Engine, EngineFactory
 from carveout.guests.guest import GuestDiedError, Usage
+from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import Cell
 
 
@@ -180,6 +181,7 @@ def _log(log: Path, seed: int, files: GuestFiles) -> None:
 
 def _trial(run: CellRun, seed: int, ending: Ending) -> dict[str, Any]:
     return {
+        "records_version": RECORDS_VERSION,
         "trial_id": trial_id(run, seed),
         "digests": run.boot.digests,
         "cell": json.loads(run.cell.to_json()),

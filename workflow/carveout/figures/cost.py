@@ -14,10 +14,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from carveout.figures import style
 from carveout.figures.labels import Labels, by_machine, load_label, loads_of, ns_label
+from carveout.tables.definitions import MACHINE
 
 TABLE = "trials"
 COLUMNS = (
-    *("kernel", "ram_bytes", "strategy", "variant", "load", "dose_target"),
+    *(*MACHINE, "strategy", "variant", "load", "dose_target"),
     *("request_bytes", "outcome", "verify", "lend_ns", "give_back_ns"),
 )
 _STEPS = {"lend_ns": "lend", "give_back_ns": "give back"}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from carveout.common import schemas
 from carveout.common.sizes import GIB, KIB, MIB
+from carveout.tables.definitions import MACHINE
 
 NOTHING = "–"
 _BYTE_UNITS = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
@@ -85,16 +86,21 @@ def load_label(name: str, dose_percent: int) -> str:
     return f"{words} {dose_percent} %" if dose_percent else words
 
 
-def machine_label(kernel: str, ram_bytes: int) -> str:
-    """Return the machine that a comparison was made on."""
-    return f"{kernel}, {bytes_label(ram_bytes)} RAM"
+def machine_label(kernel: str, version: str, pinned: str, ram_bytes: int) -> str:
+    """Return the machine that a comparison was made on, and where its kernel is not the pinned."""
+    return f"{kernel} ({version_label(version, pinned)}), {bytes_label(ram_bytes)} RAM"
+
+
+def version_label(version: str, pinned: str) -> str:
+    """Return the version that ran, and which was pinned if it is another."""
+    return version if version == pinned else f"{version} in place of the pinned {pinned}"
 
 
 def by_machine(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Return the rows of each machine with its label: strategies are compared within one."""
     return [
-        (machine_label(*cast("tuple[str, int]", machine)), rows)
-        for machine, rows in frame.groupby(["kernel", "ram_bytes"])
+        (machine_label(*cast("tuple[str, str, str, int]", machine)), rows)
+        for machine, rows in frame.groupby(list(MACHINE))
     ]
 
 

@@ -52,13 +52,14 @@ class Kernel:
         return folder
 
 
-def describe_kernel(name: str, page_bytes: int, used: PackageSet) -> dict[str, Any]:
+def describe_kernel(name: str, page_bytes: int, used: PackageSet, pinned: str) -> dict[str, Any]:
     """Return what describes an unpacked kernel, without any path of this machine.
 
     Args:
         name: as kernels.yaml has it.
         page_bytes: as stated there.
         used: the packages that it really is.
+        pinned: the version that was pinned.
     """
     root = unpacked(list(used.packages.values())).root
     _check_page_size(root / "Image", page_bytes, used.packages["image"])
@@ -66,6 +67,7 @@ def describe_kernel(name: str, page_bytes: int, used: PackageSet) -> dict[str, A
         "kernel": name,
         "release": _release(root),
         "version": used.version,
+        "pinned": pinned,
         "page_bytes": page_bytes,
         "image_sha256": sha256_of(root / "Image"),
         "packages": [package.to_json() for package in used.packages.values()],

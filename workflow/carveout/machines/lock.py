@@ -73,6 +73,15 @@ class Lock:
         text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=1000)
         write_atomically(path, _COMMENT + text)
 
+    def packages(self) -> list[Package]:
+        """Return all packages, tools too, each once."""
+        packages = [
+            package
+            for _, entry in sorted(self.entries.items())
+            for package in (*entry.used.packages.values(), *entry.tools)
+        ]
+        return list({package.sha256: package for package in packages}.values())
+
     def moved(self) -> list[str]:
         """Say which entries are not the pinned ones: `kernels.debian-6.12: 6.12.1-1 -> 6.12.9-1`.
 

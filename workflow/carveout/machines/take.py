@@ -50,8 +50,10 @@ def main() -> None:
     lock, pins = Lock.read(args.lock), Pins.read(args.kernel_pins, args.qemu_pins)
     match args.command:
         case "kernel":
-            used = lock.entries[f"kernels.{args.name}"].used
-            described = describe_kernel(args.name, pins.page_bytes[args.name], used)
+            entry = lock.entries[f"kernels.{args.name}"]
+            described = describe_kernel(
+                args.name, pins.page_bytes[args.name], entry.used, entry.pinned
+            )
             write_json_atomically(args.output, described)
         case "qemu":
             write_json_atomically(args.output, _described_qemu(args.name, lock, pins))

@@ -18,13 +18,14 @@ from markupsafe import Markup
 from carveout.common.errors import entry_point
 from carveout.common.files import write_atomically
 from carveout.common.revision import git_revision
-from carveout.figures.labels import Labels, by_machine, bytes_label, ns_label
+from carveout.figures.labels import Labels, by_machine, bytes_label, ns_label, version_label
 from carveout.report import views
 from carveout.report.text import comparison_text
+from carveout.tables.definitions import MACHINE
 from carveout.tables.parquet import read_metadata, read_table
 
 _TRIAL_COLUMNS = (
-    *("kernel", "kernel_release", "page_bytes", "ram_bytes", "lendable_bytes", "cpus"),
+    *(*MACHINE, "kernel_release", "page_bytes", "lendable_bytes", "cpus"),
     *(
         "load",
         "dose_target",
@@ -130,7 +131,7 @@ def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
 
     seeds = sorted(trials["seed"].unique())
     return {
-        "Kernel": each("kernel_release"),
+        "Kernel": _kernels(trials),
         "Host": f"{each_size('ram_bytes')} RAM, {each('cpus')} CPUs",
         "Page": each_size("page_bytes"),
         "Lendable": each_size("lendable_bytes"),
@@ -146,6 +147,16 @@ def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
         "QEMU's wall time": f"{ns_label(runs['wall_ns'].sum())} in all, "
         f"{ns_label(made['wall_ns'].median())} a trial (median)",
     }
+
+
+def _kernels(trials: pd.DataFrame) -> str:
+    """Say which kernels ran, and where they are not the pinned ones."""
+    known = trials.dropna(subset=["kernel_release"])
+    names = known[["kernel_release", "kernel_version", "kernel_pinned"]].drop_duplicates()
+    return ", ".join(
+        f"{release} ({version_label(version, pinned)})"
+        for release, version, pinned in names.itertuples(index=False, name=None)
+    )
 
 
 def _provenance(tables: Path) -> dict[str, str]:

@@ -20,10 +20,10 @@ from carveout.common.errors import entry_point
 from carveout.common.rates import wilson_interval
 from carveout.common.sizes import GIB
 from carveout.records.outcomes import OUTCOMES
-from carveout.tables.definitions import CELL, COMPARISON, FAILURES, QUANTILES, SUMMARY
+from carveout.tables.definitions import CELL, COMPARISON, FAILURES, MACHINE, QUANTILES, SUMMARY
 from carveout.tables.parquet import read_metadata, read_table, write_table
 
-_VARIANT = ("kernel", "ram_bytes", "strategy", "variant")
+_VARIANT = (*MACHINE, "strategy", "variant")
 _IDLE = ("memmap_idle_bytes", "stranded_bytes", "movable_only_bytes")
 _MEDIANS = (
     "dose_achieved",

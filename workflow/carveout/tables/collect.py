@@ -20,6 +20,8 @@ import pyarrow.compute  # type: ignore[import-untyped]
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of, sha256_of_json, write_atomically
 from carveout.common.revision import git_revision
+from carveout.machines.lock import Lock
+from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import CellPath
 from carveout.tables.parquet import TableWriter, checked_piece, open_table
 from carveout.tables.rows import RunRows, TrialRows
@@ -37,11 +39,34 @@ _BATCH_LINES = 512
 
 
 @dataclass(frozen=True)
+class KernelFacts:
+    """What is known of the kernel that a results folder was made with."""
+
+    version: str
+    pinned: str
+    image_sha256: str
+
+    @classmethod
+    def read(cls, results: Path, kernel: str) -> "KernelFacts":
+        """Return what the folder's description of a kernel says."""
+        path = results / "kernels" / kernel / "kernel.json"
+        try:
+            content = orjson.loads(path.read_bytes())
+            return cls(content["version"], content["pinned"], content["image_sha256"])
+        except (OSError, ValueError, KeyError) as error:
+            raise CarveoutError(
+                f"{path}: wanted what describes the kernel of the trials beside it, found "
+                f"{type(error).__name__}: {error}; run the job again"
+            ) from error
+
+
+@dataclass(frozen=True)
 class Part:
     """The lines of a cell's file that begin in a range of bytes."""
 
     path: Path
     cell: CellPath
+    kernel: KernelFacts
     first_byte: int
     end_byte: int
 
@@ -86,7 +111,7 @@ def collect(results: Path, cells: Iterable[CellPath], processes: int = 1) -> Non
             for name, found in collected.digests.items():
                 digests[name] |= found
         _check_once(ids)
-        _describe(tables, digests)
+        _describe(tables, digests, results)
     for name in tables:
         # Snakemake compares small files by content, and these tables grow large.
         digest = sha256_of(folder / f"{name}.parquet")
@@ -110,8 +135,10 @@ def _check_once(ids: Sequence[pyarrow.ChunkedArray]) -> None:
         )
 
 
-def _describe(tables: Mapping[str, TableWriter], digests: Mapping[str, set[str]]) -> None:
-    """Says what made the trials and does not change from run to run, as the tables' metadata."""
+def _describe(
+    tables: Mapping[str, TableWriter], digests: Mapping[str, set[str]], results: Path
+) -> None:
+    """Says as metadata what made the trials: what changes from run to run in ``runs`` alone."""
     provenance = {
         "qemu_version": ", ".join(sorted(digests["qemu"])),
         "kernel_image_sha256": ", ".join(sorted(digests["kernel"])),
@@ -119,19 +146,27 @@ def _describe(tables: Mapping[str, TableWriter], digests: Mapping[str, set[str]]
     }
     tables["trials"].describe(provenance)
     tables["phases"].describe(provenance)
-    tables["runs"].describe({"carveout_revision": git_revision()})
+    lock = Lock.read(results / "lock.yaml")
+    tables["runs"].describe(
+        {
+            "carveout_revision": git_revision(),
+            "moved_from_pins": ", ".join(lock.moved()) or "none",
+            "packages": ", ".join(f"{p.name} {p.version}" for p in lock.packages()),
+        }
+    )
 
 
 def _pieces(results: Path, kind: str, cells: Sequence[CellPath]) -> Iterator[Piece]:
     """Cuts the cells' files into pieces of about the same size."""
     parts: list[Part] = []
     room = _PIECE_BYTES
+    kernels = {cell.kernel: KernelFacts.read(results, cell.kernel) for cell in cells}
     for cell in cells:
         path = results / kind / f"{cell}.jsonl"
         first, size = 0, _size(path)
         while first < size:
             end = min(size, first + room)
-            parts.append(Part(path, cell, first, end))
+            parts.append(Part(path, cell, kernels[cell.kernel], first, end))
             room -= end - first
             first = end
             if room == 0:
@@ -196,14 +231,38 @@ def _batches(piece: Piece) -> Iterator[TrialRows | RunRows]:
     rows_of = _ROWS[piece.kind]
     rows = rows_of()
     for part in piece.parts:
-        machine = {"kernel": part.cell.kernel, "ram_bytes": part.cell.ram_bytes}
+        machine = {
+            "kernel": part.cell.kernel,
+            "kernel_version": part.kernel.version,
+            "kernel_pinned": part.kernel.pinned,
+            "ram_bytes": part.cell.ram_bytes,
+        }
         for line in _lines(part):
+            if piece.kind == "trials":
+                _check_trial(part, line)
             rows.add({**machine, **line})
             if len(rows) == _BATCH_LINES:
                 yield rows
                 rows = rows_of()
     if len(rows):
         yield rows
+
+
+def _check_trial(part: Part, trial: Object) -> None:
+    """Refuse a trial of another format, or one that another kernel of the same name has made."""
+    version = trial.get("records_version", 1)
+    if version != RECORDS_VERSION:
+        raise CarveoutError(
+            f"{part.path}: wanted trials of records version {RECORDS_VERSION}, found {version}; "
+            "CHANGELOG.md says what changed; remove the file to run its cell again"
+        )
+    found = trial["digests"]["kernel"]
+    if found != part.kernel.image_sha256:
+        raise CarveoutError(
+            f"{part.path}: wanted trials on {part.cell.kernel} {part.kernel.version}, whose image "
+            f"is {part.kernel.image_sha256[:12]}, found one on {found[:12]}; trials on different "
+            "kernels never share a name: remove the file to run its cell again"
+        )
 
 
 def _lines(part: Part) -> Iterator[Object]:

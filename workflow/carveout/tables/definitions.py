@@ -11,8 +11,22 @@ from carveout.tables.schema import Table, integer, letters, measured, number, ru
 PAGEBLOCK_LETTERS = "FMURCXLA"
 ZONES = ("dma", "dma32", "normal", "movable")
 
-_CELL_COLUMNS = {
+# Goes up when a column comes, goes or means something else: CHANGELOG.md says what changed.
+TABLES_VERSION = "2"
+
+_KERNEL_COLUMNS = {
+    # As the config names it.
     "kernel": text(),
+    # The version that ran, and the one that was pinned: the archive drops a version when a newer
+    # one lands, which then takes its place.
+    "kernel_version": text(),
+    "kernel_pinned": text(),
+}
+# What trials have in common that may be compared.
+MACHINE = (*_KERNEL_COLUMNS, "ram_bytes")
+
+_CELL_COLUMNS = {
+    **_KERNEL_COLUMNS,
     "ram_bytes": integer(),
     "strategy": text(),
     "variant": text(),
@@ -28,7 +42,7 @@ _ORDER = ("kernel", "ram_bytes", "strategy", "variant", "scenario", "seed")
 TRIALS = Table(
     columns={
         "trial_id": text(),
-        "kernel": text(),
+        **_KERNEL_COLUMNS,
         "kernel_release": text(null=True),
         "page_bytes": integer(least=1, null=True),
         "ram_bytes": integer(least=1),
@@ -110,7 +124,7 @@ TRIALS = Table(
 PHASES_TABLE = Table(
     columns={
         "trial_id": text(),
-        "kernel": text(),
+        **_KERNEL_COLUMNS,
         "ram_bytes": integer(least=1),
         "strategy": text(),
         "variant": text(),
@@ -148,7 +162,7 @@ RUNS = Table(
     columns={
         "process": text(values=("boot", "trial")),
         "trial_id": text(),
-        "kernel": text(),
+        **_KERNEL_COLUMNS,
         "ram_bytes": integer(least=1),
         "strategy": text(),
         "variant": text(),
@@ -227,7 +241,7 @@ SUMMARY = Table(
 
 COMPARISON = Table(
     columns={
-        "kernel": text(),
+        **_KERNEL_COLUMNS,
         "ram_bytes": integer(),
         "strategy": text(),
         "variant": text(),
@@ -240,20 +254,20 @@ COMPARISON = Table(
         "lend_ns_p50": number(null=True),
         "give_back_ns_p50": number(null=True),
     },
-    key=("kernel", "ram_bytes", "strategy", "variant", "request_bytes"),
-    order=("kernel", "ram_bytes", "strategy", "variant", "request_bytes"),
+    key=(*MACHINE, "strategy", "variant", "request_bytes"),
+    order=(*MACHINE, "strategy", "variant", "request_bytes"),
     rules=(_SUCCESS_RULE,),
     csv=True,
 )
 
 _FAILURE = (
-    *("kernel", "ram_bytes", "strategy", "variant"),
+    *(*MACHINE, "strategy", "variant"),
     *("outcome", "cause", "stage", "errno", "blocker_type"),
 )
 
 FAILURES = Table(
     columns={
-        "kernel": text(),
+        **_KERNEL_COLUMNS,
         "ram_bytes": integer(),
         "strategy": text(),
         "variant": text(),

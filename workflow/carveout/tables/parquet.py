@@ -18,7 +18,7 @@ from pandera.errors import SchemaErrors
 from carveout.common.errors import CarveoutError
 from carveout.common.files import file_made_aside, write_atomically
 from carveout.records.outcomes import PHASES
-from carveout.tables.definitions import TABLES
+from carveout.tables.definitions import TABLES, TABLES_VERSION
 from carveout.tables.schema import ARROW_TYPES, INTEGER, NUMBER, TEXT, Table
 
 # Use malloc: Arrow's allocator returns freed pages to the OS, and in a VM faulting them back costs
@@ -76,6 +76,7 @@ def open_table(name: str, path: Path) -> Iterator["TableWriter"]:
         ) as parquet,
     ):
         writer = TableWriter(name, path, parquet)
+        writer.describe({"tables_version": TABLES_VERSION})
         yield writer
         writer.write_rest()
 
@@ -247,13 +248,16 @@ def _parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
 def _check_file(name: str, path: Path) -> None:
     """Refuse a file whose columns or types are not the schema's."""
     wanted = _table(name).arrow_schema()
-    found = _parquet_file(path).schema_arrow.remove_metadata()
+    file = _parquet_file(path)
+    found = file.schema_arrow.remove_metadata()
     if not wanted.equals(found):
+        version = (file.metadata.metadata or {}).get(b"tables_version", b"1").decode()
         differing = sorted(
             {f"{field.name}: {field.type}" for field in wanted}
             ^ {f"{field.name}: {field.type}" for field in found}
         )
         raise CarveoutError(
             f"table {name} ({path}): wanted the columns of its schema; found a difference in "
-            f"{', '.join(differing) or 'their order'}; write it again with this version"
+            f"{', '.join(differing) or 'their order'}; it is of tables version {version}, this is "
+            f"{TABLES_VERSION}: see CHANGELOG.md, and write it again with this version"
         )

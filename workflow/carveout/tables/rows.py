@@ -17,7 +17,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from carveout.records.outcomes import PHASES, bad_pages, last_stage, request_outcomes
 from carveout.study.cell import scenario_name
-from carveout.tables.definitions import TABLES, ZONES
+from carveout.tables.definitions import MACHINE, TABLES, ZONES
 
 Object = Mapping[str, Any]
 Columns = Mapping[str, pyarrow.Array]
@@ -30,7 +30,10 @@ class TrialRows:
     """The rows that trials make: of ``trials`` one a request, and of ``phases`` one a census."""
 
     def __init__(self) -> None:
-        self._trials = _Gathered("trial_id", "seed", *_BOOT, "cause", "message", *_LAST)
+        self._trials = _Gathered(
+            *("trial_id", "seed", "kernel_version", "kernel_pinned"),
+            *(*_BOOT, "cause", "message", *_LAST),
+        )
         self._records = {name: _Gathered(*members) for name, members in _RECORDS.items()}
         self._cells, self._digests, self._zones = _Repeated(), _Repeated(), _Repeated()
 
@@ -38,7 +41,7 @@ class TrialRows:
         return len(self._trials)
 
     def add(self, trial: Object) -> None:
-        """Takes a trial as the runner writes it."""
+        """Takes a trial as the runner writes it, with the kernel that it ran on."""
         number, cell = len(self), trial["cell"]
         records: dict[str, list[Object]] = defaultdict(list)
         for record in trial["records"]:
@@ -220,7 +223,7 @@ def _table(name: str, columns: Columns) -> pyarrow.Table:
 
 
 # Which trial a row is of.
-_KEY = ("trial_id", "kernel", "ram_bytes", "strategy", "variant", "scenario", "seed")
+_KEY = ("trial_id", *MACHINE, "strategy", "variant", "scenario", "seed")
 # What a trial says of itself once: what booted, and the stage and cycle that a crash struck.
 _BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent")
 _LAST = ("last_stage", "last_cycle")

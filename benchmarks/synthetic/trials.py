@@ -116,6 +116,8 @@ def _key(variant: MadeVariant, load: str, seed: int) -> dict[str, object]:
     return {
         "trial_id": "-".join((*names, str(seed))),
         "kernel": "debian-6.12-arm64",
+        "kernel_version": "6.12.107-1",
+        "kernel_pinned": "6.12.107-1",
         "ram_bytes": RAM_BYTES,
         "strategy": variant.strategy,
         "variant": variant.variant,

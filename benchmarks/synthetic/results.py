@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 import orjson
-from tests.unit import made_records
-from tests.unit.made_trials import LOADS, REQUESTS_BYTES, VARIANTS, MadeVariant, pageblock_maps
 
 from benchmarks.bench import MAIN_CONFIG
+from benchmarks.synthetic import records as made_records
+from benchmarks.synthetic.trials import LOADS, REQUESTS_BYTES, VARIANTS, MadeVariant, pageblock_maps
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of_json, write_atomically
 from carveout.common.schemas import load_yaml
@@ -221,7 +221,7 @@ def write_cell(results: Path, cell: MadeCell, seeds: int, asked: int) -> None:
 @entry_point
 def main() -> None:
     """Make the outputs of as many cells and rows as asked for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.made_results", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.synthetic.results", description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="the folder to make them in")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the table trials")
     parser.add_argument("--cells", type=int, default=40)
@@ -229,6 +229,7 @@ def main() -> None:
     cells = made_cells(wanted.cells)
     trials = wanted.rows // len(REQUESTS_BYTES)
     least, more = divmod(trials, len(cells))
+    made_records.write_kernel(wanted.results, _KERNEL)
     for number, cell in enumerate(cells):
         write_cell(wanted.results, cell, least + (number < more), least + 1)
     words = itertools.chain.from_iterable(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from benchmarks.bench import MAIN_CONFIG
-from benchmarks.made_results import made_cells, made_trials, write_cell
+from benchmarks.synthetic.records import write_kernel
+from benchmarks.synthetic.results import made_cells, made_trials, write_cell
 
 from carveout.common.errors import CarveoutError
 from carveout.common.schemas import load_yaml
@@ -31,6 +32,7 @@ def test_made_results_are_collected(tmp_path: Path) -> None:
     path = tmp_path / "trials" / f"{cells[0].path}.jsonl"
     for line in path.read_text().splitlines():
         assert line == json.dumps(json.loads(line), sort_keys=True, separators=(",", ":"))
+    write_kernel(tmp_path, cells[0].parts[0].partition("/")[0])
     collect(tmp_path, [CellPath.parse(cell.path) for cell in cells])
     trials = read_table("trials", tmp_path / "tables" / "trials.parquet")
     assert len(trials) == 60

@@ -2,14 +2,21 @@
 """Made trials as the runner writes them: a cell, an ending, and the guest's records."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from carveout.common.files import write_json_atomically
 from carveout.common.sizes import GIB, MIB
+from carveout.records.channel import RECORDS_VERSION
 
 RAM_BYTES = 4 * GIB
+KERNEL_SHA256 = "4f" * 32
+# What the collection adds to a trial.
+KERNEL_FACTS = {"kernel_version": "6.12.107-1", "kernel_pinned": "6.12.107-1"}
 
 
 def census(cycle: int, phase: str, **members: Any) -> dict[str, Any]:
+    """A census of a host on which nothing is set aside."""
     return {
         "record": "census",
         "cycle": cycle,
@@ -38,6 +45,7 @@ def census(cycle: int, phase: str, **members: Any) -> dict[str, Any]:
 
 
 def lend(cycle: int, granted_bytes: int, **members: Any) -> dict[str, Any]:
+    """A request of 256 MiB and what was granted of it."""
     return {
         "record": "lend",
         "cycle": cycle,
@@ -163,14 +171,25 @@ def trial(
         {"record": "load", "dose_achieved_percent": 10.0, "oom_kills": 0},
     ]
     return {
+        "records_version": RECORDS_VERSION,
         "trial_id": "aa",
-        "digests": {"kernel": "4f" * 32, "initrd": "5e" * 32, "qemu": "7.2.22 (Debian)"},
+        "digests": {"kernel": KERNEL_SHA256, "initrd": "5e" * 32, "qemu": "7.2.22 (Debian)"},
         "cell": cell(),
         "seed": 1,
         "ending": {"cause": cause, "message": cause and f"it was a {cause}"},
         "records": [{"seq": seq, **record} for seq, record in enumerate([*boot, *records])],
         **members,
     }
+
+
+def write_kernel(results: Path, name: str) -> None:
+    """Describe the kernel of made trials, as the rule that takes it does."""
+    kernel = {
+        "version": KERNEL_FACTS["kernel_version"],
+        "pinned": KERNEL_FACTS["kernel_pinned"],
+        "image_sha256": KERNEL_SHA256,
+    }
+    write_json_atomically(results / "kernels" / name / "kernel.json", kernel)
 
 
 def run(made: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,23 +9,16 @@
 # make relock-python   pins the newest Python packages (envs/requirements.txt)
 # make clean    removes what runs left in this folder; the cache outside it stays
 
-SNAKEMAKE := snakemake --cores all --rerun-incomplete --quiet rules progress
-
-SNAKEFILES := Snakefile workflow/rules workflow/strategies
-PYTHON := workflow/carveout benchmarks tests
-C_FILES = $(shell find workflow -name '*.[ch]')
-GUEST_SHELL = workflow/guest/init $(shell find workflow -name '*.sh')
-
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/workflow
 
 .PHONY: main
 main: install
-	$(SNAKEMAKE)
+	snakemake
 
 .PHONY: smoke
 smoke: install
-	$(SNAKEMAKE) --configfile config/smoke.yaml
+	snakemake --configfile config/smoke.yaml
 
 .PHONY: install
 install:
@@ -37,14 +30,7 @@ test: lint
 
 .PHONY: lint
 lint: install
-	ruff check $(PYTHON)
-	ruff format --check $(PYTHON)
-	mypy --strict $(PYTHON)
-	snakefmt --check $(SNAKEFILES)
-	snakemake --lint
-	shellcheck envs/install.sh .ci/run
-	shellcheck --shell=sh $(GUEST_SHELL)
-	perl "$$(python -m carveout.machines.checkpatch)" --no-tree --strict --terse --quiet --file $(C_FILES)
+	pre-commit run --all-files --show-diff-on-failure
 
 .PHONY: bench
 bench: install
@@ -52,7 +38,7 @@ bench: install
 
 .PHONY: relock
 relock: install
-	python -m carveout.archive.pins
+	python -m carveout.archive.relock
 
 .PHONY: relock-python
 relock-python: install

@@ -4,11 +4,6 @@
 # study -> machines -> initramfs -> boots -> tables -> statistics -> figures -> report
 
 
-if not workflow.config_settings.configfiles:
-
-    configfile: "config/config.yaml"
-
-
 include: "workflow/rules/study.smk"
 include: "workflow/rules/machines.smk"
 include: "workflow/rules/initramfs.smk"

@@ -16,8 +16,9 @@ CHECKOUT = Path(__file__).parent.parent
 
 
 def snakemake_command(*args: str, cores: int = 2) -> list[str]:
-    """The command line of a run with the Snakemake of this environment."""
-    return [str(Path(sys.executable).with_name("snakemake")), "--cores", str(cores), *args]
+    """The command line of a run with the Snakemake of this environment, which says all it does."""
+    snakemake = str(Path(sys.executable).with_name("snakemake"))
+    return [snakemake, "--workflow-profile", "none", "--cores", str(cores), *args]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 """The smoke config as a whole: it repeats to the bit, and reruns what changed and no more."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -64,14 +65,22 @@ def test_one_core_another_order_and_an_interruption_give_the_same_bytes(smoke: R
 
 
 def interrupt(checkout: Checkout, results: str, *args: str) -> None:
-    """Runs on two cores and ends all of it, as Ctrl-C does, in the middle of a cell."""
-    process = subprocess.Popen(
-        snakemake_command(*args),
-        cwd=checkout.path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    """Runs on two cores and ends all of it, as Ctrl-C does, in the middle of a cell.
+
+    Whoever runs the tests may ignore SIGINT (`nohup`, some CI), and children inherit that: here
+    it is always ignored, so that what undoes it for the run is tested everywhere.
+    """
+    handled = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(
+            ["env", "--default-signal=INT", *snakemake_command(*args)],
+            cwd=checkout.path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, handled)
     progress = checkout.path / results / "progress"
     while process.poll() is None:
         # An odd number: with two seeds a cell, one cell has one of its trials.
@@ -109,6 +118,64 @@ def test_a_touched_file_reruns_nothing(clone: Checkout) -> None:
     for path in [*clone.path.glob("workflow/**/*"), *clone.path.glob("config/*")]:
         path.touch()
     assert jobs_to_run(clone) == {}
+
+
+def edit(clone: Checkout, module: str, addition: str = "\nEDITED = True\n") -> None:
+    """Adds a line to a module of the package."""
+    path = clone.path / "workflow/carveout" / f"{module}.py"
+    path.write_text(path.read_text() + addition)
+
+
+@pytest.mark.parametrize(
+    ("module", "wanted"),
+    [
+        *((f"boots/{name}", set[str]()) for name in ("run", "journal", "progress", "earlier")),
+        ("figures/success", {"draw_success"}),
+        ("report/text", {"write_report"}),
+        ("statistics/summarize", {"summarize_trials"}),
+    ],
+)
+def test_a_changed_module_reruns_what_depends_on_it(
+    clone: Checkout, module: str, wanted: set[str]
+) -> None:
+    edit(clone, module)
+    made = set(jobs_to_run(clone)) - {"all"}
+    assert made >= wanted
+    assert not any(rule.startswith(("boot_", "collect_", "take_")) for rule in made)
+    assert bool(made) == bool(wanted)
+
+
+def test_changed_wording_reruns_nothing(clone: Checkout) -> None:
+    for path in clone.path.glob("workflow/carveout/*/*.py"):
+        path.write_text(path.read_text() + '\n"""Another word."""\n# And a comment.\n')
+    assert jobs_to_run(clone) == {}
+
+
+def test_a_cell_that_runs_again_makes_no_trial_that_it_has(clone: Checkout) -> None:
+    edit(clone, "initramfs/pack")
+    kinds = ("trials", "runs")
+    (cell_path,) = (clone.path / "first/trials/debian-6.12/1GiB/baseline").glob("*/idle-0.*.jsonl")
+    cell = str(cell_path.relative_to(clone.path / "first/trials"))
+    before = [(clone.path / "first" / kind / cell).read_bytes() for kind in kinds]
+    done = clone.snakemake(f"first/trials/{cell}", *SMOKE)
+    assert "boot_baseline" in done.stdout + done.stderr
+    assert "carveout: 0/0 trials" in done.stderr
+    assert [(clone.path / "first" / kind / cell).read_bytes() for kind in kinds] == before
+
+    done = clone.snakemake(f"first/trials/{cell}", *SMOKE, "seeds=3")
+    assert "carveout: 1/1 trials" in done.stderr
+    trials = (clone.path / "first/trials" / cell).read_bytes().splitlines()
+    assert [json.loads(line)["seed"] for line in trials] == [1, 2, 3]
+    assert [json.loads(line)["records"] for line in trials[:2]] == [
+        json.loads(line)["records"] for line in before[0].splitlines()
+    ]
+
+
+def test_a_changed_engine_makes_every_trial_anew(clone: Checkout) -> None:
+    edit(clone, "guests/engines")
+    jobs = jobs_to_run(clone)
+    assert len([rule for rule in jobs if rule.startswith("boot_")]) >= 6
+    assert not any(rule.startswith(("take_", "pack_", "build_")) for rule in jobs)
 
 
 def test_a_changed_strategy_reruns_its_own_cells(clone: Checkout) -> None:

@@ -5,13 +5,12 @@
 # the lock, and a small description of each without any path of the machine: rules that need one take
 # it as input and find the cache by the digests in it.
 
-PINS = {"kernels": "config/kernels.yaml", "qemus": "config/qemus.yaml"}
-PIN_OPTIONS = "--kernel-pins {input.kernels:q} --qemu-pins {input.qemus:q}"
+PINS = ["config/kernels.yaml", "config/qemus.yaml"]
 
 
 rule lock_packages:
     input:
-        **PINS,
+        pins=PINS,
     output:
         # A lock that is there is read: a results folder stays with the packages that made it.
         update("<results>/lock.yaml"),
@@ -25,15 +24,13 @@ rule lock_packages:
         qemu=config["qemu"],
         exact="--exact" if config["exact_pins"] else "",
     shell:
-        "python -m carveout.machines.lock "
-        + PIN_OPTIONS
-        + " --kernels {params.names:q}"
+        "python -m carveout.machines.lock --pins config --kernels {params.names:q}"
         " --qemu {params.qemu:q} {params.exact} {output:q} >{log:q}"
 
 
 rule take_kernel:
     input:
-        **PINS,
+        pins=PINS,
         lock="<results>/lock.yaml",
     output:
         "<results>/kernels/{kernel}/kernel.json",
@@ -44,13 +41,13 @@ rule take_kernel:
     params:
         code=code_digest("carveout.machines.take"),
     shell:
-        "python -m carveout.machines.take " + PIN_OPTIONS + " --lock {input.lock:q}"
+        "python -m carveout.machines.take --pins config --lock {input.lock:q}"
         " kernel {wildcards.kernel:q} {output:q} >{log:q}"
 
 
 rule take_busybox:
     input:
-        **PINS,
+        pins=PINS,
         lock="<results>/lock.yaml",
     output:
         program="<results>/guest/busybox",
@@ -62,13 +59,13 @@ rule take_busybox:
     params:
         code=code_digest("carveout.machines.take"),
     shell:
-        "python -m carveout.machines.take " + PIN_OPTIONS + " --lock {input.lock:q}"
+        "python -m carveout.machines.take --pins config --lock {input.lock:q}"
         " busybox {output.program:q} {output.description:q} >{log:q}"
 
 
 rule take_qemu:
     input:
-        **PINS,
+        pins=PINS,
         lock="<results>/lock.yaml",
     output:
         "<results>/qemu.json",
@@ -83,5 +80,5 @@ rule take_qemu:
         # QEMU may be replaced at any time.
         version=lambda wildcards: host_qemu_version(config["qemu"]),
     shell:
-        "python -m carveout.machines.take " + PIN_OPTIONS + " --lock {input.lock:q}"
+        "python -m carveout.machines.take --pins config --lock {input.lock:q}"
         " qemu {params.qemu:q} {output:q} >{log:q}"

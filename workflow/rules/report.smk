@@ -32,7 +32,7 @@ rule write_report:
     params:
         code=code_digest("carveout.report.write"),
         tables=subpath(input.trials, parent=True),
-        configs=[os.path.relpath(path) for path in CONFIG_SOURCE.split(", ")],
+        configs=[os.path.relpath(path) for path in CONFIG_FILES],
     shell:
         "python -m carveout.report.write write --tables {params.tables:q}"
         " --figures {input.figures:q} --captions {input.captions:q} --template {input.template:q}"

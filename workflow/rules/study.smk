@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# What all rules share: the checked config, the matrix of cells, and where plug-ins lie.
+# The study: the checked config, the matrix of cells, and what all rules share.
 
 import glob
 import shutil
@@ -14,24 +14,28 @@ import psutil
 
 from carveout.boots import progress
 from carveout.common.errors import CarveoutError
-from carveout.study.jobs import prepare_environment
-from carveout.study.cell import CELL_PATH
-from carveout.study.matrix import read_matrix
-from carveout.study.sources import code_digest
-from carveout.guests.command_line import most_memory_bytes
 from carveout.common.sizes import MIB, parse_size
+from carveout.guests.command_line import most_memory_bytes
 from carveout.guests.snapshots import most_snapshot_bytes
 from carveout.machines.emulators import host_qemu_version
+from carveout.study import snakemake_internals
+from carveout.study.cell import CELL_PATH
+from carveout.study.jobs import prepare_environment
+from carveout.study.matrix import read_matrix
+from carveout.study.sources import code_digest
 
 prepare_environment(PACKAGE_PARENT)
 
-CONFIG_SOURCE = ", ".join(
-    str(path) for path in workflow.config_settings.configfiles or ["config/config.yaml"]
-)
+if not snakemake_internals.config_files(workflow):
+
+    configfile: "config/config.yaml"
+
+
+CONFIG_FILES = snakemake_internals.config_files(workflow) or ["config/config.yaml"]
 try:
-    MATRIX = read_matrix(config, CONFIG_SOURCE, Path("workflow"))
+    MATRIX = read_matrix(config, ", ".join(CONFIG_FILES), Path("workflow"))
     STATE_LIMIT_BYTES = parse_size(
-        config["limits"]["state"], f"{CONFIG_SOURCE}: key limits.state"
+        config["limits"]["state"], f"{', '.join(CONFIG_FILES)}: key limits.state"
     )
 except CarveoutError as error:
     sys.exit(f"carveout: {error}")
@@ -77,18 +81,6 @@ def disk_mb(wildcards, threads):
     return most_snapshot_bytes(threads, STATE_LIMIT_BYTES) // MIB
 
 
-def bound_local_resources():
-    """Lets a run on this machine start no more jobs than its memory and its disk have room for."""
-    if workflow.global_resources["_nodes"].value is not None:
-        return
-    room_bytes = {
-        "mem_mb": psutil.virtual_memory().available,
-        "disk_mb": shutil.disk_usage(tempfile.gettempdir()).free,
-    }
-    for name in room_bytes.keys() - workflow.global_resources.keys():
-        workflow.register_resource(name, room_bytes[name] // MIB)
-
-
 def cell_files(kind):
     """The outputs of all cells: `trials` or `runs`."""
     return [f"<results>/{kind}/{path}.jsonl" for path in CELLS]
@@ -97,16 +89,6 @@ def cell_files(kind):
 def paths_of(part):
     """What the cells' paths are a product of: each `machine`, `strategy_variant` or `scenario`."""
     return list(dict.fromkeys(getattr(cell.path, part) for cell in MATRIX.cells))
-
-
-def begin_progress(dag):
-    """Starts the count of what this run is to make."""
-    boots = sum(job.rule.name.startswith("boot_") for job in dag.needrun_jobs())
-    if boots:
-        progress.begin(Path(PROGRESS_FILE), boots * config["seeds"], boots)
-
-
-bound_local_resources()
 
 
 def folder_sources(folder):
@@ -118,9 +100,25 @@ def folder_sources(folder):
     )
 
 
+def begin_progress(dag):
+    """Starts the count of what this run is to make."""
+    boots = snakemake_internals.jobs_to_run(dag, "boot_")
+    if boots:
+        progress.begin(Path(PROGRESS_FILE), boots * config["seeds"], boots)
+
+
 def show_comparison():
     """Prints the comparison table and where the report lies, when this run has made a report."""
     page = Path(config["results"]) / "report.html"
     if page.is_file():
         print((page.parent / "comparison.txt").read_text())
         print(f"The report is {page}")
+
+
+snakemake_internals.bound_local_resources(
+    workflow,
+    {
+        "mem_mb": psutil.virtual_memory().available // MIB,
+        "disk_mb": shutil.disk_usage(tempfile.gettempdir()).free // MIB,
+    },
+)

@@ -44,6 +44,7 @@ def modules_of(*names: str) -> list[str]:
     return sorted(found)
 
 
+@functools.cache
 def meaning_of(source: str) -> str:
     """Return Python source without comments, docstrings, texts of raised errors, and layout.
 

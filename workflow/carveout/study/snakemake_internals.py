@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the rules ask Snakemake that it has no documented way to say: here alone.
+
+A test runs each of these against the installed Snakemake, to tell when an upgrade moves them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def config_files(workflow: Any) -> list[str]:
+    """Return the config files that the command line names."""
+    return [str(path) for path in workflow.config_settings.configfiles]
+
+
+def targets(workflow: Any) -> set[str]:
+    """Return the targets that the command line names."""
+    return set(workflow.dag_settings.targets)
+
+
+def bound_local_resources(workflow: Any, room: Mapping[str, int]) -> None:
+    """Let a run on this machine start no more jobs than there is room for.
+
+    Args:
+        workflow: Snakemake's.
+        room: the machine's resources by name; the command line's go before them.
+    """
+    if workflow.global_resources["_nodes"].value is not None:
+        return  # jobs run elsewhere
+    for name in room.keys() - workflow.global_resources.keys():
+        workflow.register_resource(name, room[name])
+
+
+def jobs_to_run(dag: Any, beginning: str) -> int:
+    """Return how many jobs a run is to make of rules whose names begin so."""
+    return sum(job.rule.name.startswith(beginning) for job in dag.needrun_jobs())

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files do that answer requests, one file each. extents.c, frames.c and lends.c, which
- * they stand on, have headers of their own and do not see this one.
+ * they stand on, have headers of their own and do not see this one. The parts of reuse.c, which
+ * answer no request, are in probe.h and pageblocks.h.
  */
 #ifndef CARVEOUT_H
 #define CARVEOUT_H

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The reuse probe takes, by address, the asked frames that the page allocator did not hand out. */
+
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/sched.h>
+
+#include "carveout.h"
+#include "probe.h"
+
+#define MOST_CALLS 2048				/* of alloc_contig_range() */
+
+/* How many frames from pfn on are still free, all in pageblocks of one type. */
+static unsigned long pages_left(const struct probe *probe, unsigned long pfn, unsigned long end)
+{
+	unsigned long at = pfn;
+
+	while (at < end) {
+		struct frame_run run = frame_stretch_read(at, end);
+
+		if (!probe_may_have(probe, &run, at) || page_zone(run.page) != probe->zone ||
+		    pageblock_migratetype(at) != pageblock_migratetype(pfn))
+			break;
+		at += run.pages;
+		cond_resched();
+	}
+	return at - pfn;
+}
+
+/* False when it was refused. */
+static bool take_run(struct probe *probe, unsigned long pfn, unsigned long pages)
+{
+	unsigned long i;
+
+	if (probe->by_address == MOST_CALLS) {
+		probe->untried += pages;
+		return true;
+	}
+	probe->by_address++;
+	if (contig_allocate_anywhere(pfn, pages))
+		return false;
+	probe->seen += pages;
+	probe->allocated += pages;
+	for (i = 0; i < pages; i++)
+		list_add(&pfn_to_page(pfn + i)->lru, &probe->held[0]);
+	return true;
+}
+
+/* In pieces as large as they are; of what is refused, pageblock by pageblock. */
+static void take_extent(struct probe *probe, const struct extent *extent, unsigned long target)
+{
+	unsigned long pfn = extent->pfn, end = extent->pfn + extent->pages, refused = pfn;
+
+	while (pfn < end && probe->seen < target) {
+		unsigned long limit = pfn < refused ? min(end, pageblock_end_pfn(pfn)) : end;
+		unsigned long pages = pages_left(probe, pfn, limit);
+
+		if (!pages)
+			pfn += frame_stretch_read(pfn, end).pages;
+		else if (take_run(probe, pfn, pages) || pfn < refused)
+			pfn += pages;
+		else
+			refused = pfn + pages;
+	}
+}
+
+void probe_by_address(struct probe *probe, unsigned long target)
+{
+	unsigned long i;
+
+	for (i = 0; i < probe->asked->count; i++)
+		take_extent(probe, &probe->asked->list[i], target);
+}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The guest's archives: whole, readable, and the same bytes every time."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,8 @@ ENTRIES = [
     Entry("lib/modules/order", b""),
     Entry("bin/odd", bytes(range(7))),
 ]
+
+GUEST = Path(__file__).parents[2] / "workflow/guest"
 
 
 def listing(archive: bytes) -> list[str]:
@@ -54,6 +57,11 @@ def test_module_list_keeps_the_order_of_the_dependencies() -> None:
     entries = module_entries("load", "modules", [Module("zlib", b"ELF"), Module("a", b"ELF")])
     listed = next(entry for entry in entries if entry.path == "load/modules")
     assert listed.data == b"/load/zlib.ko\n/load/a.ko\n"
+
+
+def test_init_sources_every_file_of_the_library_once() -> None:
+    sourced = re.findall(r"^\. /lib/(\S+)$", (GUEST / "init").read_text(), flags=re.MULTILINE)
+    assert sorted(sourced) == sorted(path.name for path in (GUEST / "lib").iterdir())
 
 
 def test_a_program_does_not_depend_on_where_its_source_lies(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_a_changed_load_reruns_its_own_cells(clone: Checkout) -> None:
 
 
 def test_a_changed_guest_library_reruns_every_boot_and_builds_nothing(clone: Checkout) -> None:
-    library = clone.path / "workflow/guest/lib.sh"
+    library = clone.path / "workflow/guest/lib/steps.sh"
     library.write_text(library.read_text() + "\n# one line more\n")
     jobs = jobs_to_run(clone)
     assert jobs["pack_base_image"] == 1

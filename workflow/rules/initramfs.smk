@@ -45,7 +45,7 @@ rule pack_base_image:
     input:
         kernel="<results>/kernels/{kernel}/kernel.json",
         init="workflow/guest/init",
-        library="workflow/guest/lib.sh",
+        library=sorted(glob.glob("workflow/guest/lib/*.sh")),
         # Too large to be compared by content; what it is stands beside it.
         busybox=ancient("<results>/guest/busybox"),
         busybox_description="<results>/guest/busybox.json",

@@ -37,7 +37,7 @@ class BaseFiles:
     """The files of the base that are no modules of the kernel's own."""
 
     init: Path
-    library: Path
+    library: Sequence[Path]
     busybox: Path
     tool: Path
     module: Path
@@ -48,7 +48,7 @@ def base_entries(kernel: Kernel, files: BaseFiles) -> list[Entry]:
     own = Module("carveout", _content_of(files.module))
     return [
         Entry("init", _content_of(files.init), executable=True),
-        Entry("lib/lib.sh", _content_of(files.library)),
+        *(Entry(f"lib/{source.name}", _content_of(source)) for source in files.library),
         Entry("bin/busybox", _content_of(files.busybox), executable=True),
         Entry("bin/carveout", _content_of(files.tool), executable=True),
         *module_entries("lib/modules", "order", [*resolve_modules(kernel, BASE_MODULES), own]),
@@ -111,8 +111,9 @@ def _arguments() -> argparse.Namespace:
 
     base = commands.add_parser("base", help="pack what every guest on a kernel has")
     base.add_argument("--kernel", required=True, type=Path, help="kernel.json")
-    for field in fields(BaseFiles):
-        base.add_argument(f"--{field.name}", required=True, type=Path)
+    base.add_argument("--library", required=True, type=Path, nargs="+", help="what init sources")
+    for name in ("init", "busybox", "tool", "module"):
+        base.add_argument(f"--{name}", required=True, type=Path)
 
     overlay = commands.add_parser("overlay", help="pack what a strategy or a load adds")
     overlay.add_argument("kind", choices=("strategy", "load"))

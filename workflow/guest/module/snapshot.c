@@ -20,7 +20,7 @@ static unsigned long largest_lent_pages(void)
 	return largest;
 }
 
-/* In the order of read_snapshot() in lib.sh. */
+/* In the order of read_snapshot() in lib/steps.sh. */
 static int snapshot_print(char *line, const unsigned long *events)
 {
 	return sysfs_emit(line, "%lu %lu %lu %lu %llu %lu %llu\n",

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# What is done once, before the first step of the trial.
+
+# The instruction clock runs the CPUs in turn, but which of two busy ones is next can
+# depend on the machine below. So what the trial does, it does on one: processes,
+# interrupts of devices, and the kernel's work that is bound to no CPU.
+stay_on_first_cpu() {
+	taskset -p 1 1 >/dev/null
+	echo 1 >/proc/irq/default_smp_affinity
+	echo 1 >/sys/devices/virtual/workqueue/cpumask
+}
+
+start_random_numbers() {
+	carveout entropy 3>&- >/dev/null || fault error "the kernel refused entropy"
+}
+
+protect_from_oom_killer() {
+	echo -1000 >/proc/self/oom_score_adj
+}
+
+# Evaluates the runner's shell assignments.
+read_parameters() {
+	parameter_file=/sys/firmware/qemu_fw_cfg/by_name/opt/carveout/parameters/raw
+	[ -r $parameter_file ] || fault error "the runner gave no opt/carveout/parameters"
+	eval "$(cat $parameter_file)"
+}
+
+# The watchdog is never pinged: it bounds the guest time of the whole trial.
+arm_watchdog() {
+	carveout watchdog "$GUEST_LIMIT_S" >/dev/null ||
+		fault error "the watchdog refused $GUEST_LIMIT_S s"
+}
+
+# ram_ranges is what a census covers: START:BYTES of all RAM that the runner gave,
+# whether Linux knows of it or not. A strategy with memory elsewhere adds to it.
+# shellcheck disable=SC2034 # for steps, strategies and loads
+find_ram() {
+	for node in /proc/device-tree/memory@*; do
+		RAM_START_BYTES=$((0x${node##*@}))
+		break
+	done
+	ram_ranges=$RAM_START_BYTES:$BOOT_RAM_BYTES
+	page_kib=$(awk '/^KernelPageSize/ { print $2; exit }' /proc/self/smaps)
+	PAGE_BYTES=$((page_kib * 1024))
+	pageblock_pages=$(awk '/^Pages per block/ { print $4; exit }' /proc/pagetypeinfo)
+	PAGEBLOCK_BYTES=$((pageblock_pages * PAGE_BYTES))
+}
+
+# Descriptor 4 is open while the guest stands: its UART takes a seed only then.
+open_seed_channel() {
+	[ -n "${SEED:-}" ] || {
+		stty -F /dev/ttyS1 -echo
+		exec 4</dev/ttyS1
+	}
+}
+
+# Who runs this host by hand, without a runner, names the SEED among its parameters.
+read_seed() {
+	[ -n "${SEED:-}" ] || {
+		read -r SEED <&4 || fault error "the runner told no seed"
+		exec 4<&-
+	}
+}

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# The steps of a trial, and what becomes of a strategy's or a load's hooks in them.
+
+cycle=0
+ram_ranges=
+step_ns=0
+refused_stage=
+refused_errno=
+blocker=null
+worker_pids=
+hooks=
+oom_kills_seen=0
+dose_achieved_percent=0
+# What the module's snapshot holds.
+oom_kills=0
+pages_cached=0
+pages_migrated=0
+pages_reclaimed=0
+granted_bytes=0
+extents=0
+largest_extent_bytes=0
+# What the tool answers, by evaluating its name=value lines.
+returned_bytes=0
+pages_checked=0
+pages_bad=0
+pages_overlapping=0
+pages_free=0
+movable_bytes=0
+unmovable_bytes=0
+
+# begin_step STAGE: from here on, faults and costs are this step's
+begin_step() {
+	stage=$1
+	step_ns=0
+	refused_stage=
+	refused_errno=
+	blocker=null
+	unset CARVEOUT_NO_BLOCKER
+	record stage "\"stage\":\"$stage\",\"cycle\":$cycle"
+}
+
+# run_hook NAME ARGS...: returns whether the hook did all that was asked
+run_hook() {
+	hook=$1
+	shift
+	is_defined "$hook" || fault error "guest.sh defines no $hook"
+	"$hook" "$@" && return 0
+	hook_status=$?
+	[ -n "$refused_stage" ] ||
+		fault error "$hook returned $hook_status without naming a stage"
+	return 1
+}
+
+run_optional_hook() {
+	! is_defined "$1" || run_hook "$1" ||
+		fault error "$1 was refused at $refused_stage: $refused_errno"
+}
+
+is_defined() {
+	case $hooks in
+	*" $1 "*) return 0 ;;
+	*) return 1 ;;
+	esac
+}
+
+# Sets hooks, once a boot: asking takes a process. Names of hooks are also applets' names in other
+# shells: only a function counts.
+find_hooks() {
+	hooks=" "
+	for hook in prepare prepare_load load lend while_lent give_back; do
+		case $(type "$hook" 2>/dev/null) in
+		*function*) hooks="$hooks$hook " ;;
+		esac
+	done
+}
+
+# A load whose worker was killed is not the load that was asked for: the trial ends.
+check_step() {
+	read_snapshot
+	if [ "$oom_kills" -gt "$oom_kills_seen" ] && [ -n "$worker_pids" ]; then
+		fault oom "the kernel killed $((oom_kills - oom_kills_seen)) processes for lack of memory"
+	fi
+	oom_kills_seen=$oom_kills
+	for worker_pid in $worker_pids; do
+		worker_lives "$worker_pid" || fault error "load worker $worker_pid ended"
+	done
+}
+
+# The shell reads byte by byte: no further than the line that is asked for.
+worker_lives() {
+	worker_state=Z
+	while read -r key worker_state _; do
+		[ "$key" != State: ] || break
+	done 2>/dev/null <"/proc/$1/status"
+	[ "${worker_state:-Z}" != Z ]
+}
+
+# Sets pages_cached, pages_migrated, pages_reclaimed and oom_kills, of which all but the first are
+# counted since boot; and granted_bytes, extents and largest_extent_bytes of what is lent.
+read_snapshot() {
+	read -r pages_cached pages_migrated pages_reclaimed oom_kills \
+		granted_bytes extents largest_extent_bytes \
+		</sys/module/carveout/parameters/snapshot ||
+		fault error "the module gave no snapshot"
+}
+
+load_step() {
+	begin_step load
+	run_hook load || fault error "load was refused at $refused_stage: $refused_errno"
+	check_step
+	record load "\"dose_achieved_percent\":$dose_achieved_percent,\"oom_kills\":$oom_kills"
+}
+
+# census PHASE
+census() {
+	begin_step census
+	# The ranges are words on purpose.
+	# shellcheck disable=SC2086
+	census_members=$(carveout census $ram_ranges 3>&-) ||
+		fault error "the census failed"
+	record census "\"cycle\":$cycle,\"phase\":\"$1\",$census_members"
+}
+
+# lend_step REQUEST_BYTES
+lend_step() {
+	request_bytes=$1
+	begin_step lend
+	read_snapshot
+	migrated_before=$pages_migrated
+	reclaimed_before=$pages_reclaimed
+	cached_before=$pages_cached
+	killed_before=$oom_kills
+	! run_hook lend "$request_bytes" || refused_stage=
+	[ -n "$refused_stage" ] || refused_errno=
+	check_step
+	count_reclaimed
+	record_lend
+}
+
+# alloc_contig_range() drops clean page cache without counting it as reclaimed, so
+# what has left the page cache counts when it is more.
+count_reclaimed() {
+	reclaimed=$((pages_reclaimed - reclaimed_before))
+	dropped=$((cached_before - pages_cached))
+	[ "$reclaimed" -ge "$dropped" ] || reclaimed=$dropped
+}
+
+# text_or_null VALUE: sets `json`
+text_or_null() {
+	json=null
+	[ -z "$1" ] || json="\"$1\""
+}
+
+record_lend() {
+	text_or_null "$refused_stage"
+	stage_json=$json
+	text_or_null "$refused_errno"
+	[ -n "$refused_stage" ] || blocker=null
+	record lend "\"cycle\":$cycle,\"request_bytes\":$request_bytes,\
+\"stage\":$stage_json,\"errno\":$json,\
+\"granted_bytes\":$granted_bytes,\"extents\":$extents,\
+\"largest_extent_bytes\":$largest_extent_bytes,\"lend_ns\":$step_ns,\
+\"pages_migrated\":$((pages_migrated - migrated_before)),\
+\"pages_reclaimed\":$reclaimed,\
+\"oom_kills\":$((oom_kills - killed_before)),\"blocker\":$blocker"
+}
+
+write_pattern() {
+	begin_step verify
+	carveout pattern write "$SEED" 3>&- >/dev/null ||
+		fault error "writing the pattern failed"
+}
+
+check_pattern() {
+	checked=$(carveout pattern check "$SEED" 3>&-) ||
+		fault error "reading the pattern failed"
+	eval "$checked"
+	record verify "\"cycle\":$cycle,\"pages_checked\":$pages_checked,\
+\"pages_bad\":$pages_bad,\"pages_overlapping\":$pages_overlapping,\"pages_free\":$pages_free"
+}
+
+give_back_step() {
+	begin_step give_back
+	returned_bytes=0
+	! run_hook give_back || refused_stage=
+	[ -n "$refused_stage" ] || refused_errno=
+	check_step
+	text_or_null "$refused_stage"
+	stage_json=$json
+	text_or_null "$refused_errno"
+	record give_back "\"cycle\":$cycle,\"stage\":$stage_json,\"errno\":$json,\
+\"returned_bytes\":$returned_bytes,\"give_back_ns\":$step_ns"
+}
+
+reuse_step() {
+	begin_step reuse
+	probed=$(carveout reuse last 3>&-) || fault error "the reuse probe failed"
+	eval "$probed"
+	check_step
+	record reuse "\"cycle\":$cycle,\"reuse_movable_bytes\":$movable_bytes,\
+\"reuse_unmovable_bytes\":$unmovable_bytes"
+}

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
@@ -86,7 +87,7 @@ def _draw_costs(
         values = cell[column].astype(float).clip(lower=_LEAST_NS)
         y = places[(strategy, variant)] + shifts[(load, dose)]
         if len(values) > _DOTS:
-            _draw_box(ax, values, y, color)
+            _draw_box(ax, values, y, 0.8 * step, color)
         else:
             ax.scatter(
                 values, [y] * len(values), s=9, marker=marker, color=color, alpha=0.75, linewidths=0
@@ -96,11 +97,21 @@ def _draw_costs(
     ax.vlines(medians, centers - 0.42, centers + 0.42, color=style.INK, linewidth=1.6)
 
 
-def _draw_box(ax: Axes, values: "pd.Series[float]", y: float, color: str) -> None:
-    low, left, middle, right, high = values.quantile([0.05, 0.25, 0.5, 0.75, 0.95])
-    ax.hlines(y, low, high, color=color, linewidth=0.9)
-    ax.hlines(y, left, right, color=color, linewidth=3.6)
-    ax.plot(middle, y, ".", color="white", markersize=2.5)
+def _draw_box(ax: Axes, values: "pd.Series[float]", y: float, height: float, color: str) -> None:
+    """Draw quartiles as a box, the 5th and 95th percentiles as its whiskers."""
+    seaborn.boxplot(
+        x=values,
+        y=np.full(len(values), y),
+        orient="h",
+        native_scale=True,  # places are numbers, and costs stand on a log scale
+        width=height,
+        whis=(5, 95),
+        showfliers=False,
+        color=color,
+        linewidth=0.8,
+        ax=ax,
+    )
+    ax.set(xlabel="", ylabel="")
 
 
 def _draw_failing(

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
@@ -23,8 +24,8 @@ INK = "#222222"
 FAINT = "#d9d9d9"
 MUTED = "#767676"
 
-# Okabe and Ito's colours, told apart by all kinds of colour vision; grey is for the baseline.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#000000")
+# Told apart by all kinds of colour vision; grey, its eighth, is for the baseline.
+PALETTE = (*seaborn.color_palette("colorblind", 7).as_hex(), "#000000")
 MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
 
 _SETTINGS: dict[Any, object] = {
@@ -38,6 +39,7 @@ _SETTINGS: dict[Any, object] = {
     "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.spines.left": False,
     "axes.grid": True,
     "axes.grid.axis": "x",
     "axes.axisbelow": True,
@@ -58,7 +60,7 @@ _SETTINGS: dict[Any, object] = {
 
 def new_figure(height_in: float) -> Figure:
     """Return an empty figure of the report's width, in the style of all figures."""
-    mpl.rcParams.update(_SETTINGS)
+    seaborn.set_theme(context="paper", style="ticks", rc=_SETTINGS)
     return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
 
 
@@ -82,7 +84,6 @@ def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]])
     """Make the y axis a list of variants, first on top, a line between strategies."""
     ax.set_yticks(range(len(rows)), [labels.variant(*row) for row in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.spines["left"].set_visible(False)
     for place in range(1, len(rows)):
         if rows[place][0] != rows[place - 1][0]:
             ax.axhline(place - 0.5, color=FAINT, linewidth=0.8)

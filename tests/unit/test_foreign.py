@@ -5,45 +5,24 @@ The host's own `ls` and `cat` stand for such programs, packed with one package a
 """
 
 import re
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from carveout.archive.foreign import linked_packages, wrap_program
 from carveout.archive.packages import Package, fetch, unpack
 from carveout.common.errors import CarveoutError
-from tests.unit.made_packages import made_deb
+from carveout.machines.foreign import linked_packages, wrap_program
+from tests.unit.made_packages import LIBRARIES, host_libraries, host_program, made_deb
 
-LIBRARIES = "usr/lib/x86_64-linux-gnu"
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache of the test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-def host_libraries(program: str) -> Iterator[Path]:
-    """The libraries of a program of the host, as they are called there; the loader is one."""
-    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    for path in re.findall(r"(/\S+) \(0x", said):
-        yield Path(path)
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def packed(folder: Path, program: str) -> dict[str, Package]:
     """A package with a program of the host, and one for each library, by the library's name."""
-    path = Path(shutil.which(program) or "").resolve()
-    libraries = {library.name: library for library in host_libraries(str(path))}
-    return {program: made_deb(folder, program, {f"usr/bin/{program}": path.read_bytes()})} | {
-        name: made_deb(
-            folder,
-            name.lower().replace("_", "-"),
-            {f"{LIBRARIES}/{name}": library.resolve().read_bytes()},
-        )
-        for name, library in libraries.items()
+    return {program: made_deb(folder, program, {f"usr/bin/{program}": host_program(program)})} | {
+        name: made_deb(folder, name.lower().replace("_", "-"), {f"{LIBRARIES}/{name}": content})
+        for name, content in host_libraries(program).items()
     }
 
 

@@ -4,6 +4,7 @@
 import gzip
 import json
 import lzma
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -11,29 +12,20 @@ from typing import Any
 
 import pytest
 
-from carveout.archive import kernels
-from carveout.archive.kernels import Kernel
-from carveout.archive.pins import KernelPin
+from carveout.archive.pins import PackageSet
 from carveout.common.errors import CarveoutError
 from carveout.initramfs import kernel_modules as modules
-from tests.unit.made_packages import made_deb
+from carveout.machines import kernels
+from carveout.machines.kernels import Kernel
+from tests.unit.made_archive import Archive
+from tests.unit.made_packages import LIBRARIES, arm64_image, host_program, libc_files, made_deb
 
 RELEASE = "6.12.9+deb13-arm64"
+PINNED = "6.12.8-1"
+SCRIPTS = "usr/lib/linux-kbuild-6.12.9+deb13/scripts"
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache/carveout"
-
-
-def arm64_image(page_flag: int = 1) -> bytes:
-    """The head of an arm64 Image that says its page size."""
-    head = bytearray(64)
-    struct.pack_into("<Q", head, 0x18, page_flag << 1)
-    head[0x38:0x3C] = b"ARM\x64"
-    return bytes(head)
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def elf_module(depends: str) -> bytes:
@@ -49,73 +41,124 @@ def elf_module(depends: str) -> bytes:
     return bytes(body)
 
 
-def made_kernel(folder: Path, image: bytes) -> KernelPin:
-    """A kernel of one package."""
+def made_kernel(folder: Path, image: bytes) -> PackageSet:
+    """A kernel of two packages, with the C library that its kbuild needs, all in the cache."""
     modules = f"usr/lib/modules/{RELEASE}"
-    package = made_deb(
-        folder,
-        "image",
+    files = {
+        f"boot/vmlinuz-{RELEASE}": image,
+        f"{modules}/modules.builtin": b"kernel/drivers/virtio/virtio-pci.ko\n",
+        f"{modules}/kernel/a.ko.xz": lzma.compress(elf_module("b-one,virtio_pci")),
+        f"{modules}/kernel/deep/b-one.ko": elf_module("c"),
+        f"{modules}/kernel/c.ko.gz": gzip.compress(elf_module("")),
+        f"{modules}/kernel/broken.ko": elf_module("absent"),
+    }
+    scripts = {f"{SCRIPTS}/basic/fixdep": host_program("cat"), f"{SCRIPTS}/mksysmap": b"#!/bin/sh"}
+    made_deb(folder, "libc6", libc_files("cat"), version="2.36-9", architecture="amd64")
+    return PackageSet(
         {
-            f"boot/vmlinuz-{RELEASE}": image,
-            f"{modules}/modules.builtin": b"kernel/drivers/virtio/virtio-pci.ko\n",
-            f"{modules}/kernel/a.ko.xz": lzma.compress(elf_module("b-one,virtio_pci")),
-            f"{modules}/kernel/deep/b-one.ko": elf_module("c"),
-            f"{modules}/kernel/c.ko.gz": gzip.compress(elf_module("")),
-            f"{modules}/kernel/broken.ko": elf_module("absent"),
-        },
+            "image": made_deb(folder, "image", files, version="6.12.9-1"),
+            "kbuild": made_deb(folder, "kbuild", scripts, architecture="amd64"),
+        }
     )
-    return KernelPin("made", 4096, {"image": package})
 
 
-def unpacked(pin: KernelPin, folder: Path) -> Kernel:
+def described(folder: Path, packages: PackageSet) -> Path:
+    """The file that describes a kernel, in its results folder."""
+    path = folder / "results/kernels/made/kernel.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(kernels.describe_kernel("made", 4096, packages, PINNED)))
+    return path
+
+
+def unpacked(folder: Path, packages: PackageSet) -> Kernel:
     """The made kernel, by way of its description."""
-    description = folder / "kernel.json"
-    description.write_text(json.dumps(kernels.unpack_kernel(pin)))
-    return kernels.unpacked_kernel(description)
+    return kernels.unpacked_kernel(described(folder, packages))
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_image_is_raw_whatever_the_package_holds(tmp_path: Path, pack: Any) -> None:
-    kernel = unpacked(made_kernel(tmp_path, pack(arm64_image())), tmp_path)
+    kernel = unpacked(tmp_path, made_kernel(tmp_path, pack(arm64_image())))
     assert kernel.image.read_bytes() == arm64_image()
     assert kernel.release == RELEASE
     assert kernel.page_bytes == 4096
 
 
-def test_description_holds_no_path_of_the_machine(tmp_path: Path) -> None:
-    description = kernels.unpack_kernel(made_kernel(tmp_path, arm64_image()))
-    assert str(tmp_path) not in json.dumps(description)
+def test_description_holds_what_is_used_and_no_path_of_the_machine(tmp_path: Path) -> None:
+    packages = made_kernel(tmp_path, arm64_image())
+    content = kernels.describe_kernel("made", 4096, packages, PINNED)
+    assert content["release"] == RELEASE
+    assert (content["version"], content["pinned"]) == ("6.12.9-1", PINNED)
+    assert [package["name"] for package in content["packages"]] == ["image", "kbuild"]
+    assert str(tmp_path) not in json.dumps(content)
+
+
+def test_programs_of_kbuild_run_here_and_scripts_stay(tmp_path: Path) -> None:
+    kernel = unpacked(tmp_path, made_kernel(tmp_path, arm64_image()))
+    program = kernel.root / SCRIPTS / "basic/fixdep"
+    assert program.read_bytes().startswith(b"#!/bin/sh")
+    said = subprocess.run([program, "/proc/self/maps"], capture_output=True, text=True, check=True)
+    assert str(kernel.root / LIBRARIES / "libc.so.6") in said.stdout
+    assert (kernel.root / SCRIPTS / "mksysmap").read_bytes() == b"#!/bin/sh"
+
+
+def test_tools_are_remembered_and_are_no_part_of_what_is_used(tmp_path: Path) -> None:
+    packages = made_kernel(tmp_path, arm64_image())
+    described_packages = list(packages.packages.values())
+    before = kernels.unpacked(described_packages)
+    assert [(tool.name, tool.version) for tool in before.tools()] == [("libc6", "2.36-9")]
+    made_deb(tmp_path, "libc6", {"newer": b""}, version="2.41-1", architecture="amd64")
+    assert kernels.unpacked(described_packages) == before
+    assert [tool.version for tool in kernels.unpacked(described_packages).tools()] == ["2.36-9"]
 
 
 def test_lost_cache_is_made_again_from_the_description(tmp_path: Path) -> None:
-    kernel = unpacked(made_kernel(tmp_path, arm64_image()), tmp_path)
-    subprocess.run(["rm", "-r", kernel.root], check=True)
-    assert kernels.unpacked_kernel(tmp_path / "kernel.json").image.exists()
+    description = described(tmp_path, made_kernel(tmp_path, arm64_image()))
+    shutil.rmtree(kernels.unpacked_kernel(description).root)
+    assert kernels.unpacked_kernel(description).image.exists()
+
+
+def test_kernel_that_cache_and_archive_lost_names_the_lock_to_remove(
+    tmp_path: Path, cache: Path, archive: Archive
+) -> None:
+    archive.publish()
+    packages = made_kernel(tmp_path, arm64_image())
+    description = described(tmp_path, packages)
+    shutil.rmtree(cache / "kernels")
+    (cache / f"archive/{packages.packages['image'].sha256}.deb").unlink()
+    with pytest.raises(CarveoutError) as error:
+        kernels.unpacked_kernel(description)
+    assert str(error.value) == (
+        f"image 6.12.9-1 ({description}) is gone from suite made, and so is it from the cache; "
+        f"remove {tmp_path}/results/lock.yaml, and the next run takes what replaced it, "
+        "for all trials"
+    )
 
 
 def test_other_format_of_image_is_refused_and_nothing_is_left(tmp_path: Path, cache: Path) -> None:
+    packages = made_kernel(tmp_path, b"MZ" + bytes(100))
     with pytest.raises(CarveoutError, match="wanted an arm64 Image, raw or gzipped"):
-        kernels.unpack_kernel(made_kernel(tmp_path, b"MZ" + bytes(100)))
+        kernels.describe_kernel("made", 4096, packages, PINNED)
     assert list((cache / "kernels").iterdir()) == []
 
 
 def test_corrupt_package_is_refused_and_nothing_is_left(tmp_path: Path, cache: Path) -> None:
-    pin = made_kernel(tmp_path, arm64_image())
-    (cache / f"archive/{pin.packages['image'].sha256}.deb").write_bytes(b"damaged")
+    packages = made_kernel(tmp_path, arm64_image())
+    (cache / f"archive/{packages.packages['image'].sha256}.deb").write_bytes(b"damaged")
     with pytest.raises(CarveoutError, match="is corrupt"):
-        kernels.unpack_kernel(pin)
-    assert not (cache / "kernels").exists() or list((cache / "kernels").iterdir()) == []
+        kernels.describe_kernel("made", 4096, packages, PINNED)
+    assert list((cache / "kernels").iterdir()) == []
 
 
 def test_page_size_that_is_not_the_images_is_refused(tmp_path: Path) -> None:
+    packages = made_kernel(tmp_path, arm64_image(page_flag=2))
     with pytest.raises(
         CarveoutError, match="wanted page_bytes 4096 as stated, the image has 16384"
     ):
-        kernels.unpack_kernel(made_kernel(tmp_path, arm64_image(page_flag=2)))
+        kernels.describe_kernel("made", 4096, packages, PINNED)
 
 
 def test_modules_come_after_what_they_need(tmp_path: Path) -> None:
-    kernel = unpacked(made_kernel(tmp_path, arm64_image()), tmp_path)
+    kernel = unpacked(tmp_path, made_kernel(tmp_path, arm64_image()))
     found = modules.resolve_modules(kernel, ["a", "c", "virtio-pci"])
     assert [module.name for module in found] == ["c", "b_one", "a"]
     assert found[2].content == elf_module("b-one,virtio_pci")
@@ -126,6 +169,6 @@ def test_modules_come_after_what_they_need(tmp_path: Path) -> None:
     [("nosuch", "no module nosuch, wanted by name"), ("broken", "no module absent, which broken")],
 )
 def test_missing_module_is_named(tmp_path: Path, name: str, message: str) -> None:
-    kernel = unpacked(made_kernel(tmp_path, arm64_image()), tmp_path)
+    kernel = unpacked(tmp_path, made_kernel(tmp_path, arm64_image()))
     with pytest.raises(CarveoutError, match=message):
         modules.resolve_modules(kernel, [name])

@@ -21,13 +21,25 @@ from carveout.common.processes import run_program
 _DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 # What is fetched runs in an arm64 host or builds for it on amd64.
 _ARCHITECTURES = ("amd64", "arm64")
-# How apt says that nobody answered, and not that an answer was wrong.
+# How apt says that nobody answered, and not that an answer was wrong. A proxy answers for who does
+# not (5xx); of a mirror in a folder that is not there, apt says that it has no Release file.
 _NO_ANSWER = re.compile(
     r"Could not (connect|resolve)|Temporary failure|Connection (failed|refused|timed out|closed)"
     r"|Unable to connect|Cannot initiate|Network is unreachable|No route to host"
-    r"|Failed to stat|File not found|No such file"
+    r"|Something wicked happened resolving|Error reading from server"
+    r"|  (429|5\d\d)  |'file:[^']*' (does not have|no longer has) a Release file"
 )
-_WRONG_SIGNATURE = re.compile(r"signature|signed|GPG|sqv", re.IGNORECASE)
+# That a repository "is not signed" apt says of one that did not answer, too.
+_WRONG_SIGNATURE = re.compile(r"signature|GPG error|no longer signed|isn't valid", re.IGNORECASE)
+# Whatever the host's configuration lets pass.
+_STRICT = [
+    *("-o", "Acquire::AllowInsecureRepositories=false"),
+    *("-o", "Acquire::AllowWeakRepositories=false"),
+    *("-o", "Acquire::AllowDowngradeToInsecureRepositories=false"),
+    *("-o", "APT::Get::AllowUnauthenticated=false"),
+]
+# A line of a plan: name, version and architecture of what would come from the suites.
+_INSTALLED = re.compile(r"^Inst (\S+?)(?::\w+)? \((\S+) (?!local-deb).*\[(\w+)\]\)", re.MULTILINE)
 
 
 class UnreachableError(CarveoutError):
@@ -41,7 +53,6 @@ class Apt:
     root: Path
 
     @classmethod
-    @functools.cache
     def of(cls, suites: tuple[str, ...]) -> "Apt":
         """Return an apt whose lists this process has brought up to date.
 
@@ -49,18 +60,16 @@ class Apt:
             UnreachableError: the archive does not answer.
             CarveoutError: the archive's signature is wrong, or it has no such suite.
         """
-        apt = cls(cache_folder("apt", "_".join(suites)))
-        try:
-            apt._configure(suites)
-            # Any: else a mirror that fails is passed over, and old lists are taken for new ones.
-            apt._run("apt-get", "-o", "APT::Update::Error-Mode=any", "update")
-        except CarveoutError as error:
-            if _NO_ANSWER.search(str(error)) and not _WRONG_SIGNATURE.search(str(error)):
-                raise UnreachableError(
-                    f"the archive with suite {' and '.join(suites)} does not answer: {error}"
-                ) from error
-            raise
-        return apt
+        found = asked(suites)
+        if isinstance(found, UnreachableError):
+            raise found
+        return found
+
+    def update(self, suites: Sequence[str]) -> None:
+        """Bring the lists of some suites up to date."""
+        self._configure(suites)
+        # Any: else a mirror that fails is passed over, and old lists are taken for new ones.
+        self._run("apt-get", "-o", "APT::Update::Error-Mode=any", "update")
 
     def names(self, beginning: str) -> list[str]:
         """Return the names of packages that begin so."""
@@ -78,13 +87,10 @@ class Apt:
             if stanza.get("Package") == name and stanza.get("Architecture") == architecture
         ]
 
-    def dependencies(
-        self, name: str, version: str, architecture: str
-    ) -> list[tuple[str, str, str, str]]:
-        """Return (name, version, architecture, sha256) of a package and all that it depends on."""
-        wanted = f"{_qualified(name, architecture)}={version}"
-        plan = self._run("apt-get", "install", "--simulate", "--no-install-recommends", wanted)
-        installed = re.findall(r"^Inst (\S+?)(?::\w+)? \((\S+) .*\[(\w+)\]\)", plan, re.MULTILINE)
+    def dependencies(self, deb: Path) -> list[tuple[str, str, str, str]]:
+        """Return (name, version, architecture, sha256) of all that a .deb file depends on."""
+        plan = self._run("apt-get", "install", "--simulate", "--no-install-recommends", str(deb))
+        installed = _INSTALLED.findall(plan)
         stanzas = self._stanzas(*(f"{_qualified(n, a)}={v}" for n, v, a in installed))
         digests = {(s["Package"], s["Version"], s["Architecture"]): s["SHA256"] for s in stanzas}
         return [(*package, digests[package]) for package in installed]
@@ -96,6 +102,8 @@ class Apt:
 
     def _stanzas(self, *packages: str) -> list[dict[str, str]]:
         """Return what the suites' lists say of packages: the fields of one line."""
+        if not packages:
+            return []
         text = self._run("apt-cache", "show", *packages)
         return [
             dict(line.split(": ", 1) for line in stanza.splitlines() if re.match(r"\S+: ", line))
@@ -103,7 +111,7 @@ class Apt:
         ]
 
     def _run(self, program: str, *arguments: str, folder: Path | None = None) -> str:
-        command = [program, "--quiet", *arguments]
+        command = [program, "--quiet", *_STRICT, *arguments]
         words = [word for word in arguments if "::" not in word and not word.startswith("-")]
         return run_program(
             command,
@@ -130,6 +138,21 @@ class Apt:
             'Acquire::Languages "none";\n'
             'APT::Sandbox::User "root";\n'  # apt's own user cannot enter a home folder
         )
+
+
+@functools.cache
+def asked(suites: tuple[str, ...]) -> Apt | UnreachableError:
+    """Bring the lists up to date, or say why not, once in a process: each try takes seconds."""
+    apt = Apt(cache_folder("apt", "_".join(suites)))
+    try:
+        apt.update(suites)
+    except CarveoutError as error:
+        if _NO_ANSWER.search(str(error)) and not _WRONG_SIGNATURE.search(str(error)):
+            return UnreachableError(
+                f"the archive with suite {' and '.join(suites)} does not answer: {error}"
+            )
+        raise
+    return apt
 
 
 def _source(suite: str) -> str:
@@ -172,8 +195,16 @@ def _targets_without_lists(ask: Sequence[str]) -> str:
     """Answer for a host whose lists were removed: apt knows the labels only from them."""
     with tempfile.TemporaryDirectory() as folder:
         private = ["-o", f"Dir::State::lists={folder}", "-o", "APT::Sandbox::User=root"]
-        run_program(["apt-get", "--quiet", *private, "update"], "apt-get update")
-        return run_program([ask[0], *private, *ask[1:]], "read the host's apt configuration")
+        failure = None
+        try:
+            update = ["apt-get", "--quiet", *private, "-o", "APT::Update::Error-Mode=any", "update"]
+            run_program(update, "apt-get update")
+        except CarveoutError as error:
+            failure = error  # maybe of a source that is not asked for
+        found = run_program([ask[0], *private, *ask[1:]], "read the host's apt configuration")
+        if failure and not found:
+            raise failure
+        return found
 
 
 def _qualified(name: str, architecture: str) -> str:

@@ -84,16 +84,21 @@ def fetch(packages: Sequence[Package]) -> list[Path]:
     return [_cached(package) for package in packages]
 
 
-def newest(packages: Sequence[Package]) -> list[Package]:
+def newest(packages: Sequence[Package], *, offline: bool = False) -> list[Package]:
     """Return the newest of packages that belong together: each in its kernel series, if it has one.
 
-    Packages of a kernel are of one version. While the archive does not answer, the cache does.
+    Packages of a kernel are of one version.
+
+    Args:
+        packages: whose names, architectures and suites count.
+        offline: the cache answers while the archive does not.
 
     Raises:
         GoneError: there are none.
+        UnreachableError: the archive does not answer.
     """
     with locked("archive"):
-        versions = [_versions_in_series(package) for package in packages]
+        versions = [_versions_in_series(package, offline=offline) for package in packages]
     is_kernel = any(_KERNEL_ABI.search(package.name) for package in packages)
     if is_kernel:
         # The archive may have a new kernel's headers before its signed image.
@@ -119,14 +124,18 @@ def newest_of(name: str, architecture: str, suites: Sequence[str], pin: str) -> 
 
 
 def with_dependencies(package: Package) -> list[Package]:
-    """Return a package and all that it depends on in its suites, as apt would install it."""
+    """Return a package and all that it depends on in its suites, as apt would install it.
+
+    The suites need not have the package itself any more.
+    """
+    (deb,) = fetch([package])
     with locked("archive"):
-        return [
-            replace(package, name=name, version=version, architecture=architecture, sha256=sha256)
-            for name, version, architecture, sha256 in Apt.of(package.suites).dependencies(
-                package.name, package.version, package.architecture
-            )
-        ]
+        needed = Apt.of(package.suites).dependencies(deb)
+    return [package] + [
+        replace(package, name=name, version=version, architecture=architecture, sha256=sha256)
+        for name, version, architecture, sha256 in needed
+        if name != package.name
+    ]
 
 
 def in_same_series(one: Package, other: Package) -> bool:
@@ -207,12 +216,12 @@ def _keep(deb: Path, package: Package) -> None:
     os.replace(deb, _cached(package))
 
 
-def _versions_in_series(package: Package) -> list[Package]:
+def _versions_in_series(package: Package, *, offline: bool) -> list[Package]:
     """Return what the archive has of a package's series, or the cache while it does not answer."""
     try:
         apt = Apt.of(package.suites)
     except UnreachableError:
-        cached = _cached_versions(package)
+        cached = _cached_versions(package) if offline else []
         if not cached:
             raise
         return cached

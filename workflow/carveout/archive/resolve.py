@@ -37,7 +37,8 @@ def resolve(name: str, pinned: PackageSet, locked: PackageSet | None, *, exact: 
 
     Raises:
         GoneError: none of that can be had.
-        UnreachableError: the archive does not answer, and the cache has none of the series.
+        UnreachableError: the archive does not answer, and the cache has not what the results folder
+            was made with, or none of the series.
         CarveoutError: a file is not what its hash says, or the archive's signature is wrong.
     """
     if exact:
@@ -53,7 +54,9 @@ def resolve(name: str, pinned: PackageSet, locked: PackageSet | None, *, exact: 
     try:
         fetch(list(pinned.packages.values()))
     except (GoneError, UnreachableError) as error:
-        notes.append(str(error))
+        away = isinstance(error, UnreachableError)
+        missing = f"{pinned.version} is not in the cache, and " if away else ""
+        notes.append(f"{missing}{error}")
         used = _newest(pinned, error)
         return Resolved(used, f"{name}: {'; '.join(notes)}; took {used.version} in its place")
     return Resolved(pinned, f"{name}: {notes[0]}; took the pin {pinned.version}" if notes else None)
@@ -73,7 +76,7 @@ def _fetched_exactly(pinned: PackageSet) -> PackageSet:
 def _newest(pinned: PackageSet, why: CarveoutError) -> PackageSet:
     """Return the newest of the series of pins that cannot be had."""
     try:
-        found = newest(list(pinned.packages.values()))
+        found = newest(list(pinned.packages.values()), offline=True)
     except GoneError as error:
         raise CarveoutError(
             f"{why}, and its whole series is: {error}; name another suite or package there"

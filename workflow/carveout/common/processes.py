@@ -34,15 +34,18 @@ def run_program(
             f"cannot {purpose}: wanted the program {command[0]}, found none in PATH; "
             "run envs/install.sh"
         )
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "LC_ALL": "C", **(variables or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, "LC_ALL": "C", **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:  # a program for another machine, say
+        raise CarveoutError(f"cannot {purpose}: {command[0]}: {error.strerror}") from error
     if done.returncode != 0:
         print(done.stdout, done.stderr, sep="", flush=True)  # for the log of the job
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()

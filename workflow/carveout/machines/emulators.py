@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from carveout.archive.packages import Package, with_dependencies
+from carveout.archive.packages import GoneError, Package, with_dependencies
 from carveout.archive.pins import PackageSet
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import run_program
 from carveout.machines.foreign import linked_packages, wrap_program
-from carveout.machines.unpacked import Unpacked, unpacked_together
+from carveout.machines.unpacked import Unpacked, lost, unpacked_together
 
 # Where the program lies in its package.
 QEMU_PROGRAM = "usr/bin/qemu-system-aarch64"
@@ -54,7 +54,12 @@ def qemu_program(name: str) -> str:
         return name
     content = json.loads(Path(name).read_text(encoding="utf-8"))
     packages = [Package.from_json(package, name) for package in content["packages"]]
-    return str(unpacked(packages).root / QEMU_PROGRAM) if packages else str(content["qemu"])
+    if not packages:
+        return str(content["qemu"])
+    try:
+        return str(unpacked(packages).root / QEMU_PROGRAM)
+    except GoneError as error:
+        raise lost(error, Path(name).parent / "lock.yaml") from error
 
 
 def host_qemu_version(name: str) -> str | None:

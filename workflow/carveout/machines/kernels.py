@@ -14,7 +14,7 @@ from carveout.archive.pins import PackageSet
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of
 from carveout.machines.foreign import wrap_program
-from carveout.machines.unpacked import Unpacked, unpacked_together
+from carveout.machines.unpacked import Unpacked, lost, unpacked_together
 
 # linux/Documentation/arch/arm64/booting.rst
 _ARM64_MAGIC_OFFSET = 0x38
@@ -81,11 +81,7 @@ def unpacked_kernel(description: Path) -> Kernel:
     try:
         root = unpacked(packages).root
     except GoneError as error:
-        lock = description.parents[2] / "lock.yaml"
-        raise CarveoutError(
-            f"{error}, and so is it from the cache; remove {lock}, and the next run takes what "
-            "replaced it, for all trials"
-        ) from error
+        raise lost(error, description.parents[2] / "lock.yaml") from error
     return Kernel(content["release"], content["page_bytes"], root)
 
 

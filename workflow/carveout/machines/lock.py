@@ -142,14 +142,13 @@ def _unpacked_with(key: str, used: PackageSet) -> list[Package]:
 def main() -> None:
     """Fetch what a config asks for, and write down what that was."""
     parser = argparse.ArgumentParser(prog="python -m carveout.machines.lock", description=__doc__)
-    parser.add_argument("--kernel-pins", type=Path, required=True, help="kernels.yaml")
-    parser.add_argument("--qemu-pins", type=Path, required=True, help="qemus.yaml")
+    parser.add_argument("--pins", type=Path, required=True, help="kernels.yaml, qemus.yaml")
     parser.add_argument("--kernels", nargs="+", required=True, help="names of the pins")
     parser.add_argument("--qemu", required=True, help="a name of the pins, or a program")
     parser.add_argument("--exact", action="store_true", help="take exactly the pins")
     parser.add_argument("lock", type=Path, help="read if it is there, and written")
     args = parser.parse_args()
-    pins = Pins.read(args.kernel_pins, args.qemu_pins)
+    pins = Pins.read(args.pins / "kernels.yaml", args.pins / "qemus.yaml")
     lock = make_lock(
         Lock.read(args.lock), pins, names=args.kernels, qemu=args.qemu, exact=args.exact
     )

@@ -32,8 +32,7 @@ def _described_qemu(name: str, lock: Lock, pins: Pins) -> dict[str, Any]:
 def main() -> None:
     """Take one thing."""
     parser = argparse.ArgumentParser(prog="python -m carveout.machines.take", description=__doc__)
-    parser.add_argument("--kernel-pins", type=Path, required=True, help="kernels.yaml")
-    parser.add_argument("--qemu-pins", type=Path, required=True, help="qemus.yaml")
+    parser.add_argument("--pins", type=Path, required=True, help="kernels.yaml, qemus.yaml")
     parser.add_argument("--lock", type=Path, required=True)
     commands = parser.add_subparsers(dest="command", required=True)
     for command, gets in {
@@ -47,7 +46,10 @@ def main() -> None:
         one.add_argument("output", type=Path, help=f"gets {gets}")
     commands.choices["busybox"].add_argument("description", type=Path, help="gets what it is")
     args = parser.parse_args()
-    lock, pins = Lock.read(args.lock), Pins.read(args.kernel_pins, args.qemu_pins)
+    lock, pins = (
+        Lock.read(args.lock),
+        Pins.read(args.pins / "kernels.yaml", args.pins / "qemus.yaml"),
+    )
     match args.command:
         case "kernel":
             entry = lock.entries[f"kernels.{args.name}"]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from carveout.archive.packages import Package, fetch, unpack
+from carveout.archive.packages import GoneError, Package, fetch, unpack
 from carveout.common.cache import cached_folder
+from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of_json, write_json_atomically
 
 _UNPACKING = 2  # goes up when the way of unpacking changes, so that older folders are not used
@@ -50,3 +51,11 @@ def unpacked_together(
         finish(folder)
 
     return Unpacked(cached_folder(kind, digest, fill))
+
+
+def lost(error: GoneError, lock: Path) -> CarveoutError:
+    """Say what to do where cache and archive have lost what results were made with."""
+    return CarveoutError(
+        f"{error}, and so is it from the cache; remove {lock}, and the next run takes what "
+        "replaced it, for all trials"
+    )

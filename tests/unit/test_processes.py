@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Other programs: what they print is returned, and what they fail with is one line."""
+
+from pathlib import Path
+
+import pytest
+
+from carveout.common.errors import CarveoutError
+from carveout.common.processes import is_success, run_program
+
+
+def test_what_a_program_prints_is_returned_without_its_complaints() -> None:
+    assert run_program(["sh", "-c", "echo said; echo complained >&2"], "speak") == "said"
+
+
+def test_program_runs_in_a_folder_with_variables_in_english_and_without_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("INHERITED", "i")
+    said = run_program(
+        ["sh", "-c", 'pwd; echo "$LC_ALL $INHERITED $ADDED $(cat)"'],
+        "look around",
+        folder=tmp_path,
+        variables={"ADDED": "a"},
+    )
+    assert said == f"{tmp_path}\nC i a"
+
+
+def test_missing_program_is_named_with_what_to_do() -> None:
+    with pytest.raises(CarveoutError) as error:
+        run_program(["nosuchprogram", "word"], "unpack a.deb")
+    assert str(error.value) == (
+        "cannot unpack a.deb: wanted the program nosuchprogram, found none in PATH; "
+        "run envs/install.sh"
+    )
+
+
+def test_program_that_this_machine_cannot_run_is_named(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF of another machine")
+    program.chmod(0o755)
+    with pytest.raises(CarveoutError) as error:
+        run_program([str(program)], "ask")
+    assert str(error.value) == f"cannot ask: {program}: Exec format error"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (
+            "echo first >&2; echo E: second >&2; echo >&2; echo last error >&2",
+            "E: second last error",
+        ),
+        ("printf 'E: %s\\n' 1 2 3 4 >&2", "E: 1 E: 2 E: 3"),
+        ("echo talk; echo why; echo no; echo what is wrong >&2", "what is wrong"),
+        ("echo talk; echo what is wrong", "what is wrong"),
+        ("echo one >&2; echo two >&2", "two"),
+        ("true", "it said nothing"),
+    ],
+)
+def test_failure_is_one_line_of_what_was_said_of_errors(script: str, words: str) -> None:
+    with pytest.raises(CarveoutError) as error:
+        run_program(["sh", "-c", f"{script}; exit 3"], "unpack a.deb")
+    assert str(error.value) == f"could not unpack a.deb: {words}"
+
+
+def test_all_that_a_failed_program_said_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CarveoutError):
+        run_program(["sh", "-c", "echo one; echo two; echo E: three >&2; exit 1"], "count")
+    assert capsys.readouterr().out == "one\ntwo\nE: three\n\n"
+
+
+def test_exit_status_is_an_answer() -> None:
+    assert is_success(["sh", "-c", "exit 0"])
+    assert not is_success(["sh", "-c", "exit 1"])

@@ -17,8 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from carveout.archive.apt import asked
-from carveout.archive.packages import Package
-from carveout.archive.pins import PackageSet
+from carveout.archive.package import Package, PackageSet
 from carveout.common.files import sha256_of
 from tests.unit.made_packages import SUITES, build_deb, control_of, image_files
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from carveout.archive.packages import Package
-from carveout.archive.pins import PackageSet
+from carveout.archive.package import Package, PackageSet
 from carveout.common.cache import cache_folder
 from carveout.common.files import sha256_of, write_json_atomically
 

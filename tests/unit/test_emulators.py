@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from carveout.archive.apt import UnreachableError
-from carveout.archive.packages import Package, fetch
-from carveout.archive.pins import PackageSet
+from carveout.archive.debs import fetch
+from carveout.archive.package import Package, PackageSet
 from carveout.common.errors import CarveoutError
 from carveout.guests.command_line import synchronous_args
 from carveout.machines import emulators

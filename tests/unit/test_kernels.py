@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from carveout.archive.pins import PackageSet
+from carveout.archive.package import PackageSet
 from carveout.common.errors import CarveoutError
 from carveout.initramfs import kernel_modules as modules
 from carveout.machines import kernels

@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from carveout.archive.packages import Package, fetch
-from carveout.archive.pins import PackageSet, Pins
+from carveout.archive.debs import fetch
+from carveout.archive.lockfile import Entry, Lock
+from carveout.archive.package import Package, PackageSet
+from carveout.archive.pins import Pins
 from carveout.common.errors import CarveoutError
 from carveout.machines import lock as lock_program
 from carveout.machines import take
 from carveout.machines.emulators import QEMU_PROGRAM
-from carveout.machines.lock import Entry, Lock, make_lock
+from carveout.machines.lock import make_lock
 from tests.unit.made_archive import Archive, SigningKey
 from tests.unit.made_packages import host_program, libc_files, write_pins
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from carveout.archive.apt import UnreachableError
-from carveout.archive.packages import GoneError, fetch
-from carveout.archive.pins import PackageSet, Pins
+from carveout.archive.debs import GoneError, fetch
+from carveout.archive.package import PackageSet
+from carveout.archive.pins import Pins
 from carveout.archive.relock import relock
 from carveout.common.errors import CarveoutError
 from tests.unit.made_archive import Archive, SigningKey

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from carveout.archive.apt import UnreachableError
-from carveout.archive.packages import GoneError, fetch
-from carveout.archive.pins import PackageSet
+from carveout.archive.debs import GoneError, fetch
+from carveout.archive.package import PackageSet
 from carveout.archive.resolve import Resolved, resolve
 from carveout.common.errors import CarveoutError
 from tests.unit.made_archive import Archive, SigningKey

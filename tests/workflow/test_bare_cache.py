@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from carveout.machines.lock import Lock
+from carveout.archive.lockfile import Lock
 from tests.conftest import Run, copy_checkout, snakemake_command
 
 JOB = {

@@ -6,21 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carveout.archive.packages import Package
+from carveout.archive.package import Package, PackageSet
 from carveout.common import schemas
 from carveout.common.errors import CarveoutError
-
-
-@dataclass(frozen=True)
-class PackageSet:
-    """Packages that belong together, by their roles: the first gives the set its version."""
-
-    packages: Mapping[str, Package]
-
-    @property
-    def version(self) -> str:
-        """The version of the set, as its first package has it."""
-        return next(iter(self.packages.values())).version
 
 
 @dataclass(frozen=True)

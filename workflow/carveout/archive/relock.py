@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from carveout.archive.packages import newest
+from carveout.archive.debs import newest
 from carveout.archive.pins import package_set, read_checked
 from carveout.common.errors import entry_point
 from carveout.common.files import write_atomically

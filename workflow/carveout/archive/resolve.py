@@ -4,8 +4,8 @@
 from dataclasses import dataclass
 
 from carveout.archive.apt import UnreachableError
-from carveout.archive.packages import GoneError, fetch, in_same_series, newest
-from carveout.archive.pins import PackageSet
+from carveout.archive.debs import GoneError, fetch, in_same_series, newest
+from carveout.archive.package import PackageSet
 from carveout.common.errors import CarveoutError
 
 

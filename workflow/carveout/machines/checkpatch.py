@@ -5,7 +5,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from carveout.archive.packages import Package, fetch, newest_of, unpack
+from carveout.archive.debs import fetch, newest_of, unpack
+from carveout.archive.package import Package
 from carveout.archive.pins import read_checked
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError, entry_point

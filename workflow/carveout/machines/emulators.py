@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from carveout.archive.packages import GoneError, Package, with_dependencies
-from carveout.archive.pins import PackageSet
+from carveout.archive.debs import GoneError, with_dependencies
+from carveout.archive.package import Package, PackageSet
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import run_program
 from carveout.machines.foreign import linked_packages, wrap_program

@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from carveout.archive.packages import Package, fetch, unpack
+from carveout.archive.debs import fetch, unpack
+from carveout.archive.package import Package
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import run_program
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from carveout.archive.packages import GoneError, Package, newest_of
-from carveout.archive.pins import PackageSet
+from carveout.archive.debs import GoneError, newest_of
+from carveout.archive.package import Package, PackageSet
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of
 from carveout.machines.foreign import wrap_program

@@ -5,13 +5,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from carveout.archive.packages import Package
+from carveout.archive.lockfile import Lock
+from carveout.archive.package import Package
 from carveout.archive.pins import Pins
 from carveout.common.errors import entry_point
 from carveout.common.files import write_atomically, write_json_atomically
 from carveout.machines.emulators import describe_host_qemu, describe_qemu
 from carveout.machines.kernels import describe_kernel
-from carveout.machines.lock import Lock
 from carveout.machines.unpacked import unpacked_together
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from carveout.archive.packages import GoneError, Package, fetch, unpack
+from carveout.archive.debs import GoneError, fetch, unpack
+from carveout.archive.package import Package
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of_json, write_json_atomically

@@ -17,10 +17,10 @@ import orjson
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 
+from carveout.archive.lockfile import Lock
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of, sha256_of_json, write_atomically
 from carveout.common.revision import git_revision
-from carveout.machines.lock import Lock
 from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import CellPath
 from carveout.tables.parquet import TableWriter, checked_piece, open_table

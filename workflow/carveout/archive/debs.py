@@ -10,12 +10,12 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from carveout.archive.apt import Apt, UnreachableError
+from carveout.archive.package import Package
 from carveout.common.cache import cache_folder, locked
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of, write_json_atomically
@@ -24,41 +24,6 @@ from carveout.common.processes import is_success, run_program
 # `6.12.107+deb13`, `6.1.0-42` and the like inside a kernel package's name: group 1 is the series,
 # which a newer package keeps, and group 2 is what changes with every update.
 _KERNEL_ABI = re.compile(r"(?<=-)(\d+\.\d+)(\.\d[0-9A-Za-z.+~]*(?:-\d+)?)(?=-[a-z]|$)")
-
-
-@dataclass(frozen=True)
-class Package:
-    """One package.
-
-    Attributes:
-        name: as in the archive.
-        version: the exact Debian version.
-        architecture: `all` or Debian's name of a CPU architecture.
-        sha256: of the .deb file.
-        suites: where it is looked for.
-        pin: the file and key that ask for it, for messages; not part of what it is.
-    """
-
-    name: str
-    version: str
-    architecture: str
-    sha256: str
-    suites: tuple[str, ...]
-    pin: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}" + (f" ({self.pin})" if self.pin else "")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the package is, for a file."""
-        return {key: value for key, value in asdict(self).items() if key != "pin"} | {
-            "suites": list(self.suites)
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any], pin: str = "") -> "Package":
-        """Return the package whose `to_json` went through a file."""
-        return cls(**{**content, "suites": tuple(content["suites"])}, pin=pin)
 
 
 class GoneError(CarveoutError):

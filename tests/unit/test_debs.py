@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from carveout.archive import packages
+from carveout.archive import debs
 from carveout.archive.apt import UnreachableError, asked
-from carveout.archive.packages import GoneError, Package
+from carveout.archive.debs import GoneError
+from carveout.archive.package import Package
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of
 from tests.unit.made_archive import Archive, SigningKey, configure_host, served, update_host
@@ -36,10 +37,10 @@ def identities(found: list[Package]) -> set[tuple[str, str, str, str, tuple[str,
 def test_fetches_once_and_then_needs_no_archive(archive: Archive, cache: Path) -> None:
     package = archive.add("tool", "1.0-1")
     archive.publish()
-    (deb,) = packages.fetch([package])
+    (deb,) = debs.fetch([package])
     assert deb == cache / f"archive/{package.sha256}.deb"
     archive.vanish()
-    assert packages.fetch([package]) == [deb]
+    assert debs.fetch([package]) == [deb]
 
 
 def test_fetches_packages_for_all_architectures(archive: Archive) -> None:
@@ -49,7 +50,7 @@ def test_fetches_packages_for_all_architectures(archive: Archive) -> None:
         archive.add("tool", "3+b1", "amd64"),
     ]
     archive.publish()
-    assert [sha256_of(deb) for deb in packages.fetch(wanted)] == [p.sha256 for p in wanted]
+    assert [sha256_of(deb) for deb in debs.fetch(wanted)] == [p.sha256 for p in wanted]
 
 
 def test_archive_on_http_that_refuses_does_not_answer_and_is_asked_once(
@@ -60,11 +61,11 @@ def test_archive_on_http_that_refuses_does_not_answer_and_is_asked_once(
     with served(archive.root) as address:
         configure_host(host, address, signing_key.keyring)
         update_host()
-        (deb,) = packages.fetch([there])
+        (deb,) = debs.fetch([there])
     assert sha256_of(deb) == there.sha256
     asked.cache_clear()
     errors = []
-    for attempt in (packages.fetch, packages.newest):
+    for attempt in (debs.fetch, debs.newest):
         with pytest.raises(
             UnreachableError, match=r"suite made does not answer: .*connect"
         ) as error:
@@ -80,7 +81,7 @@ def test_archive_whose_name_nobody_knows_does_not_answer(
     package = archive.add("tool", "1")
     configure_host(host, "http://nosuch.invalid/debian", signing_key.keyring)
     with pytest.raises(UnreachableError, match="suite made does not answer") as error:
-        packages.fetch([package])
+        debs.fetch([package])
     assert "\n" not in str(error.value)
 
 
@@ -92,7 +93,7 @@ def test_archive_behind_a_proxy_that_cannot_reach_it_does_not_answer(
     with served(archive.root, status=503) as address:
         configure_host(host, address, signing_key.keyring)
         with pytest.raises(UnreachableError, match="503"):
-            packages.fetch([package])
+            debs.fetch([package])
 
 
 def test_archive_in_a_folder_that_is_away_does_not_answer(archive: Archive, host: Path) -> None:
@@ -100,18 +101,18 @@ def test_archive_in_a_folder_that_is_away_does_not_answer(archive: Archive, host
     archive.publish()
     archive.vanish()
     with pytest.raises(UnreachableError, match="suite made does not answer"):
-        packages.fetch([package])
+        debs.fetch([package])
     asked.cache_clear()
     shutil.rmtree(host / "lists")
     with pytest.raises(UnreachableError, match="suite made does not answer"):
-        packages.fetch([package])
+        debs.fetch([package])
 
 
 def test_host_whose_lists_were_removed_finds_the_mirror(archive: Archive, host: Path) -> None:
     package = archive.add("tool", "1")
     archive.publish()
     shutil.rmtree(host / "lists")
-    (deb,) = packages.fetch([package])
+    (deb,) = debs.fetch([package])
     assert sha256_of(deb) == package.sha256
 
 
@@ -123,7 +124,7 @@ def test_another_source_of_the_host_that_is_broken_stops_nobody(
     shutil.rmtree(host / "lists")
     with (host / "sources.list").open("a") as stream:
         stream.write("deb file:/nosuch somebody main\n")
-    (deb,) = packages.fetch([package])
+    (deb,) = debs.fetch([package])
     assert sha256_of(deb) == package.sha256
 
 
@@ -132,7 +133,7 @@ def test_of_many_packages_the_one_that_vanished_is_named(archive: Archive, cache
     gone = replace(archive.add("other", "2-1"), version="1-1", sha256="0" * 64)
     archive.publish()
     with pytest.raises(GoneError, match=r"^other 1-1 \(pins.yaml: other\) is gone from suite made"):
-        packages.fetch([there, gone])
+        debs.fetch([there, gone])
     assert downloaded(cache) == []
 
 
@@ -142,7 +143,7 @@ def test_another_file_under_the_same_version_is_refused(archive: Archive, cache:
     with pytest.raises(
         CarveoutError, match=r"another tool 1.0-1 \(pins.yaml.*make relock"
     ) as error:
-        packages.fetch([package])
+        debs.fetch([package])
     assert not isinstance(error.value, GoneError)
     assert downloaded(cache) == []
 
@@ -155,7 +156,7 @@ def test_file_that_is_not_what_the_signed_index_says_is_refused(
     (deb,) = archive.root.glob("tool_*.deb")
     deb.write_bytes(deb.read_bytes().replace(b"1.0-1", b"6.6-6"))
     with pytest.raises(CarveoutError, match="Hash Sum mismatch") as error:
-        packages.fetch([package])
+        debs.fetch([package])
     assert not isinstance(error.value, GoneError | UnreachableError)
     assert downloaded(cache) == []
 
@@ -163,10 +164,10 @@ def test_file_that_is_not_what_the_signed_index_says_is_refused(
 def test_corrupt_file_in_the_cache_is_named_and_stays(archive: Archive) -> None:
     package = archive.add("tool", "1.0-1")
     archive.publish()
-    (deb,) = packages.fetch([package])
+    (deb,) = debs.fetch([package])
     deb.write_bytes(b"damaged")
     with pytest.raises(CarveoutError) as error:
-        packages.fetch([package])
+        debs.fetch([package])
     message = str(error.value)
     found = hashlib.sha256(b"damaged").hexdigest()
     assert f"{deb} is corrupt: wanted sha256 {package.sha256}" in message
@@ -184,7 +185,7 @@ def test_wrong_signature_is_named_and_nothing_is_taken(
     archive.add("tool", "1")
     archive.publish()
     if lists == "of this archive":
-        packages.newest([Package("tool", "0", "arm64", "", ("made",))])
+        debs.newest([Package("tool", "0", "arm64", "", ("made",))])
     newer = archive.add("tool", "2")
     match wrong:
         case "another key":
@@ -196,7 +197,7 @@ def test_wrong_signature_is_named_and_nothing_is_taken(
         case "no signature":
             archive.publish()
             archive.unsign()
-    for attempt in (packages.fetch, packages.newest):
+    for attempt in (debs.fetch, debs.newest):
         with pytest.raises(CarveoutError, match="sign") as error:
             attempt([newer])
         assert not isinstance(error.value, GoneError | UnreachableError)
@@ -210,7 +211,7 @@ def test_dependencies_are_resolved_in_the_suite_alone(archive: Archive) -> None:
     archive.add("unwanted", "4")
     program = archive.add("program", "5", depends="library | unwanted")
     archive.publish()
-    found = packages.with_dependencies(program)
+    found = debs.with_dependencies(program)
     assert found[0] == program
     assert identities(found) == identities([base, library, program])
 
@@ -219,37 +220,37 @@ def test_dependencies_of_a_package_that_only_the_cache_has_are_the_suites(archiv
     library = archive.add("library", "3")
     program = archive.add("program", "5", depends="library")
     archive.publish()
-    packages.fetch([program])
+    debs.fetch([program])
     archive.drop(program)
     archive.add("program", "6", depends="other")
     archive.publish()
-    assert identities(packages.with_dependencies(program)) == identities([library, program])
+    assert identities(debs.with_dependencies(program)) == identities([library, program])
 
 
 def test_program_that_depends_on_nothing_is_alone(archive: Archive) -> None:
     program = archive.add("program", "5", "amd64")
     archive.publish()
-    assert packages.with_dependencies(program) == [program]
+    assert debs.with_dependencies(program) == [program]
 
 
 def test_dependency_that_the_suite_has_not_is_one_line(archive: Archive) -> None:
     program = archive.add("program", "5", depends="library")
     archive.publish()
     with pytest.raises(CarveoutError, match=r"could not .*apt-get install") as error:
-        packages.with_dependencies(program)
+        debs.with_dependencies(program)
     assert "\n" not in str(error.value)
 
 
 def test_unpacks_over_each_other(archive: Archive, tmp_path: Path) -> None:
     wanted = [archive.add("tool", "1"), archive.add("other", "2")]
     archive.publish()
-    packages.unpack(packages.fetch(wanted), tmp_path / "folder")
+    debs.unpack(debs.fetch(wanted), tmp_path / "folder")
     assert (tmp_path / "folder/version").read_text() == "2"
 
 
 def test_libraries_of_older_suites_lie_where_newer_ones_have_them(tmp_path: Path) -> None:
     package = made_deb(tmp_path, "old", {"lib/one/a.so": b"a", "usr/lib/one/b.so": b"b"})
-    packages.unpack(packages.fetch([package]), tmp_path / "folder")
+    debs.unpack(debs.fetch([package]), tmp_path / "folder")
     assert not (tmp_path / "folder/lib").exists()
     assert sorted(path.name for path in (tmp_path / "folder/usr/lib/one").iterdir()) == [
         "a.so",
@@ -267,7 +268,7 @@ def test_newest_is_of_the_same_series_and_flavour(archive: Archive) -> None:
     archive.add("linux-image-6.120.1+deb13-arm64", "6.120.1-1")
     archive.publish()
     gone = Package("linux-image-6.12.8-arm64", "6.12.8-1", "arm64", "0" * 64, ("made",))
-    assert identities(packages.newest([gone])) == identities([wanted])
+    assert identities(debs.newest([gone])) == identities([wanted])
 
 
 @pytest.mark.parametrize(
@@ -286,36 +287,36 @@ def test_newest_follows_the_name(archive: Archive, pinned: str, there: str) -> N
     newer = archive.add(there, "10-1")
     archive.publish()
     old = Package(pinned, "9-1", "arm64", "0" * 64, ("made",), newer.pin)
-    assert packages.newest([old]) == [newer]
+    assert debs.newest([old]) == [newer]
 
 
 def test_version_that_the_whole_series_lacks_is_said(archive: Archive) -> None:
     archive.publish()
     gone = Package("tool", "1", "arm64", "0" * 64, ("made",), "pins.yaml: tool")
     with pytest.raises(GoneError, match=r"^tool 1 \(pins.yaml: tool\) is in none of .*made, nor"):
-        packages.newest([gone])
+        debs.newest([gone])
 
 
 def test_newest_from_the_cache_is_for_who_asks_for_it(archive: Archive) -> None:
     package = archive.add("tool", "1")
     archive.publish()
-    packages.fetch([package])
+    debs.fetch([package])
     archive.vanish()
-    assert packages.newest([replace(package, version="2")], offline=True) == [package]
+    assert debs.newest([replace(package, version="2")], offline=True) == [package]
     with pytest.raises(UnreachableError):
-        packages.newest([package])
+        debs.newest([package])
 
 
 def test_tool_is_taken_from_the_cache_in_any_version(archive: Archive) -> None:
     old = archive.add("tool", "1~rc1", "amd64")
     archive.publish()
-    assert packages.newest_of("tool", "amd64", ["made"], "pins.yaml: tool") == old
-    packages.fetch([old])
+    assert debs.newest_of("tool", "amd64", ["made"], "pins.yaml: tool") == old
+    debs.fetch([old])
     archive.add("tool", "2", "amd64")
     archive.publish()
-    assert packages.newest_of("tool", "amd64", ["made"], "pins.yaml: tool") == old
+    assert debs.newest_of("tool", "amd64", ["made"], "pins.yaml: tool") == old
     archive.vanish()
-    assert packages.newest_of("tool", "amd64", ["made"], "pins.yaml: tool") == old
+    assert debs.newest_of("tool", "amd64", ["made"], "pins.yaml: tool") == old
 
 
 def test_tool_that_the_cache_has_not_is_the_newest(archive: Archive) -> None:
@@ -323,7 +324,7 @@ def test_tool_that_the_cache_has_not_is_the_newest(archive: Archive) -> None:
     wanted = archive.add("tool", "1:10", "amd64")
     archive.add("tool", "1:9", "amd64")
     archive.publish()
-    assert packages.newest_of("tool", "amd64", ["made"], "pins.yaml: tool") == wanted
+    assert debs.newest_of("tool", "amd64", ["made"], "pins.yaml: tool") == wanted
 
 
 def test_of_cached_tools_the_newest_of_these_suites_is_taken(tmp_path: Path) -> None:
@@ -331,16 +332,16 @@ def test_of_cached_tools_the_newest_of_these_suites_is_taken(tmp_path: Path) -> 
     wanted = made_deb(tmp_path, "tool", {"f": b"2"}, version="10", architecture="amd64")
     made_deb(tmp_path, "tool", {"f": b"3"}, version="11")
     lost = made_deb(tmp_path, "tool", {"f": b"4"}, version="12", architecture="amd64")
-    (deb,) = packages.fetch([lost])
+    (deb,) = debs.fetch([lost])
     deb.unlink()
-    assert packages.newest_of("tool", "amd64", ["made"], wanted.pin) == wanted
+    assert debs.newest_of("tool", "amd64", ["made"], wanted.pin) == wanted
 
 
 def test_unknown_suite_is_one_line(archive: Archive) -> None:
     package = replace(archive.add("tool", "1"), sha256="0" * 64, suites=("nosuch",))
     archive.publish()
     with pytest.raises(CarveoutError, match="nosuch") as error:
-        packages.fetch([package])
+        debs.fetch([package])
     assert "\n" not in str(error.value)
 
 
@@ -352,7 +353,7 @@ def test_unknown_suite_of_a_server_that_answers_is_no_outage(
     with served(archive.root) as address:
         configure_host(host, address, signing_key.keyring)
         with pytest.raises(CarveoutError, match="nosuch") as error:
-            packages.fetch([package])
+            debs.fetch([package])
     assert not isinstance(error.value, UnreachableError)
 
 
@@ -365,7 +366,7 @@ def test_missing_keyring_names_the_package_to_install(archive: Archive, host: Pa
         configuration.replace(f'Keyring "{keyring}"', 'Keyring "/nosuch.gpg"')
     )
     with pytest.raises(CarveoutError, match=r"^/nosuch.gpg is missing; install .*-keyring$"):
-        packages.fetch([package])
+        debs.fetch([package])
 
 
 def test_host_whose_apt_knows_no_debian_is_told(archive: Archive, host: Path) -> None:
@@ -373,11 +374,11 @@ def test_host_whose_apt_knows_no_debian_is_told(archive: Archive, host: Path) ->
     archive.publish()
     (host / "sources.list").write_text("")
     with pytest.raises(CarveoutError, match="no mirror of Debian, wanted for suite made; name one"):
-        packages.fetch([package])
+        debs.fetch([package])
 
 
 def test_security_updates_come_from_their_own_mirror(archive: Archive) -> None:
     package = replace(archive.add("tool", "1"), sha256="0" * 64, suites=("made-security",))
     archive.publish()
     with pytest.raises(CarveoutError, match="no mirror of Debian-Security, wanted for suite made-"):
-        packages.fetch([package])
+        debs.fetch([package])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Measures what carveout costs, in one run on one machine: ``python -m benchmarks``.
+"""Measure what carveout costs, in one run on one machine: ``python -m benchmarks``.
 
-The table and the figure are written anew after every measure, so an interrupted run leaves those
-that were made. docs/benchmarks.md says what each measure is.
+The table and the figure are written anew after every measure, so an interrupted run leaves the
+results of the measures before. docs/benchmarks.md says what each measure is.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> None:
             rows.append(table.not_run(name, "all", "all", error))
             failed.append(f"{name}: {error}")
         else:
-            shutil.rmtree(folder)  # not before: a failure names a log in it
+            shutil.rmtree(folder)  # kept after a failure, whose message names a log in it
         made = table.table_of(rows)
         table.write_table(made, head, wanted.output)
         figure.write(made, wanted.output)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What all measures stand on: jobs like the main one, run by Snakemake in a folder of their own."""
+"""The base of all measures: jobs like the main one, run by Snakemake in a folder of their own."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ class Bench:
     quick: bool
 
     def job(self, name: str, **changes: Any) -> "Job":
-        """The main job with some keys of its config changed; None takes a key away."""
+        """Return the main job with some keys of its config changed; None takes a key away."""
         config = load_yaml(MAIN_CONFIG) | changes | {"results": str(self.folder / name)}
         config = {key: value for key, value in config.items() if value is not None}
         if changes:
@@ -45,7 +45,7 @@ class Bench:
     def run(
         self, name: str, command: Sequence[str], gauges: Mapping[str, Gauge] | None = None
     ) -> Cost:
-        """Runs a command that has its temporary files in `temporary`."""
+        """Run a command whose temporary files lie in `temporary`."""
         self.temporary.mkdir(parents=True, exist_ok=True)
         environment = {
             "TMPDIR": str(self.temporary),
@@ -54,12 +54,12 @@ class Bench:
         return run(command, self.folder / f"{name}.log", environment, gauges)
 
     def python(self, name: str, *args: str, gauges: Mapping[str, Gauge] | None = None) -> Cost:
-        """Runs a module or script with this Python."""
+        """Run a module or script with this Python."""
         return self.run(name, [sys.executable, *args], gauges)
 
     @property
     def temporary(self) -> Path:
-        """Where all commands of this measure have their temporary files."""
+        """The folder of the temporary files of all commands of this measure."""
         return self.folder.absolute() / "tmp"
 
 
@@ -73,7 +73,7 @@ class Job:
 
     @property
     def results(self) -> Path:
-        """The folder of the results, which is named as the config is."""
+        """The folder of the results: the path of the config without its suffix."""
         return self.config.with_suffix("")
 
     def snakemake(
@@ -84,7 +84,7 @@ class Job:
         gauges: Mapping[str, Gauge] | None = None,
         keys: Mapping[str, str | int] | None = None,
     ) -> Cost:
-        """Runs Snakemake with this config, some keys of it changed."""
+        """Run Snakemake with this config, some keys of it changed."""
         command = [
             *(str(Path(sys.executable).with_name("snakemake")), "--cores", str(cores)),
             *("--configfile", str(self.config), "--config", f"results={self.results}"),
@@ -94,7 +94,7 @@ class Job:
         return self.bench.run(self.config.stem, command, gauges)
 
     def build_images(self) -> None:
-        """Makes all that is made before the first boot, so that no clock counts it."""
+        """Make all that is made before the first boot, so that no measured time includes it."""
         parts = {
             f"{self.results}/{name}"
             for cell in self.cells
@@ -109,7 +109,7 @@ class Job:
     def run_cell(
         self, cell: Cell, gauges: Mapping[str, Gauge] | None = None, **keys: str | int
     ) -> tuple[Cost, list[dict[str, Any]]]:
-        """Makes one cell's trials, anew if they are made; returns the cost and the rows of runs."""
+        """Make one cell's trials, anew if they exist; return the cost and the rows of `runs`."""
         target = self.results / "trials" / f"{cell.path}.jsonl"
         target.unlink(missing_ok=True)
         cost = self.snakemake(str(target), gauges=gauges, keys=keys)
@@ -118,12 +118,15 @@ class Job:
 
 
 def images_of(cell: Cell) -> tuple[str, str, str]:
-    """The archives of a cell's initramfs, in their order, without suffix."""
+    """Return the names of the archives of a cell's initramfs, in order, without suffix."""
     return "base", f"strategies/{cell.variant.strategy}", f"loads/{cell.load}"
 
 
 def seconds(runs: Sequence[Mapping[str, Any]], process: str, *columns: str) -> list[float]:
-    """The sum of some columns of nanoseconds, of each guest that was a ``boot`` or a ``trial``."""
+    """Return the sum of some columns of nanoseconds, in seconds, for each guest of a kind.
+
+    The kind is the column `process`: ``boot`` or ``trial``.
+    """
     return [
         sum(run[column] for column in columns) / 1e9 for run in runs if run["process"] == process
     ]

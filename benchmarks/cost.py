@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a command costs: its wall time, the processor time of all its processes, and peaks."""
+"""The cost of a command: its wall time, the processor time of all its processes, and peaks."""
 
 import contextlib
 import os
@@ -44,12 +44,12 @@ def run(
     environment: Mapping[str, str],
     gauges: Mapping[str, Gauge] | None = None,
 ) -> Cost:
-    """Runs a command to its end.
+    """Run a command to its end.
 
     Args:
         command: the program and its arguments.
         log: the file that gets what it prints.
-        environment: what its environment has beside this process's.
+        environment: variables that are added to this process's environment.
         gauges: what is sampled twice a second while it runs, each under its name.
 
     Raises:
@@ -58,7 +58,7 @@ def run(
     log.parent.mkdir(parents=True, exist_ok=True)
     start_s = time.monotonic()
     with log.open("wb") as stream:
-        # The command ends with this process, however that ends.
+        # The kernel sends SIGTERM to the command when this process ends, whatever ended it.
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "TERM", "--", *command],
             stdin=subprocess.DEVNULL,
@@ -95,10 +95,11 @@ def run(
 
 
 def memory_bytes(root: psutil.Process) -> int:
-    """The memory of a process and its descendants, or the peak of one of them if that is more.
+    """Return the memory of a process and its descendants, or the peak of one of them if it is more.
 
-    What several share counts once (PSS). A peak between two samples is found afterwards, for one
-    process; getrusage() is no help, since its peak counts the process that started the command.
+    Memory that several processes share counts once (PSS). A peak between two samples is known
+    afterwards, but only of one process (VmHWM). getrusage() does not help, since its peak includes
+    the process that started the command.
     """
     total_bytes = peak_bytes = 0
     with contextlib.suppress(psutil.Error):
@@ -110,7 +111,10 @@ def memory_bytes(root: psutil.Process) -> int:
 
 
 def disk_bytes(*files: Path) -> int:
-    """What files, and all that lies in folders, take on disk; what goes meanwhile is nothing."""
+    """Return the bytes that files, and all files in folders, take on disk.
+
+    A file that disappears meanwhile counts as nothing.
+    """
     total_bytes = 0
     for file in files:
         with contextlib.suppress(OSError):
@@ -121,7 +125,7 @@ def disk_bytes(*files: Path) -> int:
 
 
 class _Sampler(threading.Thread):
-    """Reads gauges until the block that it is the context of ends."""
+    """A thread that reads gauges until its `with` block ends."""
 
     def __init__(self, pid: int, gauges: Mapping[str, Gauge]) -> None:
         super().__init__(daemon=True)
@@ -138,7 +142,7 @@ class _Sampler(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Samples, at least once."""
+        """Sample all gauges, at least once."""
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(self._pid)
             while True:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The figure of what was measured: a panel a question; those that were not asked are left out."""
+"""The figure of the measurements: one panel per question that was measured."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _LIMIT_COLOR = style.PALETTE[1]
 
 @dataclass(frozen=True)
 class Bars:
-    """A panel with a bar a case, and its ratio beside it."""
+    """A panel with one bar per case, and the ratio of the case beside it."""
 
     title: str
     measure: str
@@ -34,7 +34,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Lines:
-    """A panel with a line a quantity, over the size of the case."""
+    """A panel with one line per quantity, over the size of the case."""
 
     title: str
     measure: str
@@ -86,7 +86,7 @@ _PANELS: Sequence[Bars | Lines] = (
 
 
 def write(table: pd.DataFrame, folder: Path) -> None:
-    """Draw the panels of the measures in the table: ``bench.svg`` and ``bench.png``."""
+    """Draw the panels of the measures in the table, as ``bench.svg`` and ``bench.png``."""
     panels = [panel for panel in _PANELS if len(_of_panel(panel, table))]
     if not panels:
         return
@@ -193,5 +193,5 @@ def _draw_lines(ax: Axes, panel: Lines, table: pd.DataFrame) -> None:
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: value_text(y, unit)))
     ax.grid(visible=True, axis="both")
     ax.set_xlabel(panel.x_label)
-    # Above the lines, of which any corner may hold one.
+    # Above the plot, because any of its corners may hold a line.
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.1)

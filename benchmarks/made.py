@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Made results as the measures need them: `benchmarks.synthetic.results`, run off the clock."""
+"""Made-up results for the measures: `benchmarks.synthetic.results`, run while no clock runs."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from benchmarks.bench import Bench
 
 
 def make_results(bench: Bench, results: Path, rows: int, cells: int) -> list[str]:
-    """Makes up a job's outputs; returns the words that name its cells to the collection."""
+    """Make up a job's outputs; return the arguments that name its cells to the collection."""
     name = f"make-{results.name}"
     bench.python(
         *(name, "-m", "benchmarks.synthetic.results"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The table of what was measured: one row a quantity and case, its ratio to another case first."""
+"""The table of the measurements: one row per quantity and case, with its ratio to another case."""
 
 import io
 import os
@@ -27,7 +27,7 @@ class Row:
     Attributes:
         measure: the name of the measure that found it.
         quantity: what was measured.
-        case: of what.
+        case: what it was measured of, such as ``fork, idle``.
         unit: ``s``, ``bytes`` or ``1/min``.
         samples: all values that were measured; none when the case was not run.
         size: the case as a number (seeds, RAM in bytes, cells), where it is one.
@@ -53,7 +53,7 @@ class Row:
 
 
 def not_run(measure: str, quantity: str, case: str, why: object) -> Row:
-    """The row of a case that could not be run."""
+    """Return the row of a case that could not be run."""
     return Row(measure, quantity, case, "", (), note=f"not run: {why}")
 
 
@@ -88,7 +88,7 @@ def _ratio(row: Row, values: Mapping[tuple[str, str, str], float | None]) -> flo
 
 
 def machine(qemu_name: str) -> dict[str, str]:
-    """What the numbers belong to: this machine, its programs, and how busy it was before."""
+    """Return what the numbers belong to: this machine, its programs, and how busy it was before."""
     memory_bytes = psutil.virtual_memory().total
     return {
         "CPU": _cpu_model(),
@@ -165,12 +165,12 @@ def _compared(row: Mapping[Any, Any]) -> str:
 
 
 def ratio_text(ratio: float) -> str:
-    """A ratio as people read it; nothing where nothing was compared."""
+    """Return a ratio as people read it, or no text where nothing was compared."""
     return "" if pd.isna(ratio) else f"{ratio:.3g}"
 
 
 def value_text(value: float, unit: str) -> str:
-    """A value with its unit as people read it."""
+    """Return a value with its unit as people read it."""
     if unit == "bytes":
         return bytes_label(value)
     if unit == "s" and 0 < value < 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Growth with cells: a dry run of the workflow, and tables of as many made cells."""
+"""Growth with cells: a dry run of the workflow, and tables of as many made-up cells."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,10 @@ _ROWS_A_TRIAL = 2
 
 
 def measure(bench: Bench) -> list[Row]:
-    """Nothing is booted: the cells' outputs are made up, as the runner would write them."""
+    """Measure a dry run and the collection of tables, for growing numbers of cells.
+
+    Nothing is booted: the cells' outputs are made up, in the form in which the runner writes them.
+    """
     sizes = (10, 100) if bench.quick else (10, 100, 1_000, 10_000)
     costs = {
         (step, cells): cost
@@ -30,7 +33,7 @@ def measure(bench: Bench) -> list[Row]:
 
 
 def _dry_run(bench: Bench, cells: int) -> Cost:
-    """Snakemake plans a job of so many cells, of which nothing is made."""
+    """Let Snakemake plan a job of this many cells, of which nothing is made yet."""
     variants = len(bench.job("one", loads=IDLE).cells)
     whole = load_yaml(MAIN_CONFIG)["lendable"]
     requests = {f"request{number}": [whole] for number in range(cells // variants)}

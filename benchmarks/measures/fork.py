@@ -18,7 +18,10 @@ _MOST_OF_COLD = 0.1
 
 
 def measure(bench: Bench) -> list[Row]:
-    """Both ways in turn, under each load of the main job, with the strategy that adds nothing."""
+    """Measure cold boots and forks in turn, under each load of the main job.
+
+    The strategy is the one that adds nothing, the baseline.
+    """
     job = bench.job(
         "job", strategies={"baseline": "all"}, **({"loads": IDLE} if bench.quick else {})
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The main job, with images that are there: what is not QEMU's, trials a minute, and peaks."""
+"""The main job with its images built: time that is not QEMU's, trials per minute, and peaks."""
 
 import psutil
 
@@ -15,7 +15,7 @@ _LIMIT = "the limit"
 
 
 def measure(bench: Bench) -> list[Row]:
-    """One whole run: boots, tables, figures and report."""
+    """Measure one whole run: boots, tables, figures and report."""
     less = {"strategies": {"baseline": "all"}, "loads": IDLE, "seeds": 2} if bench.quick else {}
     job = bench.job("job", **less)
     job.build_images()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Peer: QEMU in a shell loop, with the same kernel, images, machine and trials as one cell.
 
-Each trial boots, as `boot: cold` does. Nobody holds QEMU's monitor, so the guest's two stops per
-trial are told not to stop the machine: it waits out the instant by itself and goes on. Its seed is
-among its parameters, since nobody tells it, and at its end it powers off.
+Each trial boots, as with `boot: cold`. Nothing is connected to QEMU's monitor, so QEMU is told not
+to stop the machine at the guest's two stops per trial: the guest waits for an instant by itself and
+goes on. The guest's seed is among its parameters, since nobody sends it one, and the guest powers
+off at its end.
 """
 
 import shlex
@@ -25,7 +26,7 @@ _PLAIN = "plain QEMU in a shell loop"
 
 
 def measure(bench: Bench) -> list[Row]:
-    """The same seeds three times: by the shell, by carveout cold, by carveout forked."""
+    """Run the same seeds three times: in a shell loop, by cold boots and by forks."""
     job = bench.job("job", strategies={"baseline": "all"}, loads=IDLE)
     job.build_images()
     (cell,) = job.cells
@@ -63,7 +64,7 @@ def _run_loop(bench: Bench, job: Job, cell: Cell, seeds: int) -> Cost:
 
 
 def _loop(job: Job, cell: Cell, folder: Path, seeds: int) -> str:
-    """The shell script: all that it needs beside QEMU is the files of the guest."""
+    """Write the guest's files and return the shell script, which needs only these and QEMU."""
     qemu = qemu_program(str(job.results / "qemu.json"))
     boot = Boot(
         machine=cell_machine(cell, qemu),

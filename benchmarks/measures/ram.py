@@ -15,7 +15,7 @@ _UNITS = {"saved state on disk": "bytes", "peak memory of a QEMU": "bytes"}
 
 
 def measure(bench: Bench) -> list[Row]:
-    """The same idle cell on machines of doubling size; what is lent stays the same."""
+    """Measure the same idle cell on machines of doubling RAM; what is lent stays the same."""
     sizes = [gib * GIB for gib in ((1, 2) if bench.quick else (1, 2, 4, 8, 16))]
     seeds = 2 if bench.quick else 3
     found: dict[int, dict[str, list[float]] | CarveoutError] = {}

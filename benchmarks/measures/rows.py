@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A million made rows: collected into tables, then all figures drawn from the tables."""
+"""A million made-up rows: collected into tables, then all figures drawn from the tables."""
 
 import shutil
 
@@ -10,16 +10,19 @@ from benchmarks.table import Row
 from carveout.common.sizes import GIB
 
 _ROWS = 1_000_000
-_CELLS = 40  # those of the main job
+_CELLS = 40  # as many as the main job has
 _MOST_S = 60
 _MOST_BYTES = 2 * GIB
 _LIMIT = "the limit"
 
 
 def measure(bench: Bench) -> list[Row]:
-    """Each step is a process of its own, so a peak is the largest of them."""
+    """Measure the collection, the statistics and the redrawing of all figures.
+
+    Each step is a process of its own, so the peak of all steps is the largest of their peaks.
+    """
     rows = 2_000 if bench.quick else _ROWS
-    # The made cells are the main job's, so its own config redraws them.
+    # The made-up cells are the main job's, so its own config redraws them.
     job = bench.job("job")
     words = make_results(bench, job.results, rows, _CELLS)
     tables = job.results / "tables"

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Growth with seeds: what a trial costs when its cell has more of them, the workflow included."""
+"""Growth with seeds: the cost per trial when a cell has more seeds, the workflow included."""
 
 from benchmarks.bench import IDLE, Bench
 from benchmarks.table import Row
 
 
 def measure(bench: Bench) -> list[Row]:
-    """One idle cell, forked; the boot and Snakemake's own time are shared by all its trials."""
+    """Measure one idle cell, forked, with growing numbers of seeds.
+
+    All its trials share the cost of the boot and of Snakemake itself.
+    """
     job = bench.job("job", strategies={"baseline": "all"}, loads=IDLE)
     job.build_images()
     sizes = (1, 2) if bench.quick else (1, 5, 20, 50)

@@ -3,7 +3,7 @@
 
 virtme-ng comes from the Python package index into the cache, never into this project's lock. Its
 guest needs a small arm64 root with bash and udev, which mmdebstrap unpacks without running any of
-it, and the modules' index, which kmod makes. What is missing here is named in the table.
+it, and the modules' index, which kmod makes. The table names what this machine lacks of these.
 """
 
 import os
@@ -27,7 +27,7 @@ _GREETING = "the-guest-runs-commands"
 
 
 def measure(bench: Bench) -> list[Row]:
-    """As many boots of each; the machines have the same RAM and CPUs."""
+    """Measure virtme-ng's boots, and carveout's boot and first fork, with the same RAM and CPUs."""
     rounds = 1 if bench.quick else 3
     job = bench.job("job", strategies={"baseline": "all"}, loads=IDLE)
     job.build_images()
@@ -62,7 +62,7 @@ def measure(bench: Bench) -> list[Row]:
 
 
 def _prepared(bench: Bench, job: Job) -> tuple[list[str], list[str]]:
-    """The command of one boot and its environment; all that it needs is made here."""
+    """Prepare all that virtme-ng needs; return the command of one boot and its environment."""
     (cell,) = job.cells
     kernel = unpacked_kernel(job.results / "kernels" / cell.kernel / "kernel.json")
     packages = cached_folder("virtme-ng", f"{_VERSION}-any-python", _install)
@@ -92,7 +92,7 @@ def _install(folder: Path) -> None:
             *("install", "--target", str(folder), f"virtme-ng=={_VERSION}"),
         ]
     )
-    # The cache outlives the environment whose Python the scripts name.
+    # The scripts name the Python of this environment, and the cache outlives it.
     for script in (folder / "bin").iterdir():
         first, rest = script.read_text(encoding="utf-8").split("\n", 1)
         if "python" in first:
@@ -100,7 +100,7 @@ def _install(folder: Path) -> None:
 
 
 def _make_root(root: Path) -> None:
-    """A Debian root of arm64, unpacked only: what its packages would set up is done here."""
+    """Make a Debian root of arm64: only unpack its packages, and do here what they would set up."""
     if shutil.which("mmdebstrap") is None:
         raise CarveoutError("wanted mmdebstrap to make an arm64 root, found none in PATH")
     _do(
@@ -117,7 +117,7 @@ def _make_root(root: Path) -> None:
 
 
 def _kmod(folder: Path) -> Path:
-    """A folder with depmod and modprobe: those of PATH, or of Debian's kmod, unpacked."""
+    """Return a folder with depmod and modprobe: those of PATH, or of Debian's kmod, unpacked."""
     tools = folder.absolute() / "tools"
     tools.mkdir()
     libraries = ""
@@ -130,7 +130,7 @@ def _kmod(folder: Path) -> Path:
         (library,) = tools.glob("root/**/libkmod.so.2")
         program, libraries = str(kmod), f"LD_LIBRARY_PATH='{library.parent}' "
     for name in ("depmod", "modprobe"):
-        # kmod is what it is called as, which only bash can choose.
+        # kmod does what the name says that it is called by; only bash's exec can set that name.
         (tools / name).write_text(f"#!/bin/bash\n{libraries}exec -a {name} '{program}' \"$@\"\n")
         (tools / name).chmod(0o755)
     return tools

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Made trials as the runner writes them: a cell, an ending, and the guest's records."""
+"""Made-up trials as the runner writes them: a cell, an ending, and the guest's records."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ KERNEL_FACTS = {"kernel_version": "6.12.107-1", "kernel_pinned": "6.12.107-1"}
 
 
 def census(cycle: int, phase: str, **members: Any) -> dict[str, Any]:
-    """A census of a host on which nothing is set aside."""
+    """Return a census of a host on which nothing is set aside."""
     return {
         "record": "census",
         "cycle": cycle,
@@ -45,7 +45,7 @@ def census(cycle: int, phase: str, **members: Any) -> dict[str, Any]:
 
 
 def lend(cycle: int, granted_bytes: int, **members: Any) -> dict[str, Any]:
-    """A request of 256 MiB and what was granted of it."""
+    """Return the record of a request of 256 MiB, with what was granted of it."""
     return {
         "record": "lend",
         "cycle": cycle,
@@ -71,14 +71,14 @@ def whole_cycle(
     censuses: Mapping[str, Mapping[str, Any]] | None = None,
     returned: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """All records of one cycle.
+    """Return all records of one cycle.
 
     Args:
         cycle: its number, from 1.
         granted_bytes: what was lent, checked, given back and used again.
-        lent: members of the lend record that are not the usual ones.
-        censuses: the same for the census of each phase.
-        returned: the same for the give_back record.
+        lent: members of the lend record that differ from the usual ones.
+        censuses: likewise of the census record, by phase.
+        returned: likewise of the give_back record.
     """
     seen: Mapping[str, Mapping[str, Any]] = {
         "lent": {
@@ -129,7 +129,7 @@ def whole_cycle(
 
 
 def cell(**members: Any) -> dict[str, Any]:
-    """A cell of the load idle that makes two requests of 256 MiB of a CMA area."""
+    """Return a cell of the load idle that makes two requests of 256 MiB of a CMA area."""
     return {
         "kernel": "debian-6.12",
         "ram_bytes": RAM_BYTES,
@@ -158,7 +158,7 @@ def cell(**members: Any) -> dict[str, Any]:
 def trial(
     records: Sequence[Mapping[str, Any]], cause: str | None = None, **members: Any
 ) -> dict[str, Any]:
-    """A trial whose guest booted, was loaded, and then made `records`."""
+    """Return a trial whose guest booted, was loaded, and then wrote `records`."""
     boot: list[dict[str, Any]] = [
         {"record": "stage", "stage": "boot", "cycle": 0},
         {
@@ -183,7 +183,7 @@ def trial(
 
 
 def write_kernel(results: Path, name: str) -> None:
-    """Describe the kernel of made trials, as the rule that takes it does."""
+    """Write the description of the made-up trials' kernel, as the rule that takes a kernel does."""
     kernel = {
         "version": KERNEL_FACTS["kernel_version"],
         "pinned": KERNEL_FACTS["kernel_pinned"],
@@ -193,7 +193,7 @@ def write_kernel(results: Path, name: str) -> None:
 
 
 def run(made: Mapping[str, Any]) -> dict[str, Any]:
-    """What QEMU spent on a made trial."""
+    """Return what QEMU spent on a made-up trial."""
     cell = made["cell"]
     return {
         "process": "trial",

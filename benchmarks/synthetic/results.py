@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Makes up the outputs of a large job, to measure collection and redrawing: nothing is booted.
+"""Make up the outputs of a large job, to measure collection and redrawing: nothing is booted.
 
 The cells are those of a job like the main one, only more: 10 strategy variants, 4 loads (of more
 doses when there are more than 40 cells, on more machines when there are more than 1000), and two
-requests a trial, each of which becomes a row of the table `trials`. Every trial has 6 pageblock
-maps of a host of 1 GiB, as the main job has, that are its own.
+requests per trial, each of which becomes a row of the table `trials`. Every trial has 6 pageblock
+maps of its own, of a host of 1 GiB as in the main job.
 
-Files and lines are those that the runner writes. The words printed are the arguments with which
-`python -m carveout.tables.collect` finds the cells.
+Files and lines have the form in which the runner writes them. The words printed are the arguments
+with which `python -m carveout.tables.collect` finds the cells.
 """
 
 import argparse
@@ -32,20 +32,20 @@ from carveout.common.sizes import GIB, MIB
 _VARIANTS = VARIANTS[:10]
 _SCENARIOS_A_MACHINE = 100
 _KERNEL = "debian-6.12"
-# The figures that the main job's config names are drawn of the made rows too.
+# The figures that the main job's config names are drawn from the made-up rows too.
 _MAIN_JOB = load_yaml(MAIN_CONFIG)
 (_REQUESTS,) = _MAIN_JOB["requests"]
-# The made maps are those of a host four times as large: every fourth pageblock is taken.
+# The maps are made for a host four times as large: every fourth pageblock is taken.
 _TAKEN_OF_MAPS = 4
-# Pageblocks that differ between two seeds of a real cell under load.
+# How many pageblocks differ between two seeds of a real cell under load.
 _OF_THE_SEED = 45
-# What json.dumps makes of the runner's arguments: keys sorted, nothing but ASCII in them.
+# Gives the same bytes as the runner's json.dumps: keys sorted, and all content is ASCII.
 _LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
 @dataclass(frozen=True)
 class MadeCell:
-    """One cell of the made job."""
+    """One cell of the made-up job."""
 
     ram_gib: int
     variant: MadeVariant
@@ -63,11 +63,11 @@ class MadeCell:
 
     @property
     def path(self) -> str:
-        """Where the cell's output lies, without the suffix."""
+        """The path of the cell's output, without the suffix."""
         return "/".join(self.parts)
 
     def to_json(self, seeds: int) -> dict[str, Any]:
-        """The cell as the runner writes it into each of its trials."""
+        """Return the cell as the runner writes it into each of its trials."""
         ram_bytes = self.ram_gib * GIB
         base = made_records.cell()
         return base | {
@@ -88,7 +88,7 @@ class MadeCell:
 
 
 def made_cells(count: int) -> list[MadeCell]:
-    """Return the cells of a job, a whole product of machines, variants and scenarios."""
+    """Return the cells of a job: all combinations of its machines, variants and scenarios."""
     scenarios, rest = divmod(count, len(_VARIANTS))
     machines = -(-scenarios // _SCENARIOS_A_MACHINE)
     if count <= 0 or rest or scenarios % machines:
@@ -108,7 +108,7 @@ def made_cells(count: int) -> list[MadeCell]:
 
 
 def made_trials(cell: MadeCell, seeds: int, asked: int) -> Iterator[dict[str, Any]]:
-    """The trials of a cell, seed after seed."""
+    """Yield the trials of a cell, seed after seed."""
     random = np.random.default_rng(int(sha256_of_json(cell.path)[:15], 16))
     content = cell.to_json(asked)
     maps = {
@@ -161,7 +161,7 @@ _ZONES = [
 
 
 def _census(variant: MadeVariant, phase: str, request_bytes: int, seed: int) -> dict[str, Any]:
-    """The members of a census that differ between variants, phases and seeds."""
+    """Return the members of a census that differ between variants, phases and seeds."""
     lent_bytes = request_bytes if phase == "lent" else 0
     memmap_bytes = (48 if variant.memmap_hidden else 64) * MIB
     return {
@@ -209,7 +209,7 @@ def _cycle(
 
 
 def write_cell(results: Path, cell: MadeCell, seeds: int, asked: int) -> None:
-    """Write the two files of a cell, as its boot job would."""
+    """Write the two files of a cell, as its boot job does."""
     trials, runs = bytearray(), bytearray()
     for trial in made_trials(cell, seeds, asked):
         trials += orjson.dumps(trial, option=_LINE)

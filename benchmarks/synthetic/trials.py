@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Made trials for the tests of tables, statistics, figures and report: never measured."""
+"""Made-up trials for the tests of tables, statistics, figures and report: never measured."""
 
 import json
 from collections.abc import Sequence
@@ -29,10 +29,11 @@ LOADS = {
 
 @dataclass(frozen=True)
 class MadeVariant:
-    """How a made variant behaves.
+    """How a made-up variant behaves.
 
     Attributes:
-        chance: of success with a request of 256 MiB and of 1 GiB, once per kind of load.
+        chance: of success with the first request, one per load in the order of `LOADS`; the chance
+            of the second request is its square.
         lend_ns: what a lend of 256 MiB typically takes.
         idle: the class of the pageblocks that it sets aside, "" when it sets none aside.
     """
@@ -65,7 +66,7 @@ VARIANTS = (
 
 @cache
 def made_trials(seeds: int = 5) -> pd.DataFrame:
-    """Trials of all variants under all loads, with successes and each kind of failure."""
+    """Return trials of all variants under all loads, with successes and each kind of failure."""
     random = np.random.default_rng(1)
     rows = [
         _trial(random, variant, load, seed, cycle)
@@ -79,7 +80,7 @@ def made_trials(seeds: int = 5) -> pd.DataFrame:
 
 @cache
 def made_phases(load: str = "anonymous_memory", seed: int = 1) -> pd.DataFrame:
-    """Censuses of one trial of each variant."""
+    """Return the censuses of one trial of each variant."""
     random = np.random.default_rng(2)
     return pd.concat(
         [_censuses(random, variant, load, seed) for variant in VARIANTS], ignore_index=True
@@ -88,7 +89,7 @@ def made_phases(load: str = "anonymous_memory", seed: int = 1) -> pd.DataFrame:
 
 @cache
 def made_runs(seeds: int = 5) -> pd.DataFrame:
-    """What the runner's machine spent on the made trials."""
+    """Return what the runner's machine spent on the made-up trials."""
     trials = made_trials(seeds).drop_duplicates("trial_id")
     return trials[[*_key(VARIANTS[0], "idle", 1)]].assign(
         process="trial",
@@ -103,7 +104,7 @@ def made_runs(seeds: int = 5) -> pd.DataFrame:
 
 
 def made_metadata() -> dict[str, str]:
-    """Provenance as the trials' file carries it."""
+    """Return the provenance that the trials' file carries."""
     return {"kernel.debian-6.12-arm64.version": "6.12.107-1", "module_sha256": "4f" * 32}
 
 

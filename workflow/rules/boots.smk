@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Boots: every cell is one job, which runs the cell's seeds and writes one line a trial.
+# Boots: every cell is one job, which runs the cell's seeds and writes one line per trial.
 #
-# `boot_guest` itself matches no strategy: each strategy's rules.smk makes a rule of its own of it.
+# `boot_guest` itself matches no strategy: each strategy's rules.smk makes a rule of its own from it.
 
 
 rule boot_guest:
@@ -21,7 +21,7 @@ rule boot_guest:
         ],
         record_schema="workflow/schemas/record.schema.yaml",
     output:
-        # What is there is read: whatever is the reason to run a cell again, no trial that would
+        # Existing outputs are read: whatever is the reason to run a cell again, no trial that would
         # come out the same is made anew.
         trials=update(f"<results>/trials/{CELL_PATH}.jsonl"),
         runs=update(f"<results>/runs/{CELL_PATH}.jsonl"),

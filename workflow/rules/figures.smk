@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Figures: one rule a figure. Each reads one table; titles and order come from the strategies' folders.
+# Figures: one rule per figure. Each reads one table; titles and order come from the strategies' folders.
 
 DESCRIPTIONS = [f"{folder}/strategy.yaml" for folder in STRATEGY_FOLDERS.values()]
 FIGURES = ["memmap_overhead", "success", "cost"]

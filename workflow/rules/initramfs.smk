@@ -46,7 +46,7 @@ rule pack_base_image:
         kernel="<results>/kernels/{kernel}/kernel.json",
         init="workflow/guest/init",
         library=sorted(glob.glob("workflow/guest/lib/*.sh")),
-        # Too large to be compared by content; what it is stands beside it.
+        # Too large to be compared by content; its description, which is compared, lies beside it.
         busybox=ancient("<results>/guest/busybox"),
         busybox_description="<results>/guest/busybox.json",
         tool="<results>/guest/carveout",

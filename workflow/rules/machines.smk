@@ -12,7 +12,7 @@ rule lock_packages:
     input:
         pins=PINS,
     output:
-        # A lock that is there is read: a results folder stays with the packages that made it.
+        # An existing lock is read: a results folder stays with the packages that made it.
         update("<results>/lock.yaml"),
     log:
         "<logs>/machines/lock_packages.log",
@@ -76,8 +76,8 @@ rule take_qemu:
     params:
         code=code_digest("carveout.machines.take"),
         qemu=config["qemu"],
-        # A function, because the program is asked: only when a boot depends on this. The host's own
-        # QEMU may be replaced at any time.
+        # A function, so that the program is asked for its version only when a boot depends on
+        # this. The host's own QEMU may be replaced at any time.
         version=lambda wildcards: host_qemu_version(config["qemu"]),
     shell:
         "python -m carveout.machines.take --pins config --lock {input.lock:q}"

@@ -5,13 +5,13 @@ REDRAWING = {"figures", "report"}
 
 
 def is_redrawn():
-    """Whether only a redraw is asked for, of the tables that are there."""
+    """Return whether only a redraw is asked for, of the tables that are there."""
     targets = snakemake_internals.targets(workflow)
     return bool(targets) and targets <= REDRAWING
 
 
 def table(name):
-    """A table of trials as a rule's input: made from boots, except when only a redraw is asked for.
+    """Return a table as a rule's input: made from boots, unless only a redraw is asked for.
 
     `snakemake figures` and `snakemake report` take the tables that are there, a colleague's or
     those of another config. Flagged `before_update`, a file is taken as it is and its rule is not
@@ -28,7 +28,7 @@ def table(name):
 
 
 def table_digests(*names):
-    """The digests of tables as a rule's input; tables that are only redrawn need not have any."""
+    """Return the digests of tables as a rule's input; tables to be redrawn need not have any."""
 
     def as_asked(wildcards):
         tables = Path(config["results"]) / "tables"

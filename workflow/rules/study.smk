@@ -66,33 +66,33 @@ pathvars:
 
 
 def cell_json(wildcards):
-    """The cell that a boot job makes, as the runner reads it."""
+    """Return the cell that a boot job makes, as the runner reads it."""
     return CELLS[CELL_PATH.format(**wildcards)].to_json()
 
 
 def memory_mb(wildcards, threads):
-    """What the guests of a boot job, one a thread, take of the machine's memory at most."""
+    """Return the most memory of the machine that a boot job's guests take, one per thread."""
     cell = CELLS[CELL_PATH.format(**wildcards)]
     return threads * most_memory_bytes(cell.ram_bytes) // MIB
 
 
 def disk_mb(wildcards, threads):
-    """What a boot job's saved state and its copies take of the disk of TMPDIR at most."""
+    """Return the most that a boot job's saved state and its copies take of the disk of TMPDIR."""
     return most_snapshot_bytes(threads, STATE_LIMIT_BYTES) // MIB
 
 
 def cell_files(kind):
-    """The outputs of all cells: `trials` or `runs`."""
+    """Return the outputs of all cells: `trials` or `runs`."""
     return [f"<results>/{kind}/{path}.jsonl" for path in CELLS]
 
 
 def paths_of(part):
-    """What the cells' paths are a product of: each `machine`, `strategy_variant` or `scenario`."""
+    """Return each `machine`, `strategy_variant` or `scenario`: the cells' paths are their product."""
     return list(dict.fromkeys(getattr(cell.path, part) for cell in MATRIX.cells))
 
 
 def folder_sources(folder):
-    """A plug-in's files that go into the guest: what it is made of, not how it is run."""
+    """Return a plug-in's files that go into the guest: what it is made of, not how it is run."""
     return sorted(
         path
         for pattern in ("*.yaml", "guest.sh", "*.c", "*.h")
@@ -101,14 +101,14 @@ def folder_sources(folder):
 
 
 def begin_progress(dag):
-    """Starts the count of what this run is to make."""
+    """Start the count of what this run is to make."""
     boots = snakemake_internals.jobs_to_run(dag, "boot_")
     if boots:
         progress.begin(Path(PROGRESS_FILE), boots * config["seeds"], boots)
 
 
 def show_comparison():
-    """Prints the comparison table and where the report lies, when this run has made a report."""
+    """Print the comparison table and where the report lies, when this run has made a report."""
     page = Path(config["results"]) / "report.html"
     if page.is_file():
         print((page.parent / "comparison.txt").read_text())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""apt with folders of its own: what some suites have, whatever the host's suite is.
+"""apt with folders of its own: it says what some suites have, whatever the host's suite is.
 
 apt does the downloading and checks the archive's signatures. Which mirror it asks is read from the
 host's apt configuration.
@@ -19,26 +19,26 @@ from carveout.common.processes import run_program
 # The keyring of Debian's own archive; apt.conf's Carveout::Keyring names another, for a mirror that
 # is signed by a key of its own.
 _DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# What is fetched runs in an arm64 host or builds for it on amd64.
+# Fetched packages run in the arm64 host under test, or on amd64 to build for it.
 _ARCHITECTURES = ("amd64", "arm64")
-# How apt says that nobody answered, and not that an answer was wrong. A proxy answers for who does
-# not (5xx); of a mirror in a folder that is not there, apt says that it has no Release file.
+# What apt says when no server answered, as opposed to a wrong answer. A proxy answers 5xx in place
+# of a server that does not; of a mirror in a missing folder, apt says that it has no Release file.
 _NO_ANSWER = re.compile(
     r"Could not (connect|resolve)|Temporary failure|Connection (failed|refused|timed out|closed)"
     r"|Unable to connect|Cannot initiate|Network is unreachable|No route to host"
     r"|Something wicked happened resolving|Error reading from server"
     r"|  (429|5\d\d)  |'file:[^']*' (does not have|no longer has) a Release file"
 )
-# That a repository "is not signed" apt says of one that did not answer, too.
+# Without "is not signed": apt says that of a repository that did not answer, too.
 _WRONG_SIGNATURE = re.compile(r"signature|GPG error|no longer signed|isn't valid", re.IGNORECASE)
-# Whatever the host's configuration lets pass.
+# As strict as this, even if the host's configuration is not.
 _STRICT = [
     *("-o", "Acquire::AllowInsecureRepositories=false"),
     *("-o", "Acquire::AllowWeakRepositories=false"),
     *("-o", "Acquire::AllowDowngradeToInsecureRepositories=false"),
     *("-o", "APT::Get::AllowUnauthenticated=false"),
 ]
-# A line of a plan: name, version and architecture of what would come from the suites.
+# A line of apt's simulation: name, version and architecture of a package from the suites.
 _INSTALLED = re.compile(r"^Inst (\S+?)(?::\w+)? \((\S+) (?!local-deb).*\[(\w+)\]\)", re.MULTILINE)
 
 
@@ -68,11 +68,11 @@ class Apt:
     def update(self, suites: Sequence[str]) -> None:
         """Bring the lists of some suites up to date."""
         self._configure(suites)
-        # Any: else a mirror that fails is passed over, and old lists are taken for new ones.
+        # Without this, apt passes over a mirror that fails and takes old lists for new ones.
         self._run("apt-get", "-o", "APT::Update::Error-Mode=any", "update")
 
     def names(self, beginning: str) -> list[str]:
-        """Return the names of packages that begin so."""
+        """Return the names of packages that begin with `beginning`."""
         return self._run("apt-cache", "pkgnames", beginning).split()
 
     def versions(self, name: str, architecture: str) -> list[tuple[str, str]]:
@@ -101,7 +101,7 @@ class Apt:
         self._run("apt-get", "download", *wanted, folder=folder)
 
     def _stanzas(self, *packages: str) -> list[dict[str, str]]:
-        """Return what the suites' lists say of packages: the fields of one line."""
+        """Return the fields that the suites' lists have for packages: of each its first line."""
         if not packages:
             return []
         text = self._run("apt-cache", "show", *packages)
@@ -142,7 +142,7 @@ class Apt:
 
 @functools.cache
 def asked(suites: tuple[str, ...]) -> Apt | UnreachableError:
-    """Bring the lists up to date, or say why not, once in a process: each try takes seconds."""
+    """Bring the lists up to date, or return why not, once per process: each try takes seconds."""
     apt = Apt(cache_folder("apt", "_".join(suites)))
     try:
         apt.update(suites)
@@ -192,7 +192,10 @@ def _host_targets() -> list[tuple[str, str]]:
 
 
 def _targets_without_lists(ask: Sequence[str]) -> str:
-    """Answer for a host whose lists were removed: apt knows the labels only from them."""
+    """Return the sources of a host whose lists were removed.
+
+    apt knows the labels only from the lists, so it fetches them into a temporary folder.
+    """
     with tempfile.TemporaryDirectory() as folder:
         private = ["-o", f"Dir::State::lists={folder}", "-o", "APT::Sandbox::User=root"]
         failure = None
@@ -200,7 +203,7 @@ def _targets_without_lists(ask: Sequence[str]) -> str:
             update = ["apt-get", "--quiet", *private, "-o", "APT::Update::Error-Mode=any", "update"]
             run_program(update, "apt-get update")
         except CarveoutError as error:
-            failure = error  # maybe of a source that is not asked for
+            failure = error  # maybe of a source that is not needed here
         found = run_program([ask[0], *private, *ask[1:]], "read the host's apt configuration")
         if failure and not found:
             raise failure

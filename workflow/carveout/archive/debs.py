@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Packages of any Debian suite and architecture, fetched without root, verified, kept in the cache.
 
-A package from the archive is as its signed lists have it; what pins it has its hash checked too.
+The hash of a package must be the one in the archive's signed lists and the one in its pin.
 """
 
 import functools
@@ -44,7 +44,7 @@ def fetch(packages: Sequence[Package]) -> list[Path]:
             _check_cached(package)
     if missing:
         with locked("archive"):
-            # Another run may have been downloading the same until now.
+            # Another run may have downloaded the same while this one waited for the lock.
             _download([package for package in missing if not _cached(package).exists()])
     return [_cached(package) for package in packages]
 
@@ -55,8 +55,8 @@ def newest(packages: Sequence[Package], *, offline: bool = False) -> list[Packag
     Packages of a kernel are of one version.
 
     Args:
-        packages: whose names, architectures and suites count.
-        offline: the cache answers while the archive does not.
+        packages: their names, architectures and suites count, their versions do not.
+        offline: take what the cache has when the archive does not answer.
 
     Raises:
         GoneError: there are none.
@@ -104,7 +104,7 @@ def with_dependencies(package: Package) -> list[Package]:
 
 
 def in_same_series(one: Package, other: Package) -> bool:
-    """Say whether two packages are versions of one, or of one kernel series, in the same suites."""
+    """Return whether packages of the same suites are versions of one, or of one kernel series."""
     return (
         one.suites == other.suites
         and one.architecture == other.architecture
@@ -128,7 +128,7 @@ def _cached(package: Package) -> Path:
 
 
 def _check_cached(package: Package) -> None:
-    """Refuse a damaged file; it stays, so that its owner can see what became of the disk."""
+    """Refuse a damaged file but keep it, so that its owner can see what became of the disk."""
     path = _cached(package)
     try:
         found = sha256_of(path)
@@ -147,7 +147,7 @@ def _download(packages: Sequence[Package]) -> None:
 
 
 def _download_from(apt: Apt, packages: Sequence[Package]) -> None:
-    """Download packages of the same suites by one call of apt, which reads its lists each time."""
+    """Download packages of the same suites with one call of apt: each call reads the lists."""
     for package in packages:
         _check_listed(apt, package)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=cache_folder("archive")) as name:
@@ -176,13 +176,13 @@ def _check_hash(package: Package, found: str) -> None:
 
 def _keep(deb: Path, package: Package) -> None:
     _check_hash(package, sha256_of(deb))
-    # What it is, for when the archive cannot be asked; written first, since the file is the sign.
+    # Says what it is, when the archive cannot be asked; first, since the .deb is the sign of both.
     write_json_atomically(_cached(package).with_suffix(".json"), package.to_json())
     os.replace(deb, _cached(package))
 
 
 def _versions_in_series(package: Package, *, offline: bool) -> list[Package]:
-    """Return what the archive has of a package's series, or the cache while it does not answer."""
+    """Return what the archive has of a package's series, or the cache if the archive is silent."""
     try:
         apt = Apt.of(package.suites)
     except UnreachableError:
@@ -209,7 +209,10 @@ def _cached_versions(package: Package) -> list[Package]:
 
 
 def _series_pattern(name: str) -> re.Pattern[str]:
-    """Return what matches the names that a package has in its kernel series; others keep theirs."""
+    """Return a pattern of the names that a package may have in its kernel series.
+
+    The pattern of a package of no kernel series matches its own name alone.
+    """
     abi = _KERNEL_ABI.search(name)
     if abi is None:
         return re.compile(re.escape(name))

@@ -34,7 +34,7 @@ class Entry:
     tools: Sequence[Package] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the entry as the lock has it."""
+        """Return the entry in the form that it has in the lock."""
         return {
             "pinned": self.pinned,
             "packages": {role: p.to_json() for role, p in self.used.packages.items()},
@@ -50,7 +50,7 @@ class Lock:
 
     @classmethod
     def read(cls, path: Path) -> "Lock":
-        """Return the lock of a file, checked against its schema; one that is not there is empty."""
+        """Return the lock in a file, checked against its schema; without a file, an empty lock."""
         if not path.exists():
             return cls({})
         content = schemas.load_yaml(path)
@@ -58,7 +58,7 @@ class Lock:
         return cls({key: _entry(entry, f"{path}: {key}") for key, entry in content.items()})
 
     def write(self, path: Path) -> None:
-        """Write the lock, aside and renamed."""
+        """Write the lock to a file aside and rename it."""
         content = {key: entry.to_json() for key, entry in sorted(self.entries.items())}
         text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=1000)
         write_atomically(path, _COMMENT + text)
@@ -73,7 +73,7 @@ class Lock:
         return list({package.sha256: package for package in packages}.values())
 
     def moved(self) -> list[str]:
-        """Say which entries are not the pinned ones: `kernels.debian-6.12: 6.12.1-1 -> 6.12.9-1`.
+        """Return the entries that are not as pinned: `kernels.debian-6.12: 6.12.1-1 -> 6.12.9-1`.
 
         The first version is the pin, the second what is used.
         """

@@ -30,14 +30,14 @@ class Package:
         return f"{self.name} {self.version}" + (f" ({self.pin})" if self.pin else "")
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the package is, for a file."""
+        """Return the package in the form that a file has, without its pin."""
         return {key: value for key, value in asdict(self).items() if key != "pin"} | {
             "suites": list(self.suites)
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], pin: str = "") -> "Package":
-        """Return the package whose `to_json` went through a file."""
+        """Return the package that `to_json` put into that form."""
         return cls(**{**content, "suites": tuple(content["suites"])}, pin=pin)
 
 

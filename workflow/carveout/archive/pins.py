@@ -17,7 +17,7 @@ class Pins:
 
     Attributes:
         kernels: by name: `image` with its `headers`, `headers_common` and `kbuild`.
-        page_bytes: of each kernel, as stated.
+        page_bytes: the page size of each kernel, as the file states it.
         guest: what goes into every guest: `busybox`.
         qemus: by name: `program`.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Pins the newest of everything anew: ``python -m carveout.archive.relock``, or `make relock`."""
+"""Pin the newest of everything anew: ``python -m carveout.archive.relock``, or `make relock`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +36,7 @@ def relock(path: Path, schema: str) -> list[str]:
             }
             for role, package in new.items()
         }
-    # One line a package, however long.
+    # One line per package, however long.
     text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=1000)
     write_atomically(path, _first_comment(path) + text)
     return changes
@@ -62,7 +62,7 @@ def _first_comment(path: Path) -> str:
 
 @entry_point
 def main() -> None:
-    """Pin the newest of everything and say what changed."""
+    """Pin the newest of everything and print what changed."""
     files = {name: Path(f"config/{name}.yaml") for name in ("kernels", "qemus")}
     changes = [change for name, path in files.items() for change in relock(path, name)]
     print("\n".join(changes or ["every pin is the newest"]))

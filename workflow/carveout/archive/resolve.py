@@ -23,7 +23,7 @@ class Resolved:
 
 
 def resolve(name: str, pinned: PackageSet, locked: PackageSet | None, *, exact: bool) -> Resolved:
-    """Return packages that can be had, fetched, in this order of preference.
+    """Fetch packages and return the first of these that can be had.
 
     1. what the results folder was made with, so that a results folder is of one kernel;
     2. the pins;
@@ -37,8 +37,8 @@ def resolve(name: str, pinned: PackageSet, locked: PackageSet | None, *, exact: 
 
     Raises:
         GoneError: none of that can be had.
-        UnreachableError: the archive does not answer, and the cache has not what the results folder
-            was made with, or none of the series.
+        UnreachableError: the archive does not answer, and the cache lacks what the results folder
+            was made with, or has nothing of the series.
         CarveoutError: a file is not what its hash says, or the archive's signature is wrong.
     """
     if exact:
@@ -74,7 +74,7 @@ def _fetched_exactly(pinned: PackageSet) -> PackageSet:
 
 
 def _newest(pinned: PackageSet, why: CarveoutError) -> PackageSet:
-    """Return the newest of the series of pins that cannot be had."""
+    """Fetch and return the newest of the series of pins that cannot be had."""
     try:
         found = newest(list(pinned.packages.values()), offline=True)
     except GoneError as error:
@@ -86,7 +86,7 @@ def _newest(pinned: PackageSet, why: CarveoutError) -> PackageSet:
 
 
 def _may_replace(pinned: PackageSet, locked: PackageSet) -> bool:
-    """Say whether a lock is of the same series as the pins; else they mean something else now."""
+    """Return whether a lock is of the series of the pins; else the pins mean something else now."""
     return locked.packages.keys() == pinned.packages.keys() and all(
         in_same_series(pinned.packages[role], package) for role, package in locked.packages.items()
     )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs the trials of one cell: seeds in, one result per trial out.
+"""Run the trials of one cell: seeds in, one result per trial out.
 
-All that decides what a trial is and what is written of it lies here and in what this imports. What
-only keeps results and tells of them (`boots.run`, its journal and its progress) does not: it may
-change without a trial being made anew.
+This module and its imports decide what a trial is and what is written of it. Modules that only keep
+and report results (`boots.run`, its journal and its progress) are not among them: when they change,
+no trial is made anew.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ class CellRun:
     """A cell with all that its trials need on this machine.
 
     Attributes:
-        made_by: the digest of what decides about a trial beside what its id digests.
-        log: gets the guests' consoles.
+        made_by: the digest of what decides about a trial and is not part of its id.
+        log: the file that gets the guests' consoles.
     """
 
     cell: Cell
@@ -44,7 +44,7 @@ class CellRun:
 
 
 def guest_parameters(cell: Cell) -> str:
-    """What a cell's guest knows before any trial, as shell assignments: all but the seed."""
+    """Return what a cell's guest knows before any trial, as shell assignments: all but the seed."""
     values: dict[str, str | int] = {
         "RAM_BYTES": cell.ram_bytes,
         "BOOT_RAM_BYTES": cell.variant.boot_ram_bytes,
@@ -58,7 +58,7 @@ def guest_parameters(cell: Cell) -> str:
 
 
 def cell_machine(cell: Cell, qemu: str) -> Machine:
-    """The machine of a cell's hosts, as this QEMU emulates it."""
+    """Return the machine of a cell's hosts, as this QEMU emulates it."""
     return Machine(
         qemu=qemu,
         cpu_model=cell.cpu_model,
@@ -73,7 +73,7 @@ def cell_machine(cell: Cell, qemu: str) -> Machine:
 
 
 def trial_id(run: CellRun, seed: int) -> str:
-    """The digest of all that determines a trial, in hex."""
+    """Return the digest of all that determines a trial, in hex."""
     return sha256_of_json(
         {
             "digests": run.boot.digests,
@@ -85,29 +85,32 @@ def trial_id(run: CellRun, seed: int) -> str:
 
 
 def boot_id(run: CellRun) -> str:
-    """The digest of the cell whose boot was saved, in hex: what its row has for a trial's id."""
+    """Return the digest of the cell whose boot was saved, in hex.
+
+    The row of a boot has it in place of a trial's id.
+    """
     return sha256_of_json({"digests": run.boot.digests, "boot of": run.cell.to_json()})[:32]
 
 
 def trial_ids(run: CellRun) -> dict[int, str]:
-    """The ids of all trials that a cell may have, by their seeds."""
+    """Return the ids of all trials that a cell may have, by their seeds."""
     return {seed: trial_id(run, seed) for seed in range(1, run.cell.seeds + 1)}
 
 
 async def run_cell(
     run: CellRun, made: Iterable[Result], keep: Callable[[Result], None]
 ) -> list[Result]:
-    """Runs the seeds of a cell, ``at_once`` at a time.
+    """Run the seeds of a cell, ``at_once`` at a time.
 
     Args:
         run: the cell and what its trials need.
-        made: results of an earlier run that hold.
-        keep: is given each result as soon as it is made.
+        made: results of an earlier run that still hold.
+        keep: is called with each result as soon as it is made.
 
     Returns:
-        One object a guest: ``run`` (what belongs to the runner's machine) and, but for a
-        boot whose state was saved, ``trial`` (a pure function of what its id digests), in the
-        order of the seeds.
+        One object per guest, in the order of the seeds. It has ``run`` (what belongs to the
+        runner's machine) and ``trial`` (a pure function of what its id digests); a boot whose
+        state was saved has no ``trial``.
 
     Raises:
         CarveoutError: a trial could not be made; all others were kept.
@@ -126,7 +129,7 @@ async def run_cell(
 async def _run_missing(
     run: CellRun, engine: Engine, trials: CellTrials, keep: Callable[[Result], None]
 ) -> None:
-    """Runs what is missing of a cell's trials. A guest that dies loses only itself."""
+    """Run the missing trials of a cell; a guest that dies loses only its own."""
     lost: list[str] = []
 
     async def work() -> None:
@@ -153,7 +156,7 @@ async def _run_missing(
 
 
 async def _run_seed_again_if_it_dies(run: CellRun, engine: Engine, seed: int) -> Result:
-    """One trial; a QEMU that died on its own says nothing of its guest, so it gets another."""
+    """Run one trial, and once more if QEMU dies, since that says nothing about the guest."""
     try:
         return await _run_seed(run, engine, seed)
     except GuestDiedError:
@@ -172,7 +175,7 @@ async def _run_seed(run: CellRun, engine: Engine, seed: int) -> Result:
 
 
 def _log(log: Path, seed: int, files: GuestFiles) -> None:
-    """Keeps the guest's console and what QEMU said of it."""
+    """Append the guest's console and what QEMU said of it to the log."""
     with log.open("a", encoding="utf-8") as stream:
         for file in (files.console, files.messages):
             stream.write(f"== seed {seed}: {file.name} ==\n")
@@ -192,7 +195,7 @@ def _trial(run: CellRun, seed: int, ending: Ending) -> dict[str, Any]:
 
 
 def _usage(run: CellRun, seed: int | None, guest_exit: str, usage: Usage) -> dict[str, Any]:
-    """One guest: a trial's, or without a seed the boot whose state was saved."""
+    """Return what one guest took: a trial's, or without a seed the boot whose state was saved."""
     return {
         "process": "boot" if seed is None else "trial",
         "made_by": run.made_by,

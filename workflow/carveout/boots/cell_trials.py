@@ -16,7 +16,7 @@ class CellTrials:
     """The trials of a cell: which are made, which seed is next, and when there are enough.
 
     Trials may be added in any order; the rule that may stop a cell early reads them in the order
-    of their seeds, so that what is kept does not depend on who was first.
+    of their seeds, so that what is kept does not depend on which trial ended first.
     """
 
     def __init__(self, cell: Cell, made: Iterable[Result]) -> None:
@@ -29,7 +29,7 @@ class CellTrials:
         self._unmade = [seed for seed in range(cell.seeds, 0, -1) if seed not in self._made]
 
     def add(self, result: Result) -> None:
-        """Takes a trial that was made."""
+        """Add a trial that was made."""
         self._made[result["trial"]["seed"]] = result
         while not self.are_enough() and self._read + 1 in self._made:
             self._read += 1
@@ -37,19 +37,19 @@ class CellTrials:
                 self._needed = self._read
 
     def are_enough(self) -> bool:
-        """Whether all that count are made."""
+        """Return whether all trials that count are made."""
         return self._read == self._needed
 
     def next_seed(self) -> int | None:
-        """A seed that nobody has been given yet, in order; None when there is none to run."""
+        """Return the next seed that nobody has been given; None when there is none to run."""
         return None if self.are_enough() or not self._unmade else self._unmade.pop()
 
     def unused_seeds(self) -> int:
-        """How many seeds nobody was given."""
+        """Return how many seeds nobody was given."""
         return len(self._unmade)
 
     def in_order(self) -> list[Result]:
-        """The trials that count: those of the first seeds, as many as are needed."""
+        """Return the trials that count: those of the first seeds, as many as are needed."""
         return [self._made[seed] for seed in range(1, self._read + 1)]
 
 

@@ -15,7 +15,7 @@ from carveout.boots.cell_trials import Result
 
 
 class EarlierOutputs:
-    """The trials and guests that a cell's outputs hold and that hold for a run."""
+    """The trials and guests in a cell's outputs that still hold for a run."""
 
     def __init__(self, trials: Path, runs: Path) -> None:
         self._trials = list(_objects(trials))
@@ -29,7 +29,7 @@ class EarlierOutputs:
             for trial in self._trials
             if trial_ids.get(trial["seed"]) == trial["trial_id"]
             and self._is_made_by(run, trial["trial_id"])
-            # It says what the machine was like that day.
+            # The wall limit says how slow the machine was that day, and nothing of the trial.
             and trial["ending"]["cause"] != "wall_limit"
         ]
 
@@ -49,6 +49,6 @@ def merged(*made: Sequence[Result]) -> list[Result]:
 
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what a file holds that is written whole or not at all."""
+    """Yield the objects in a file, which is either written whole or missing."""
     if path.exists():
         yield from map(json.loads, path.read_text(encoding="utf-8").splitlines())

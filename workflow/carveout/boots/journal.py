@@ -17,18 +17,18 @@ class Journal:
     """The trials of one cell that are made, whatever became of the job that made them."""
 
     def __init__(self, path: Path, cell: str, made_by: str) -> None:
-        """Opens a cell's journal.
+        """Name a cell's journal; its file is not touched yet.
 
         Args:
             path: the file; it need not exist.
             cell: the cell as one line of JSON.
-            made_by: the digest of what decides about a result beside what its id digests.
+            made_by: the digest of what decides about a result and is not part of its id.
         """
         self._path = path
         self._head = {"cell": cell, "made_by": made_by}
 
     def read(self, trial_ids: Mapping[int, str]) -> list[Result]:
-        """The results that are made; those of other code, cells or trials do not count.
+        """Return the results that are made, but none of other code, cells or trials.
 
         Args:
             trial_ids: the id of each seed's trial.
@@ -43,14 +43,14 @@ class Journal:
         ]
 
     def start(self, results: Iterable[Result]) -> None:
-        """Begins the file anew with what is kept of an earlier one."""
+        """Begin the file anew with what is kept of an earlier one."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)
         for entry in (self._head, *results):
             self.add(entry)
 
     def add(self, result: Result) -> None:
-        """Appends one result."""
+        """Append one result."""
         line = json.dumps(result, separators=(",", ":")) + "\n"
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
@@ -59,11 +59,11 @@ class Journal:
             os.close(handle)
 
     def remove(self) -> None:
-        """Ends the journal: the job's outputs hold all of it."""
+        """Remove the journal, once the job's outputs hold all of it."""
         self._path.unlink(missing_ok=True)
 
     def _whole_lines(self) -> list[Result]:
-        """All lines but one that was cut short."""
+        """Return the objects of all lines but a last one that was cut short."""
         if not self._path.exists():
             return []
         *lines, _ = self._path.read_bytes().split(b"\n")

@@ -17,7 +17,7 @@ _SHOW_INTERVAL_S = 5
 
 
 def begin(path: Path, trials: int, cells: int) -> None:
-    """Starts the progress of a run that is to make so many trials in so many cells."""
+    """Start the progress of a run that is to make so many trials in so many cells."""
     path.parent.mkdir(parents=True, exist_ok=True)
     plan = {"trials": trials, "cells": cells, "start_s": time.time()}
     path.write_text(json.dumps(plan) + "\n", encoding="utf-8")
@@ -34,18 +34,18 @@ class Progress:
         self._shown_s = time.monotonic()
 
     def count(self, ending: str, outcomes: Sequence[str]) -> None:
-        """Counts one trial by how it ended and by what became of its lends."""
+        """Count one trial by how it ended and by what became of its lends."""
         self._append(" ".join(["trial", ending, *outcomes]))
         if time.monotonic() - self._shown_s >= _SHOW_INTERVAL_S:
             self._show()
 
     def skip(self, trials: int) -> None:
-        """Takes trials off the plan: made by an earlier run, or no longer needed."""
+        """Take trials off the plan: an earlier run made them, or they are no longer needed."""
         if trials:
             self._append(f"skip {trials}")
 
     def finish_cell(self) -> None:
-        """Counts one cell whose trials are all made."""
+        """Count one cell whose trials are all made."""
         self._append("cell")
         self._show()
 
@@ -64,7 +64,7 @@ class Progress:
 
 
 def describe(plan: dict[str, float], lines: Sequence[str], now_s: float) -> str:
-    """One line on a run: what is done, at which rate, what is left, outcomes of lends, bad ends.
+    """Return one line on a run: what is done, at which rate, what is left, lends, bad ends.
 
     Args:
         plan: what `begin` wrote.

@@ -17,7 +17,7 @@ class AdaptiveRule:
     """Reads a cell's trials in the order of their seeds and says when there are enough."""
 
     def __init__(self, interval_width: float, least_seeds: int) -> None:
-        """Sets the rule.
+        """Set the rule.
 
         Args:
             interval_width: the widest 95 % Wilson interval that is narrow enough, a share of 1.
@@ -29,7 +29,7 @@ class AdaptiveRule:
         self._successes: list[int] = []
 
     def is_enough_with(self, trial: Mapping[str, Any]) -> bool:
-        """Takes the next seed's trial; says whether no further seed is needed."""
+        """Take the trial of the next seed; return whether no further seed is needed."""
         successes = successes_of(trial)
         self._seeds += 1
         self._successes = [
@@ -43,5 +43,5 @@ class AdaptiveRule:
 
 
 def successes_of(trial: Mapping[str, Any]) -> list[bool]:
-    """Whether each request of a trial was granted in full and verified, as the tables count it."""
+    """Return whether each request was granted in full and verified, as the tables count it."""
     return [outcome.is_success for outcome in request_outcomes(trial)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Runs one cell as a job: ``python -m carveout.boots.run``; one line of JSON per trial out.
+"""Run one cell as a job: ``python -m carveout.boots.run``; one line of JSON per trial out.
 
 A guest that panics, hangs or runs out of memory is a trial with that ending. Only an experiment
 that could not be made (QEMU missing, an image that is not there) ends with an error.
@@ -45,7 +45,7 @@ def _lines(objects: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _join_images(images: Sequence[Path], folder: Path) -> Path:
-    """One initrd of several archives: the kernel unpacks one after another."""
+    """Join several archives to one initrd, which the kernel unpacks one after another."""
     initrd = folder / "initrd"
     with initrd.open("wb") as stream:
         for image in images:
@@ -74,7 +74,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
-    """All that the cell's trials need, with their initrd in ``folder``."""
+    """Return all that the cell's trials need, with their initrd in ``folder``."""
     qemu = qemu_program(args.qemu)
     kernel = unpacked_kernel(args.kernel)
     initrd = _join_images(args.images, folder)
@@ -104,7 +104,7 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
 def _run_and_tell(
     run: CellRun, journal: Journal, earlier: EarlierOutputs, progress: Progress
 ) -> list[Result]:
-    """Runs what was not made yet, and counts all of it."""
+    """Run the trials that are not made yet, and count all of them."""
     ids = trial_ids(run)
     made = merged(earlier.results(run, ids), journal.read(ids))
     journal.start(made)
@@ -129,8 +129,8 @@ def _run_and_tell(
 
 @entry_point
 def main() -> None:
-    """Runs one cell."""
-    # A job that is ended cleans up as one that is interrupted.
+    """Run one cell."""
+    # A job that gets SIGTERM cleans up like one that is interrupted.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     args = _arguments()
     cell = Cell.from_json(args.cell)

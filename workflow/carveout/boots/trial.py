@@ -33,7 +33,7 @@ class Ending:
 
 
 async def run_trial(guest: Guest, files: GuestFiles, seed: int, wall_limit_s: float) -> Ending:
-    """Runs a guest from where it stands to its end.
+    """Run a guest from where it stands to its end.
 
     Raises:
         GuestDiedError: QEMU ended on its own.
@@ -60,7 +60,7 @@ async def run_trial(guest: Guest, files: GuestFiles, seed: int, wall_limit_s: fl
 async def _run_to_end(
     guest: Guest, files: GuestFiles, seed: int, replies: dict[int, Record]
 ) -> Stop:
-    """Does what the guest pauses for, until it has come to its end or stops for another reason."""
+    """Do what the guest pauses for, until it comes to its end or stops for another reason."""
     while True:
         if guest.is_paused:
             said = last_record(files.records)
@@ -79,7 +79,7 @@ async def _run_to_end(
 
 
 async def _act(guest: Guest, asked: Record) -> Record:
-    """Does what the guest asks the host for."""
+    """Do what the guest asks the host for, and return the answer as a record."""
     try:
         answer = await guest.execute(asked["execute"], asked["arguments"])
     except ExecuteError as error:
@@ -93,7 +93,7 @@ async def _act(guest: Guest, asked: Record) -> Record:
 def _judge(
     stop: Stop | None, records: Sequence[Record], problem: str | None, files: GuestFiles
 ) -> tuple[str | None, str | None]:
-    """Cause and message of an ending; ``stop`` is None when the wall limit struck."""
+    """Return cause and message of an ending; ``stop`` is None when the wall limit struck."""
     if stop is None:
         return "wall_limit", "the guest ran longer than limits.wall_s"
     if stop is Stop.WATCHDOG:
@@ -104,7 +104,7 @@ def _judge(
 
 
 def _judge_records(records: Sequence[Record], problem: str | None) -> tuple[str | None, str | None]:
-    """Cause and message of a guest that came to its end by itself."""
+    """Return cause and message of a guest that came to its end by itself."""
     last: Mapping[str, Any] = records[-1] if records else {"record": "nothing"}
     if problem is not None:
         return "torn_records", problem
@@ -114,7 +114,7 @@ def _judge_records(records: Sequence[Record], problem: str | None) -> tuple[str 
 
 
 def _panic_message(console: str) -> str:
-    """The kernel's own words for a panic, without its time stamp."""
+    """Return the kernel's own words for a panic, without its time stamp."""
     match = re.search(r"Kernel panic - not syncing: (.*)", console)
     return match[1].strip() if match else "the guest reset itself without a panic message"
 

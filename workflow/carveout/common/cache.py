@@ -40,7 +40,7 @@ def cached_folder(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Keep other processes of this user out of a block of the same name.
+    """Keep other processes of this user out of blocks of the same name.
 
     The kernel drops the lock when its holder dies, so nothing is ever left locked.
     """

@@ -13,7 +13,7 @@ class CarveoutError(Exception):
 def entry_point(main: Callable[[], None]) -> Callable[[], int]:
     """Turn a `CarveoutError` of `main` into one line on stderr and exit status 1.
 
-    A Ctrl-C needs no words.
+    A Ctrl-C prints nothing and gives exit status 130.
     """
 
     @functools.wraps(main)

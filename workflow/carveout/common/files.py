@@ -26,7 +26,7 @@ def sha256_of_json(value: object) -> str:
 
 @contextmanager
 def file_made_aside(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to fill; it gets its name `path` only when the block ends well."""
+    """Yield a file to fill; it gets its name `path` only when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -46,13 +46,13 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 
 
 def write_json_atomically(path: Path, value: object) -> None:
-    """Write a value as indented JSON with sorted keys, aside and renamed."""
+    """Write a value as indented JSON with sorted keys, to a file aside, and rename that."""
     write_atomically(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 @contextmanager
 def folder_made_aside(path: Path) -> Iterator[Path]:
-    """Give a folder to fill; it gets its name `path` only when the block ends well.
+    """Yield a folder to fill; it gets its name `path` only when the block ends well.
 
     When somebody else made the same folder meanwhile, theirs is kept: folders made this way are
     named by their content.

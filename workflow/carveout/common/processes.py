@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Other programs, run to their end: the one way, with the one form of error."""
+"""How other programs are run to their end: in one way, with one form of error."""
 
 import os
 import shutil
@@ -26,8 +26,8 @@ def run_program(
         variables: added to the environment. Its language is always English.
 
     Raises:
-        CarveoutError: it is not there, or it failed, with the first of what it said of errors. All
-            that it said is printed.
+        CarveoutError: the program is missing, or it failed; then the message has the first errors
+            that it printed, and all of its output is printed.
     """
     if shutil.which(command[0]) is None:
         raise CarveoutError(

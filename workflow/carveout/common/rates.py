@@ -14,7 +14,7 @@ class Interval(NamedTuple):
 
     @property
     def width(self) -> float:
-        """How well the rate is known."""
+        """The width of the interval: the smaller it is, the better the rate is known."""
         return self.high - self.low
 
 

@@ -18,7 +18,10 @@ _SCHEMA_FOLDER = Path(__file__).parents[2] / "schemas"
 
 
 def load_yaml(path: Path) -> Any:
-    """The content of a YAML file; a file that cannot be read or parsed is a one-line error."""
+    """Return the content of a YAML file.
+
+    A file that cannot be read or parsed is an error of one line.
+    """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -29,7 +32,7 @@ def load_yaml(path: Path) -> Any:
 
 
 def check(instance: Any, schema: str, where: str) -> None:
-    """Checks ``instance`` against ``<schema>.schema.yaml`` and fills in the schema's defaults.
+    """Check ``instance`` against ``<schema>.schema.yaml`` and fill in the schema's defaults.
 
     Args:
         instance: what was read; missing keys that have a default are added to it.
@@ -46,7 +49,7 @@ def check(instance: Any, schema: str, where: str) -> None:
 
 
 def matches(instance: Any, schema: str, definition: str | None = None) -> str | None:
-    """None when ``instance`` follows a schema, or its definition of a name; else what is wrong."""
+    """Return None if ``instance`` follows a schema, or its named definition, else what is wrong."""
     validator = _validator(schema)
     errors = (
         validator.iter_errors(instance)
@@ -71,7 +74,7 @@ def _validator(schema: str) -> Draft202012Validator:
 
 
 def _fill_defaults(instance: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
-    """Adds the keys that are missing and have a default, at every depth."""
+    """Add the keys that are missing and have a default, at every depth."""
     if not isinstance(instance, dict):
         return
     for key, subschema in schema.get("properties", {}).items():
@@ -85,7 +88,7 @@ def _fill_defaults(instance: Any, schema: Mapping[str, Any], root: Mapping[str, 
 def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
     if "$ref" not in schema:
         return schema
-    # What another file defines has no defaults.
+    # Definitions in another file have no defaults.
     definition: Mapping[str, Any] = root.get("$defs", {}).get(
         schema["$ref"].removeprefix("#/$defs/"), {}
     )

@@ -11,7 +11,7 @@ _SIZE = re.compile(r"([1-9][0-9]*)(KiB|MiB|GiB)")
 
 
 def parse_size(text: object, where: str) -> int:
-    """Bytes of a size such as ``4GiB``; ``where`` names the file and key for the error."""
+    """Return the bytes of a size such as ``4GiB``; ``where`` names file and key for the error."""
     match = _SIZE.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise CarveoutError(
@@ -22,7 +22,7 @@ def parse_size(text: object, where: str) -> int:
 
 
 def format_size(size_bytes: int) -> str:
-    """The shortest exact spelling of a multiple of 1 KiB: ``1073741824`` is ``1GiB``."""
+    """Return the shortest exact spelling of a multiple of 1 KiB: ``1073741824`` is ``1GiB``."""
     for unit, factor in reversed(_UNITS.items()):
         if size_bytes and size_bytes % factor == 0:
             return f"{size_bytes // factor}{unit}"

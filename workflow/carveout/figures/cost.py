@@ -23,14 +23,14 @@ COLUMNS = (
     *("request_bytes", "outcome", "verify", "lend_ns", "give_back_ns"),
 )
 _STEPS = {"lend_ns": "lend", "give_back_ns": "give back"}
-# A log scale has no zero: what costs less than this is drawn here.
+# A log scale has no zero: a cost that is less than this is drawn at this value.
 _LEAST_NS = 100
 # More trials than this in a cell are drawn as a box instead of dots.
 _DOTS = 30
 
 
 def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw the costs of all granted lends: a dot a trial, or a box where there are many."""
+    """Draw the costs of all granted lends: a dot per trial, or a box where there are many."""
     machines = dict(by_machine(trials))
     rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
     requests = trials["request_bytes"].nunique()
@@ -121,7 +121,7 @@ def _draw_box(ax: Axes, values: "pd.Series[float]", y: float, color: str) -> Non
 def _draw_failing(
     ax: Axes, trials: pd.DataFrame, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]
 ) -> None:
-    """Say where there is no cost because there was no success."""
+    """Write in a variant's row that there is no cost because there was no success."""
     counts = trials.groupby(["strategy", "variant"]).size()
     succeeded = granted.groupby(["strategy", "variant"]).size().index
     for place, row in enumerate(rows):

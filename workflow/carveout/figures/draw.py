@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Draws one figure from one table: ``python -m carveout.figures.draw NAME TABLE ...``."""
+"""Draw one figure from one table: ``python -m carveout.figures.draw NAME TABLE ...``."""
 
 import argparse
 import importlib
@@ -16,7 +16,7 @@ from carveout.tables.parquet import read_table
 
 @entry_point
 def main() -> None:
-    """Draw the figure that is named as its module is: TABLE and COLUMNS in, draw() called."""
+    """Draw a figure: read the TABLE and COLUMNS that its module names and call its draw()."""
     parser = argparse.ArgumentParser(prog="python -m carveout.figures.draw")
     parser.add_argument("name", help="the module of the figure")
     parser.add_argument("table", type=Path)

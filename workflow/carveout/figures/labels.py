@@ -18,7 +18,7 @@ _BYTE_UNITS = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
 _NS_UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1))
 
 VARIANT = ["strategy", "variant"]
-# From here on, counts are longer than percent and say no more.
+# From this number on, a count is longer than a percentage and says no more.
 _MANY_TRIALS = 1000
 
 
@@ -76,7 +76,7 @@ class Labels:
 
 
 def _index(known: Sequence[str], name: str) -> tuple[int, str]:
-    """Return what to sort names by: the known ones first, as they are named, the others by name."""
+    """Return the key that sorts a name: known names first, in their order, then others by name."""
     return (known.index(name) if name in known else len(known), name)
 
 
@@ -87,17 +87,17 @@ def load_label(name: str, dose_percent: int) -> str:
 
 
 def machine_label(kernel: str, version: str, pinned: str, ram_bytes: int) -> str:
-    """Return the machine that a comparison was made on, and where its kernel is not the pinned."""
+    """Return a machine, with the pinned version of its kernel where another version ran."""
     return f"{kernel} ({version_label(version, pinned)}), {bytes_label(ram_bytes)} RAM"
 
 
 def version_label(version: str, pinned: str) -> str:
-    """Return the version that ran, and which was pinned if it is another."""
+    """Return the version that ran, and the pinned one if it is another."""
     return version if version == pinned else f"{version} in place of the pinned {pinned}"
 
 
 def by_machine(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return the rows of each machine with its label: strategies are compared within one."""
+    """Return the rows of each machine with its label: strategies are compared within a machine."""
     return [
         (machine_label(*cast("tuple[str, str, str, int]", machine)), rows)
         for machine, rows in frame.groupby(list(MACHINE))
@@ -126,7 +126,7 @@ def percent_label(share: float | None) -> str:
 
 
 def success_label(row: Mapping[str, Any]) -> str:
-    """Return a success rate with its interval: 17 of 20 with 64 to 95 %; of many, in percent."""
+    """Return a success rate with its interval: 17/20 (64 to 95 %); of many trials, in percent."""
     digits = 0 if row["trials"] < _MANY_TRIALS else 1
     low, high = (f"{row[name] * 100:.{digits}f}" for name in ("success_low", "success_high"))
     return f"{successes_label(row['successes'], row['trials'])} ({low}–{high} %)"

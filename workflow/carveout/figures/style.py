@@ -24,7 +24,8 @@ INK = "#222222"
 FAINT = "#d9d9d9"
 MUTED = "#767676"
 
-# Told apart by all kinds of colour vision; grey, its eighth, is for the baseline.
+# People with any kind of colour vision tell these apart; the palette's grey, its eighth colour, is
+# for the baseline.
 PALETTE = (*seaborn.color_palette("colorblind", 7).as_hex(), "#000000")
 MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
 
@@ -65,7 +66,7 @@ def new_figure(height_in: float) -> Figure:
 
 
 def parts(figure: Figure, machines: Sequence[str]) -> list[SubFigure]:
-    """Return one part of the figure a machine, titled when there is more than one."""
+    """Return one part of the figure per machine, titled when there is more than one."""
     made = list(figure.subfigures(len(machines), 1, squeeze=False)[:, 0])
     if len(machines) > 1:
         for part, machine in zip(made, machines, strict=True):
@@ -74,14 +75,14 @@ def parts(figure: Figure, machines: Sequence[str]) -> list[SubFigure]:
 
 
 def strategy_colors(labels: Labels, frame: pd.DataFrame) -> Mapping[str, str]:
-    """Return a colour a strategy; the baseline is grey."""
+    """Return one colour per strategy; the baseline is grey."""
     others = [name for name in labels.strategies(frame) if name != "baseline"]
     colors = {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(others)}
     return {"baseline": MUTED, **colors}
 
 
 def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]]) -> None:
-    """Make the y axis a list of variants, first on top, a line between strategies."""
+    """Make the y axis a list of variants, the first on top, with a line between strategies."""
     ax.set_yticks(range(len(rows)), [labels.variant(*row) for row in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     for place in range(1, len(rows)):
@@ -90,7 +91,7 @@ def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]])
 
 
 def note(ax: Axes, row: float, text: str) -> None:
-    """Say in a row why nothing is drawn there."""
+    """Write in a row why nothing is drawn there."""
     ax.annotate(
         text,
         (0, row),

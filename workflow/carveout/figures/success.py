@@ -18,7 +18,7 @@ _PANELS_A_ROW = 4
 
 
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw success rates with their 95 % Wilson intervals, one panel a load and dose."""
+    """Draw success rates with their 95 % Wilson intervals, one panel per load and dose."""
     machines = dict(by_machine(summary))
     heights_in = [_height_in(of_machine, labels) for of_machine in machines.values()]
     figure = style.new_figure(sum(heights_in))

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from carveout.common.sizes import MIB
 
-# What QEMU keeps of translated guest code; its default of 1 GiB would be no bound worth stating. A
-# boot of Debian's kernel translates 50 MB, a trial after it 20 MB.
+# The size of QEMU's cache of translated guest code; its default of 1 GiB is too large for a useful
+# bound. A boot of Debian's kernel translates 50 MB, a trial after it 20 MB.
 TRANSLATION_CACHE_BYTES = 128 * MIB
 
 # QEMU itself beside the guest's RAM and its translations: measured 130 MB while it boots, of which
 # 45 MB are copies of kernel and initrd.
 _QEMU_ITSELF_BYTES = 256 * MIB
 
-# Kernel arguments of every host under test. `quiet` and no tests of ciphers and of the CPU's jitter
-# (see initcall_debug) touch no memory that is measured; panic=-1 makes a panic end the guest.
+# Kernel arguments of every host under test. `quiet`, no tests of ciphers and no test of the CPU's
+# jitter (see initcall_debug) change no memory that is measured; panic=-1 makes a panic end the
+# guest.
 KERNEL_ARGS = (
     "console=ttyAMA0 nokaslr quiet cryptomgr.notests initcall_blacklist=jent_mod_init panic=-1"
 )
@@ -49,12 +50,12 @@ class GuestFiles:
 
 
 def most_memory_bytes(ram_bytes: int) -> int:
-    """What one QEMU takes of the runner's memory at most, for a machine with so much RAM."""
+    """Return the most memory of the runner that one QEMU takes, for a machine with so much RAM."""
     return ram_bytes + TRANSLATION_CACHE_BYTES + _QEMU_ITSELF_BYTES
 
 
 def machine_args(machine: Machine) -> list[str]:
-    """QEMU's arguments for a machine, without any path: they are part of a trial's digest.
+    """Return QEMU's arguments for a machine, without any path: they are part of a trial's digest.
 
     The instruction counter is the guest's clock (one instruction, one nanosecond), all seeds are
     fixed, and nothing reaches the guest but by its own synchronous reads.
@@ -69,7 +70,7 @@ def machine_args(machine: Machine) -> list[str]:
         *("-icount", "shift=0,sleep=off"),
         *("-seed", "1", "-rtc", "base=2020-01-01,clock=vm"),
         *("-device", "pvpanic-pci", "-device", "i6300esb"),
-        # Whatever becomes of the guest, QEMU stays: to be asked, and to be restored to a state.
+        # Whatever becomes of the guest, QEMU stays: it can be asked, and restored to a state.
         *("-action", "panic=pause,watchdog=pause,reboot=shutdown,shutdown=pause"),
         *("-append", f"{KERNEL_ARGS} {machine.kernel_args}".strip()),
         *machine.qemu_args,
@@ -81,8 +82,9 @@ def synchronous_args(qemu: str, args: Sequence[str]) -> list[str]:
 
     With ioeventfd, the default of newer QEMUs for every virtio-pci device, a guest that notifies a
     device wakes another thread of QEMU, and the device acts whenever that comes to it: trials would
-    not repeat. Without, it acts within the guest's instruction. Devices of older QEMUs lack the
-    property, and QEMU does not start with a property that it does not know: so it is asked.
+    not repeat. Without ioeventfd, the device acts within the guest's instruction. Devices of older
+    QEMUs lack the property, and QEMU does not start with a property that it does not know: so QEMU
+    is asked first.
     """
     named = {arg.partition(",")[0] for option, arg in pairwise(args) if option == "-device"}
     return [
@@ -99,7 +101,7 @@ def _device_help(qemu: str, device: str) -> str:
 
 
 def file_args(files: GuestFiles) -> list[str]:
-    """QEMU's arguments for a guest's files."""
+    """Return QEMU's arguments for a guest's files."""
     return [
         *("-kernel", str(files.kernel), "-initrd", str(files.initrd)),
         *("-fw_cfg", f"name=opt/carveout/parameters,file={files.parameters}"),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How a trial's guest comes to be: booted, or forked from the saved state of a booted one.
 
-An engine is opened for one cell and hands out one guest a trial. Strategies, loads and `run_trial`
-see a guest that stands still, before its boot or before it is told its seed, and no more. Because
-boots repeat to the bit, both engines give the same trials.
+An engine is opened for one cell and hands out one guest per trial. Strategies, loads and
+`run_trial` see a guest that stands still, before its boot or before it is told its seed, and no
+more. Because boots repeat to the bit, both engines give the same trials.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _EMPTY_IMAGE_BYTES = 4096
 
 @dataclass(frozen=True)
 class Boot:
-    """All that determines a cell's boot: nothing of a single trial, which is its seed.
+    """All that determines a cell's boot, and nothing of a single trial: that adds only its seed.
 
     Attributes:
         digests: of what QEMU and the guest are made of, by name.
@@ -45,7 +45,7 @@ class Boot:
     state_limit_bytes: int
 
     def identity(self) -> dict[str, str]:
-        """What a fork must have in common with the guest whose state was saved."""
+        """Return what a fork must have in common with the guest whose state was saved."""
         return {
             **self.digests,
             "program": program_stamp(self.machine.qemu),
@@ -66,8 +66,8 @@ class Engine:
     """Makes the guests of one cell: forks of a ready host, or boots when there is none.
 
     A fork is a guest that is loaded from the ready host's state. A QEMU whose guest came to its
-    end restores the next one in itself: what a new one would take longest for, to start and to
-    touch memory for the first time, it has behind it.
+    end restores the next guest in itself. This saves what takes a new QEMU longest: to start, and
+    to touch memory for the first time.
 
     Attributes:
         boot_usage: what the boot of the ready host took, if one was tried.
@@ -90,7 +90,7 @@ class Engine:
 
     @contextlib.asynccontextmanager
     async def guest(self) -> AsyncIterator[tuple[Guest, GuestFiles]]:
-        """One guest that stands still: before its first instruction, or ready; and its files.
+        """Yield one guest that stands still, before its first instruction or ready; and its files.
 
         Raises:
             GuestDiedError: a QEMU ended on its own meanwhile.
@@ -105,7 +105,7 @@ class Engine:
                 await _discard(guest, files)
 
     async def close(self) -> None:
-        """Ends the QEMUs that wait for another guest."""
+        """End the QEMUs that wait for another guest."""
         for guest, files in self._ended:
             await _discard(guest, files)
 
@@ -125,13 +125,13 @@ class Engine:
         return await _start(self._boot, files), files
 
     async def _restored(self, ready: ReadyHost) -> tuple[Guest, GuestFiles] | None:
-        """A guest in a QEMU whose guest came to its end; None when there is none that lives."""
+        """Return a guest in a QEMU whose guest came to its end; None when no such QEMU lives."""
         while self._ended:
             guest, files = self._ended.pop()
             with contextlib.suppress(GuestDiedError):
                 async with _discarded_on_error(guest, files):
                     await guest.restore()
-                    # QEMU appends to what it writes: cut off what the guest before has said.
+                    # QEMU appends to its files: cut off what the guest before has written.
                     os.truncate(files.console, ready.files.console.stat().st_size)
                     os.truncate(files.records, ready.files.records.stat().st_size)
                     os.truncate(files.messages, 0)
@@ -175,22 +175,22 @@ class EngineFactory(Protocol):
     def __call__(
         self, boot: Boot, folder: Path, wall_limit_s: float
     ) -> AbstractAsyncContextManager[Engine]:
-        """The engine, ready for its first trial."""
+        """Open the engine, ready for its first trial."""
 
 
 @contextlib.asynccontextmanager
 async def open_cold(boot: Boot, folder: Path, wall_limit_s: float) -> AsyncIterator[Engine]:
-    """An engine that boots every trial from the first instruction."""
+    """Yield an engine that boots every trial from the first instruction."""
     yield Engine(boot, folder, wall_limit_s)
 
 
 @contextlib.asynccontextmanager
 async def open_fork(boot: Boot, folder: Path, wall_limit_s: float) -> AsyncIterator[Engine]:
-    """Boots once and saves the state in ``folder``, where it lies until the engine closes.
+    """Boot once, save the state in ``folder``, and yield an engine whose guests are its forks.
 
-    A host that does not live to be ready, or needs the runner before that, has nothing to fork:
-    then every trial boots, and shows what happens. A QEMU that dies on its own says nothing of
-    its host, which is booted once more.
+    The state must lie there until the engine closes. A host that dies before it is ready, or needs
+    the runner before that, has nothing to fork: then every trial boots, and shows what happens. A
+    QEMU that dies on its own says nothing of its host, which is booted once more.
     """
     try:
         ready, usage = await _boot_until_ready(boot, folder, wall_limit_s)
@@ -209,7 +209,7 @@ ENGINES: dict[str, EngineFactory] = {"cold": open_cold, "fork": open_fork}
 async def _boot_until_ready(
     boot: Boot, folder: Path, wall_limit_s: float
 ) -> tuple[ReadyHost | None, Usage]:
-    """The saved state of a host that was booted, if it came to be ready, and what that took."""
+    """Boot a host; return its saved state, if it came to be ready, and what the boot took."""
     folder = folder / "ready"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -249,7 +249,7 @@ async def _becomes_ready(guest: Guest, files: GuestFiles, wall_limit_s: float) -
 
 
 def guest_files(boot: Boot, folder: Path) -> GuestFiles:
-    """The files of a guest in a folder, with its parameters written."""
+    """Write a guest's parameters into a folder and return the guest's files there."""
     parameters = folder / "parameters.env"
     parameters.write_text(boot.parameters, encoding="utf-8")
     return GuestFiles(
@@ -263,10 +263,11 @@ def guest_files(boot: Boot, folder: Path) -> GuestFiles:
 
 
 def _without_images(files: GuestFiles) -> GuestFiles:
-    """The same with an empty kernel and initrd.
+    """Return the same files with an empty kernel and initrd.
 
-    The saved RAM has both. QEMU must be told of a kernel, since it makes another machine without
-    one (PSCI), but what it loads is overwritten: 45 MB to read and to touch for nothing.
+    The saved RAM has both. QEMU must be given a kernel, since it makes another machine without one
+    (PSCI). But the saved RAM overwrites what QEMU loads: with the real files, it would read and
+    touch 45 MB for nothing.
     """
     empty = files.console.parent / "empty"
     empty.write_bytes(bytes(_EMPTY_IMAGE_BYTES))

@@ -21,10 +21,10 @@ from qemu.qmp import EventListener, ExecuteError, Message, QMPClient, QMPError, 
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import KIB
 
-# A guest is told its seed through a UART, while it stands still. What its FIFO takes before the
-# guest reads, and at which the guest is interrupted at once, are 8 bytes (the trigger level that
-# Linux sets, QEMU's serial_can_receive()): no more and no less, or the host's timing would decide
-# when the guest sees it.
+# A guest is told its seed through a UART, while it stands still. 8 bytes are the trigger level that
+# Linux sets: so many the UART's FIFO takes before the guest reads (QEMU's serial_can_receive()),
+# and at so many the guest is interrupted at once. With more or fewer bytes, the host's timing would
+# decide when the guest sees its seed.
 _SEED_BYTES = 8
 
 
@@ -68,8 +68,8 @@ class Usage:
         wall_ns: from its start to its end. A guest starts with its QEMU, or when a QEMU that has
             ended another trial begins to restore it.
         ready_wall_ns: from its start to the trial's first instruction; None when it had none.
-        user_ns: of QEMU's processor time, which the kernel counts in ticks of 10 ms.
-        system_ns: likewise.
+        user_ns: QEMU's processor time in user mode, which the kernel counts in ticks of 10 ms.
+        system_ns: likewise, in the kernel.
         peak_rss_bytes: the most that QEMU has held, from its own start on.
     """
 
@@ -92,7 +92,7 @@ class _Start:
 
 
 class Guest:
-    """One QEMU process and its monitor. It is born standing still; `resume` lets it run."""
+    """One QEMU process and its monitor. It starts standing still; `resume` lets it run."""
 
     def __init__(
         self,
@@ -122,24 +122,24 @@ class Guest:
         return self._start.is_at_end
 
     def note_ready(self) -> None:
-        """Notes that the trial's first instruction is the next that the guest runs."""
+        """Note that the trial's first instruction is the next that the guest runs."""
         self._start.ready_ns = time.monotonic_ns()
 
     def note_end(self) -> None:
-        """Notes that the guest has nothing more to do."""
+        """Note that the guest has nothing more to do."""
         self._start.is_at_end = True
 
     async def resume(self) -> None:
-        """Lets the guest run on."""
+        """Let the guest run on."""
         self._is_paused = False
         await self.execute("cont", {})
 
     async def execute(self, command: str, arguments: Mapping[str, Any]) -> object:
-        """Runs one QMP command and returns its answer; only while the guest stands still."""
+        """Run one QMP command and return its answer; only while the guest stands still."""
         return await self._monitor.execute(command, dict(arguments))
 
     async def tell_seed(self, seed: int) -> None:
-        """Tells a standing guest its seed; the guest's UART has all of it when this returns.
+        """Tell a standing guest its seed; the guest's UART has all of it when this returns.
 
         Raises:
             GuestDiedError: QEMU has ended.
@@ -157,7 +157,7 @@ class Guest:
                 )
 
     async def save(self, state: Path) -> None:
-        """Writes the state of a standing guest, RAM included, to a file: an image of QEMU's own.
+        """Write the state of a standing guest, RAM included, to a file: an image of QEMU's own.
 
         Raises:
             GuestDiedError: QEMU has ended.
@@ -186,7 +186,7 @@ class Guest:
         await self.execute("blockdev-del", {"node-name": _IMAGE_FILE})
 
     async def load(self, state: Path) -> None:
-        """Brings a standing guest to a state, which stays this QEMU's own for `restore`.
+        """Bring a standing guest to a state, which stays this QEMU's own for `restore`.
 
         Args:
             state: a copy of what `save` wrote under the same arguments; QEMU writes to it.
@@ -198,14 +198,14 @@ class Guest:
         with _named_errors("loads a guest's state"):
             file = {"driver": "file", "filename": str(state)}
             try:
-                # Spares handing every few pages of the state to a thread and back.
+                # QEMU then need not hand every few pages of the state to a thread and back.
                 await self._open_image(file | {"aio": "io_uring"})
             except ExecuteError:  # not in this QEMU, or not allowed on this machine
                 await self._open_image(file)
             await self._load_snapshot()
 
     async def restore(self) -> None:
-        """Starts another guest in this QEMU, from the state that the one before was loaded from.
+        """Start another guest in this QEMU, from the state that the one before was loaded from.
 
         Raises:
             GuestDiedError: QEMU has ended.
@@ -228,7 +228,7 @@ class Guest:
         await self.execute("blockdev-add", image)
 
     async def _run_job(self, command: str, arguments: Mapping[str, Any]) -> None:
-        """Runs a command that QEMU makes a job of, to its end."""
+        """Run a command that QEMU makes a job of, to its end."""
         await self.execute(command, {"job-id": command, **arguments})
         is_over = False
         while not is_over:
@@ -242,7 +242,7 @@ class Guest:
             raise _JobError(job["error"])
 
     async def next_stop(self) -> Stop:
-        """Waits until the guest stands still or is gone."""
+        """Wait until the guest stands still or is gone, and return why."""
         stop = None
         while (event := await self._next_of(self._events)) is not None:
             if event["event"] == "STOP" and stop is not None:
@@ -254,7 +254,7 @@ class Guest:
         return Stop.DIED
 
     async def _next_of(self, events: EventListener) -> Message | None:
-        """The next of the monitor's events, or None when QEMU closed the monitor."""
+        """Return the next of the monitor's events, or None when QEMU closed the monitor."""
         event = asyncio.ensure_future(events.get())
         closed = asyncio.ensure_future(self._monitor.runstate_changed())
         try:
@@ -268,7 +268,7 @@ class Guest:
             closed.cancel()
 
     def usage(self) -> Usage:
-        """What the guest took so far; QEMU has not been ended yet."""
+        """Return what the guest took so far; QEMU must not have been ended yet."""
         times = psutil.Process(self._process.pid).cpu_times()
         start = self._start
         return Usage(
@@ -280,7 +280,7 @@ class Guest:
         )
 
     async def end(self) -> None:
-        """Ends QEMU if it still runs, and waits for it."""
+        """End QEMU if it still runs, and wait for it."""
         self._process.kill()
         # A monitor whose QEMU went first says so with the end of its stream.
         with contextlib.suppress(QMPError, EOFError, OSError):
@@ -295,7 +295,7 @@ class _JobError(Exception):
 
 @contextlib.contextmanager
 def _named_errors(does: str) -> Iterator[None]:
-    """Says what was wanted of a QEMU that has ended or refuses."""
+    """Turn the errors of a QEMU that has ended or refuses into ones that say what was wanted."""
     try:
         yield
     except (EOFError, OSError, psutil.Error) as error:
@@ -309,7 +309,7 @@ _SNAPSHOT = {"tag": _STATE, "vmstate": _IMAGE, "devices": [_IMAGE]}
 
 
 def peak_rss_bytes(pid: int) -> int:
-    """The most memory that a process has held; of one that has ended, nothing is known: 0."""
+    """Return the most memory that a process has held, or 0 if it has ended and is a zombie."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * KIB
@@ -317,7 +317,7 @@ def peak_rss_bytes(pid: int) -> int:
 
 
 def _unread_bytes(channel: socket.socket) -> int:
-    """What was sent into a local socket and not read yet, in the kernel's own bytes."""
+    """Return how much was sent into a local socket and not read yet, in the kernel's own bytes."""
     answer = fcntl.ioctl(channel, termios.TIOCOUTQ, bytes(4))
     return int.from_bytes(answer, sys.byteorder)
 
@@ -325,18 +325,19 @@ def _unread_bytes(channel: socket.socket) -> int:
 async def start_guest(
     qemu: str, args: Sequence[str], messages: Path, file_limit_bytes: int
 ) -> Guest:
-    """Starts QEMU with its guest standing before the first instruction.
+    """Start QEMU with its guest standing before the first instruction.
 
     QEMU dies with the thread that starts it (setpriv --pdeathsig), so that nothing outlives a
-    runner that is killed, and stands in a session of its own, so that a Ctrl-C reaches the runner
-    alone. A write beyond the limit of a file's size fails, and QEMU lives on to say so: Python
-    leaves SIGXFSZ ignored in it.
+    runner that is killed. It runs in a session of its own, so that a Ctrl-C reaches the runner
+    alone. When it writes more than a file may hold, the write fails, and QEMU lives on to say so:
+    Python leaves SIGXFSZ ignored in it.
 
     Args:
         qemu: the program.
         args: its arguments beside those of the monitor and of the channel for the seed.
         messages: the file that gets what QEMU itself says.
-        file_limit_bytes: what any file may grow to that QEMU writes: state, console, records.
+        file_limit_bytes: the most that each file that QEMU writes may hold: state, console,
+            records.
 
     Raises:
         CarveoutError: QEMU did not start; the message holds what it said.
@@ -384,7 +385,7 @@ async def start_guest(
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> int:
-    """The exit code of a QEMU that has closed its monitor; negative when a signal ended it."""
+    """Return the exit code of a QEMU that has closed its monitor, negative if a signal ended it."""
     try:
         return process.wait(_EXIT_LIMIT_S)
     except subprocess.TimeoutExpired:

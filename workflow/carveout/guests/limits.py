@@ -11,7 +11,7 @@ from carveout.common.sizes import MIB
 
 
 def check_memory(needed_bytes: int, what: str) -> None:
-    """Refuses a job whose guests may need more memory than the machine has available.
+    """Refuse a job whose guests may need more memory than the machine has available.
 
     Raises:
         CarveoutError: naming both.
@@ -26,7 +26,7 @@ def check_memory(needed_bytes: int, what: str) -> None:
 
 
 def check_room(folder: Path, needed_bytes: int) -> None:
-    """Refuses a folder whose disk has less room than a job's saved state may take.
+    """Refuse a folder whose disk has less room than a job's saved state may take.
 
     Raises:
         CarveoutError: naming the folder and what it has.

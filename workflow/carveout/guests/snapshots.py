@@ -19,14 +19,14 @@ _DESCRIPTION = "state.json"
 
 
 def most_snapshot_bytes(at_once: int, limit_bytes: int) -> int:
-    """What the state of a job takes on disk at most: itself, and a copy for each QEMU."""
+    """Return the most that the state of a job takes on disk: itself, and a copy for each QEMU."""
     return (1 + at_once) * limit_bytes
 
 
 def program_stamp(program: str) -> str:
-    """What changes when a program's file is replaced: its path, size and time of change.
+    """Return what changes when a program's file is replaced: its path, size and time of change.
 
-    Asking each time for its version would cost more than the fork that it is for.
+    To ask the program for its version each time would cost more than the fork.
     """
     path = Path(shutil.which(program) or program).resolve()
     status = path.stat()
@@ -41,7 +41,7 @@ class SavedState:
         self._description = folder / _DESCRIPTION
 
     def describe(self, made_by: Mapping[str, str]) -> None:
-        """Writes what made the image, which QEMU has just written whole.
+        """Write what made the image, which QEMU has just written whole.
 
         Args:
             made_by: all that a guest must have in common with the one saved, each under its name.
@@ -50,7 +50,7 @@ class SavedState:
         write_json_atomically(self._description, content)
 
     def copy_to(self, image: Path, wanted: Mapping[str, str]) -> None:
-        """Copies the image of a state that is whole and the wanted one.
+        """Copy the image, if the state is whole and the wanted one.
 
         Raises:
             CarveoutError: it is not, or there is no room for a copy.
@@ -65,7 +65,7 @@ class SavedState:
             ) from error
 
     def check(self, wanted: Mapping[str, str]) -> None:
-        """Refuses a state that is not whole, or that another machine than the wanted one left.
+        """Refuse a state that is not whole, or that another machine than the wanted one left.
 
         Raises:
             CarveoutError: naming what differs.

@@ -27,14 +27,14 @@ class Entry:
 
     @property
     def mode(self) -> int:
-        """File type and permissions."""
+        """The file's type and permissions."""
         if self.data is None:
             return stat.S_IFDIR | 0o755
         return stat.S_IFREG | (0o755 if self.executable else 0o644)
 
 
 def pack(entries: Iterable[Entry]) -> bytes:
-    """Returns the archive of some entries and of the folders that they lie in.
+    """Return the archive of some entries and of the folders that they lie in.
 
     Nothing in it depends on the order of the entries, the clock, the user or the file system.
     """

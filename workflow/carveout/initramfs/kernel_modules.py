@@ -66,7 +66,10 @@ def _decompressed(path: Path) -> bytes:
 
 
 def _dependencies(module: bytes, path: Path) -> list[str]:
-    """Return the names in `depends=`: Debian's packages hold no modules.dep, depmod makes it."""
+    """Return the names in a module's `depends=`.
+
+    Debian's packages have no modules.dep: depmod makes it when they are installed.
+    """
     for name, section in _elf_sections(module):
         if name == b".modinfo":
             for entry in section.split(b"\0"):

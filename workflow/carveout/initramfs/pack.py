@@ -44,7 +44,7 @@ class BaseFiles:
 
 
 def base_entries(kernel: Kernel, files: BaseFiles) -> list[Entry]:
-    """The base: what every guest on a kernel has."""
+    """Return the base: what every guest on a kernel has."""
     own = Module("carveout", _content_of(files.module))
     return [
         Entry("init", _content_of(files.init), executable=True),
@@ -56,7 +56,7 @@ def base_entries(kernel: Kernel, files: BaseFiles) -> list[Entry]:
 
 
 def overlay_entries(kind: str, folder: Path, kernel: Kernel, include: Path) -> list[Entry]:
-    """An overlay: the hooks of a strategy or a load, its programs and its kernel modules."""
+    """Return an overlay: the hooks of a strategy or a load, its programs and its kernel modules."""
     description = folder / f"{kind}.yaml"
     content = schemas.load_yaml(description)
     schemas.check(content, kind, str(description))
@@ -72,14 +72,14 @@ def overlay_entries(kind: str, folder: Path, kernel: Kernel, include: Path) -> l
 
 
 def module_entries(folder: str, order: str, modules: Sequence[Module]) -> list[Entry]:
-    """Kernel modules, and the file that lists them in the order in which they go in."""
+    """Return kernel modules, and the file that lists them in the order in which they go in."""
     entries = [Entry(f"{folder}/{module.name}.ko", module.content) for module in modules]
     listed = "".join(f"/{entry.path}\n" for entry in entries)
     return [*entries, Entry(f"{folder}/{order}", listed.encode())]
 
 
 def compile_program(sources: Sequence[Path], includes: Sequence[Path]) -> bytes:
-    """Returns a static arm64 program made of C sources."""
+    """Compile C sources to a static arm64 program and return it."""
     with tempfile.TemporaryDirectory(prefix="carveout-") as name:
         program = Path(name) / "program"
         run_program(
@@ -141,7 +141,7 @@ def _content(args: argparse.Namespace) -> bytes:
 
 @entry_point
 def main() -> None:
-    """Makes one file of the guest."""
+    """Make one file of the guest."""
     args = _arguments()
     content = _content(args)
     write_atomically(args.output, content)

@@ -15,7 +15,7 @@ _WANTED = ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
 
 
 def checkpatch(linux_source: Package) -> Path:
-    """Return checkpatch.pl, out of the kernel's source package."""
+    """Return the path of checkpatch.pl, which is taken out of the kernel's source package."""
     folder = cached_folder(
         "checkpatch", linux_source.sha256, lambda folder: _take_checkpatch(linux_source, folder)
     )

@@ -20,7 +20,7 @@ QEMU_PROGRAM = "usr/bin/qemu-system-aarch64"
 
 
 def describe_qemu(name: str, used: PackageSet) -> dict[str, Any]:
-    """Return what describes a QEMU of the archive's, without any path of the cache."""
+    """Return a description of a QEMU from the archive, without any path of the cache."""
     packages = list(used.packages.values())
     return {
         "qemu": name,
@@ -30,11 +30,11 @@ def describe_qemu(name: str, used: PackageSet) -> dict[str, Any]:
 
 
 def describe_host_qemu(name: str, known: Sequence[str]) -> dict[str, Any]:
-    """Return what describes a QEMU of the host's own.
+    """Return a description of a QEMU of the host's own.
 
     Args:
         name: a program in PATH or a path, taken as it is.
-        known: names of those that are pinned, for the error.
+        known: the names of the pinned QEMUs, for the error.
     """
     if shutil.which(name) is None:
         raise CarveoutError(
@@ -63,7 +63,7 @@ def qemu_program(name: str) -> str:
 
 
 def host_qemu_version(name: str) -> str | None:
-    """Return the version that a program of the host's says of itself; None when it is no QEMU."""
+    """Return the version that a program of the host reports, or None when it is no QEMU."""
     try:
         return qemu_version(name)
     except CarveoutError:
@@ -71,7 +71,7 @@ def host_qemu_version(name: str) -> str | None:
 
 
 def qemu_version(qemu: str) -> str:
-    """Return the version that a QEMU says of itself, with its distribution's suffix."""
+    """Return the version that a QEMU reports, with its distribution's suffix."""
     said = run_program([qemu, "--version"], f"ask {qemu} for its version")
     match = re.search(r"version (.+)", said)
     if match is None:

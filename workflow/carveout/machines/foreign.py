@@ -33,7 +33,7 @@ exec "$libraries/{loader}" --library-path "$libraries" --argv0 "$program" "$prog
 def wrap_program(program: Path, root: Path) -> None:
     """Put a shell script in a program's place that runs it with the libraries unpacked in `root`.
 
-    The script ends in exec, and finds all by its own place: the folder may be moved.
+    The script ends in exec. It finds all files from its own place, so the folder may be moved.
     """
     libraries = os.path.relpath(root / _LIBRARIES, program.parent)
     program.rename(program.with_name(f"{program.name}.elf"))
@@ -45,7 +45,7 @@ def wrap_program(program: Path, root: Path) -> None:
 def linked_packages(program: str, packages: Sequence[Package]) -> list[Package]:
     """Return those of packages that a program runs with: its own and those of its libraries.
 
-    The suite's own loader answers, with each package unpacked in a folder of its own.
+    The suite's own loader says which they are, with each package unpacked in a folder of its own.
 
     Args:
         program: its path in its package, such as `usr/bin/env`.

@@ -42,7 +42,7 @@ class Kernel:
 
     @property
     def headers(self) -> Path:
-        """The headers of this very configuration."""
+        """The folder of the headers of this kernel's own configuration."""
         return self.root / "usr/src" / f"linux-headers-{self.release}"
 
     @property
@@ -53,7 +53,7 @@ class Kernel:
 
 
 def describe_kernel(name: str, page_bytes: int, used: PackageSet, pinned: str) -> dict[str, Any]:
-    """Return what describes an unpacked kernel, without any path of this machine.
+    """Return a description of an unpacked kernel, without any path of this machine.
 
     Args:
         name: as kernels.yaml has it.
@@ -86,7 +86,7 @@ def unpacked_kernel(description: Path) -> Kernel:
 
 
 def unpacked(packages: Sequence[Package]) -> Unpacked:
-    """Return the packages of a kernel, unpacked, kbuild's programs able to run here."""
+    """Return the packages of a kernel, unpacked so that kbuild's programs can run here."""
 
     def find_tools() -> list[Package]:
         return [newest_of("libc6", "amd64", packages[0].suites, packages[0].pin)]

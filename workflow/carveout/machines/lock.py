@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Fetches what a config asks for, and locks it: ``python -m carveout.machines.lock``.
+"""Fetch what a config asks for, and lock it: ``python -m carveout.machines.lock``.
 
-A lock that is there is kept as long as its packages can be had.
+An existing lock is kept as long as its packages can be had.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def _unpacked_with(key: str, used: PackageSet) -> list[Package]:
 
 @entry_point
 def main() -> None:
-    """Fetch what a config asks for, and write down what that was."""
+    """Fetch what a config asks for, and write its lock."""
     parser = argparse.ArgumentParser(prog="python -m carveout.machines.lock", description=__doc__)
     parser.add_argument("--pins", type=Path, required=True, help="kernels.yaml, qemus.yaml")
     parser.add_argument("--kernels", nargs="+", required=True, help="names of the pins")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Takes what a lock names out of the cache: ``python -m carveout.machines.take``."""
+"""Take what a lock names out of the cache: ``python -m carveout.machines.take``."""
 
 import argparse
 from pathlib import Path
@@ -30,7 +30,7 @@ def _described_qemu(name: str, lock: Lock, pins: Pins) -> dict[str, Any]:
 
 @entry_point
 def main() -> None:
-    """Take one thing."""
+    """Take one thing out of the cache: a kernel's or QEMU's description, or the busybox."""
     parser = argparse.ArgumentParser(prog="python -m carveout.machines.take", description=__doc__)
     parser.add_argument("--pins", type=Path, required=True, help="kernels.yaml, qemus.yaml")
     parser.add_argument("--lock", type=Path, required=True)

@@ -34,7 +34,7 @@ def unpacked_together(
     find_tools: Callable[[], Sequence[Package]],
     finish: Callable[[Path], None],
 ) -> Unpacked:
-    """Return packages unpacked over each other, unpacked now if the cache has them not.
+    """Return packages unpacked over each other; unpack them now if the cache lacks them.
 
     Args:
         kind: of folder in the cache.
@@ -55,7 +55,7 @@ def unpacked_together(
 
 
 def lost(error: GoneError, lock: Path) -> CarveoutError:
-    """Say what to do where cache and archive have lost what results were made with."""
+    """Return the error of results whose packages neither the cache nor the archive has."""
     return CarveoutError(
         f"{error}, and so is it from the cache; remove {lock}, and the next run takes what "
         "replaced it, for all trials"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest's records: one JSON object a line, numbered, each checked against the schema."""
+"""The guest's records: one JSON object per line, numbered, each checked against the schema."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ LAST_RECORDS = ("end", "fault")
 
 
 def parse_records(channel: bytes) -> tuple[list[Record], str | None]:
-    """All whole records that a guest has written so far, and what is wrong after them.
+    """Return all whole records that a guest has written so far, and what is wrong after them.
 
     Args:
         channel: the bytes of the channel from its start.
@@ -39,7 +39,7 @@ def parse_records(channel: bytes) -> tuple[list[Record], str | None]:
 
 
 def parse_last_record(channel: bytes) -> tuple[Record | None, str | None]:
-    """The last record that a guest has written so far, or what is wrong with it."""
+    """Return the last record that a guest has written so far, or what is wrong with it."""
     *lines, last = channel.replace(b"\r\n", b"\n").split(b"\n")
     if last or not lines:
         return None, f"no whole line: {_excerpt(last)}"
@@ -58,7 +58,7 @@ def last_record(channel: Path) -> Record:
 
 
 def problem_of(record: Any) -> str | None:
-    """None when an object is a record of its kind, else what is wrong in one line."""
+    """Return None when an object is a record of its kind, else what is wrong in one line."""
     problem = schemas.matches(record, "record")
     return problem or schemas.matches(record, "record", record["record"])
 

@@ -35,7 +35,7 @@ class LastStage:
 
 
 def last_stage(stages: Sequence[Object]) -> LastStage:
-    """Return the last of a guest's records `stage`; the first cycle takes what was before it."""
+    """Return the stage that a guest entered last; stages before the first cycle count as in it."""
     last: Object = stages[-1] if stages else {"stage": "boot"}
     return LastStage(last["stage"], max(last.get("cycle", 0), 1))
 
@@ -77,10 +77,10 @@ def _lend_outcome(lend: Object | None) -> str:
 def _verdict(
     page_bytes: int | None, lend: Object | None, verify: Object | None, lent: Object | None
 ) -> str:
-    """Say whether all that was granted is really there and ours alone.
+    """Return the verdict on what was granted: whether all of it is really there and ours alone.
 
     Every lent page must hold its pattern, lie in no earlier lend and be free in no allocator.
-    Frames that Linux gave away (virtio-mem) cannot be written by it: they must be absent instead.
+    Linux cannot write to frames that it gave away (virtio-mem): they must be absent instead.
     """
     if page_bytes is None or lend is None or verify is None or lent is None:
         return "not_checked"

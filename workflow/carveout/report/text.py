@@ -17,7 +17,7 @@ _TEXT_WIDTH = 240
 
 
 def comparison_text(comparison: pd.DataFrame, labels: Labels) -> str:
-    """Return the comparison as plain text, one table a machine."""
+    """Return the comparison as plain text, one table per machine."""
     return "\n".join(
         f"{machine}; success with its 95 % interval; medians\n"
         + _text_table(views.comparison_view(rows, labels))

@@ -26,7 +26,7 @@ SUCCESS = "success (95 % interval)"
 
 
 def comparison_view(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame:
-    """Return one machine's comparison: a row a variant, two levels of column headings."""
+    """Return one machine's comparison: one row per variant, two levels of column headings."""
     requests = sorted(comparison["request_bytes"].unique())
     rows = labels.variants(comparison)
     by_row = {
@@ -71,7 +71,7 @@ def success_view(summary: pd.DataFrame, labels: Labels) -> pd.DataFrame:
 
 
 def failures_view(failures: pd.DataFrame, labels: Labels) -> pd.DataFrame:
-    """Return the failures, in the order of the variants, what happens most first."""
+    """Return the failures, in the order of the variants, the most frequent first."""
     places = {row: place for place, row in enumerate(labels.variants(failures))}
     pairs = list(zip(failures["strategy"], failures["variant"], strict=True))
     ordered = failures.assign(
@@ -112,8 +112,8 @@ def _comparison_cells(
 ) -> dict[tuple[str, str], str]:
     """Return one variant's row.
 
-    Idle costs are the same for all requests. What is per lent byte is shown for the largest request
-    that was ever granted.
+    Idle costs are the same for all requests. Quantities per lent byte are shown for the largest
+    request that was ever granted.
     """
     idle = next(row for row in found if row is not None)
     lent = next(

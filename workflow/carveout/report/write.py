@@ -85,7 +85,7 @@ def write_report(
 
 
 def comparison_html(comparison: pd.DataFrame, labels: Labels) -> Markup:
-    """Return one machine's comparison as an HTML table, a bar behind each success rate."""
+    """Return one machine's comparison as an HTML table, with a bar behind each success rate."""
     view = views.comparison_view(comparison, labels)
     # An interval stands below its rate, which makes the table narrow enough for a small window.
     view = view.map(lambda cell: cell.replace(" (", "\n("))
@@ -119,7 +119,7 @@ def _template(path: Path) -> jinja2.Template:
 
 
 def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
-    """Say what was run, each fact as the tables tell it."""
+    """Return what was run, each fact as the tables tell it."""
     runs = read_table("runs", tables / "runs.parquet", ["process", "wall_ns", "qemu_version"])
     boots, made = (runs[runs["process"] == process] for process in ("boot", "trial"))
 
@@ -150,7 +150,7 @@ def _run_facts(trials: pd.DataFrame, tables: Path) -> dict[str, str]:
 
 
 def _kernels(trials: pd.DataFrame) -> str:
-    """Say which kernels ran, and where they are not the pinned ones."""
+    """Return the kernels that ran, with the pinned version where another version ran."""
     known = trials.dropna(subset=["kernel_release"])
     names = known[["kernel_release", "kernel_version", "kernel_pinned"]].drop_duplicates()
     return ", ".join(
@@ -170,7 +170,7 @@ def _outcomes(trials: pd.DataFrame) -> str:
 
 
 def _strategy(labels: Labels, name: str, comparison: pd.DataFrame) -> dict[str, object]:
-    """Return what is said of a strategy, and its rows of the comparison as columns beside it."""
+    """Return what is said of a strategy, with its rows of the comparison as columns."""
     known = labels.descriptions.get(name)
     own = comparison[comparison["strategy"] == name]
     return {

@@ -35,7 +35,7 @@ _MEDIANS = (
     "reuse_unmovable_share",
 )
 
-# What of the trials the statistics need: the only columns that need to be read.
+# The columns of the trials that the statistics need; no others are read.
 COLUMNS = (
     *dict.fromkeys((*CELL, *_IDLE)),
     *(
@@ -55,7 +55,7 @@ COLUMNS = (
 
 
 def summarize(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `summary`: one row a cell, cycle and request."""
+    """Return the table `summary`: one row per cell, cycle and request."""
     groups = _derive(trials).groupby(list(CELL), sort=False)
     summary = pd.concat(
         [
@@ -73,7 +73,7 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `comparison`: one row a strategy variant and request, over all loads.
+    """Return the table `comparison`: one row per strategy variant and request, over all loads.
 
     What a variant costs while idle is read before its trials' first lend, so it does not depend on
     the request.
@@ -97,7 +97,7 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `failures`: how often each variant failed in which way, and under what."""
+    """Return the table `failures`: how often each variant failed in which way, and the loads."""
     failed = trials[~succeeded(trials)]
     failed = failed.assign(
         # A granted lend is only here because its verification failed.
@@ -130,7 +130,7 @@ def succeeded(trials: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _derive(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials with what is counted and averaged, null where it does not apply."""
+    """Return the trials with columns to be counted and averaged, null where they do not apply."""
     success = succeeded(trials)
     lent_bytes = trials["granted_bytes"].where(trials["granted_bytes"] > 0)
     return trials.assign(

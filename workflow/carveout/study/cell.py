@@ -35,27 +35,27 @@ class CellPath:
 
     @classmethod
     def parse(cls, text: str) -> "CellPath":
-        """Return the path that `str` gave."""
+        """Return the path of which `str` gives the text."""
         return cls(*text.split("/"))
 
     @property
     def machine(self) -> str:
-        """The machine's part."""
+        """The machine's part of the path."""
         return MACHINE_PATH.format(kernel=self.kernel, ram=self.ram)
 
     @property
     def strategy_variant(self) -> str:
-        """The strategy variant's part."""
+        """The strategy variant's part of the path."""
         return VARIANT_PATH.format(strategy=self.strategy, variant=self.variant)
 
     @property
     def ram_bytes(self) -> int:
-        """The machine's RAM."""
+        """The machine's RAM, in bytes."""
         return parse_size(self.ram, f"the machine of {self}")
 
     @property
     def place(self) -> tuple[str, int, str, str, str]:
-        """What the cell is sorted by."""
+        """The key by which cells are sorted."""
         return (self.kernel, self.ram_bytes, self.strategy, self.variant, self.scenario)
 
 
@@ -106,7 +106,7 @@ class Cell:
 
     @property
     def path(self) -> CellPath:
-        """Where the cell's output lies below ``trials`` and ``runs``, without the suffix."""
+        """The path of the cell's output below ``trials`` and ``runs``, without the suffix."""
         return CellPath(
             kernel=self.kernel,
             ram=format_size(self.ram_bytes),
@@ -116,11 +116,11 @@ class Cell:
         )
 
     def to_json(self) -> str:
-        """The cell as one line of JSON, keys sorted: the form in which a job gets it."""
+        """Return the cell as one line of JSON, keys sorted: the form in which a job gets it."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Cell":
-        """The cell that `to_json` wrote."""
+        """Return the cell that `to_json` wrote."""
         content = json.loads(text)
         return cls(**{**content, "variant": Variant(**content["variant"])})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def prepare_environment(package_parent: Path) -> None:
-    """Lets jobs run the Python that runs Snakemake, activated or not, and find this package."""
+    """Let jobs run the Python that runs Snakemake, activated or not, and find this package."""
     python_folder = Path(sys.executable).parent
     os.environ["PATH"] = f"{python_folder}:{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = str(package_parent)

@@ -29,7 +29,7 @@ class Matrix:
 
 
 def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> Matrix:
-    """Checks a config as a whole and spells out its cells.
+    """Check a config as a whole and spell out its cells.
 
     Args:
         config: the parsed config; defaults of the schema are filled in.
@@ -214,7 +214,7 @@ def _check_granule(
 
 
 def _check_map(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) -> None:
-    """The trial whose pageblock map is drawn must be one that is run."""
+    """Refuse a config that does not run the trial whose pageblock map is to be drawn."""
     wanted = config["figures"].get("pageblock_map")
     if wanted is None:
         return

@@ -28,12 +28,12 @@ class Plugin:
 
     @property
     def description_file(self) -> Path:
-        """``strategy.yaml`` or ``load.yaml``."""
+        """The path of ``strategy.yaml`` or ``load.yaml``."""
         return self.folder / f"{self.kind}.yaml"
 
 
 def find_plugins(kind: str, folders: Iterable[Path]) -> dict[str, Path]:
-    """The folders of all strategies or loads, by name; two of one name are an error."""
+    """Return the folders of all strategies or loads, by name; two of one name are an error."""
     found: dict[str, Path] = {}
     for parent in folders:
         if not parent.is_dir():
@@ -53,7 +53,7 @@ def find_plugins(kind: str, folders: Iterable[Path]) -> dict[str, Path]:
 
 
 def read_plugin(kind: str, name: str, found: Mapping[str, Path], where: str) -> Plugin:
-    """Reads and checks one plug-in; ``where`` names the file and key that asked for it."""
+    """Read and check one plug-in; ``where`` names the file and key that asked for it."""
     if name not in found:
         raise CarveoutError(
             f"{where}: unknown {kind} {name}; known are {', '.join(sorted(found)) or 'none'}"
@@ -67,7 +67,7 @@ def read_plugin(kind: str, name: str, found: Mapping[str, Path], where: str) -> 
 
 
 def render(template: str, values: Mapping[str, Any], where: str) -> str:
-    """Fills a Jinja template of a strategy; an unknown name is a one-line error."""
+    """Fill a Jinja template of a strategy; an unknown name is a one-line error."""
     try:
         return _TEMPLATES.from_string(template).render(values)
     except (jinja2.TemplateError, TypeError, ZeroDivisionError) as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the rules ask Snakemake that it has no documented way to say: here alone.
+"""What the rules ask of Snakemake without a documented way to do so: it is all in here.
 
 A test runs each of these against the installed Snakemake, to tell when an upgrade moves them.
 """
@@ -23,7 +23,7 @@ def bound_local_resources(workflow: Any, room: Mapping[str, int]) -> None:
 
     Args:
         workflow: Snakemake's.
-        room: the machine's resources by name; the command line's go before them.
+        room: the machine's resources by name; those of the command line are taken before them.
     """
     if workflow.global_resources["_nodes"].value is not None:
         return  # jobs run elsewhere
@@ -32,5 +32,5 @@ def bound_local_resources(workflow: Any, room: Mapping[str, int]) -> None:
 
 
 def jobs_to_run(dag: Any, beginning: str) -> int:
-    """Return how many jobs a run is to make of rules whose names begin so."""
+    """Return how many jobs a run is to make of rules whose names begin with `beginning`."""
     return sum(job.rule.name.startswith(beginning) for job in dag.needrun_jobs())

@@ -19,7 +19,7 @@ _Span = tuple[tuple[int, int], tuple[int, int]]
 
 
 def code_digest(*names: str) -> str:
-    """Return the digest of what modules and all modules that they import do, in hex.
+    """Return the digest, in hex, of what modules do, with all modules that they import.
 
     Args:
         names: of modules below `carveout`, such as `carveout.boots.cell_run`.
@@ -33,7 +33,7 @@ def code_digest(*names: str) -> str:
 
 
 def modules_of(*names: str) -> list[str]:
-    """Return modules of this package with all that they import of it, directly or not, by name."""
+    """Return modules with all of this package that they import, directly or not, by name."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:

@@ -28,13 +28,13 @@ from carveout.tables.rows import RunRows, TrialRows
 
 Object = Mapping[str, Any]
 
-# What the lines of which files make.
+# What the lines of each kind of file become.
 _ROWS: Mapping[str, type[TrialRows | RunRows]] = {"trials": TrialRows, "runs": RunRows}
 
-# What becomes rows at once: the pieces of all processes must fit into memory as Arrow columns.
+# How much a process makes rows of at once: all processes' pieces must fit into memory in Arrow.
 _PIECE_BYTES = 96 * 2**20
 _READ_BYTES = 2**20
-# As many as make columns pay, and as few as a CPU's cache has room for.
+# So many that columns pay, and so few that a CPU's cache has room for them.
 _BATCH_LINES = 512
 
 
@@ -88,7 +88,7 @@ class Collected:
 
 
 def collect(results: Path, cells: Iterable[CellPath], processes: int = 1) -> None:
-    """Writes ``trials``, ``phases`` and ``runs`` of all cells' outputs below ``results``.
+    """Write ``trials``, ``phases`` and ``runs`` of all cells' outputs below ``results``.
 
     The bytes depend on the cells' outputs alone, not on their order or on ``processes``.
     """
@@ -119,12 +119,12 @@ def collect(results: Path, cells: Iterable[CellPath], processes: int = 1) -> Non
 
 
 def _ids(trials: pyarrow.Table) -> pyarrow.ChunkedArray:
-    """The trials of rows, each once: every trial has a first cycle."""
+    """Return the ids of the trials that rows are of, each once: every trial has a first cycle."""
     return trials.filter(pyarrow.compute.field("cycle") == 1)["trial_id"]
 
 
 def _check_once(ids: Sequence[pyarrow.ChunkedArray]) -> None:
-    """Two cells that determine the same trial are one cell with two names."""
+    """Refuse a trial that occurs twice: two cells that determine it are one cell with two names."""
     counts = pyarrow.chunked_array(
         [chunk for array in ids for chunk in array.chunks], pyarrow.string()
     ).value_counts()
@@ -138,7 +138,7 @@ def _check_once(ids: Sequence[pyarrow.ChunkedArray]) -> None:
 def _describe(
     tables: Mapping[str, TableWriter], digests: Mapping[str, set[str]], results: Path
 ) -> None:
-    """Says as metadata what made the trials: what changes from run to run in ``runs`` alone."""
+    """Write as metadata what made the trials; what changes from run to run is in ``runs`` alone."""
     provenance = {
         "qemu_version": ", ".join(sorted(digests["qemu"])),
         "kernel_image_sha256": ", ".join(sorted(digests["kernel"])),
@@ -157,7 +157,7 @@ def _describe(
 
 
 def _pieces(results: Path, kind: str, cells: Sequence[CellPath]) -> Iterator[Piece]:
-    """Cuts the cells' files into pieces of about the same size."""
+    """Cut the cells' files into pieces of about the same size, and yield these."""
     parts: list[Part] = []
     room = _PIECE_BYTES
     kernels = {cell.kernel: KernelFacts.read(results, cell.kernel) for cell in cells}
@@ -184,7 +184,7 @@ def _size(path: Path) -> int:
 
 
 def _read_all(pieces: Sequence[Piece], processes: int) -> Iterator[Collected]:
-    """What all pieces hold, in their order; no more is read ahead than there are processes."""
+    """Yield what all pieces hold, in their order; read no more ahead than there are processes."""
     processes = min(processes, len(pieces))
     if processes <= 1:
         yield from map(read_piece, pieces)
@@ -202,7 +202,7 @@ def _read_all(pieces: Sequence[Piece], processes: int) -> Iterator[Collected]:
 
 
 def read_piece(piece: Piece) -> Collected:
-    """The checked rows of a piece."""
+    """Return the checked rows of a piece."""
     tables: dict[str, list[pyarrow.Table]] = defaultdict(list)
     digests: dict[str, set[str]] = defaultdict(set)
     source = piece.parts[0].path
@@ -216,7 +216,7 @@ def read_piece(piece: Piece) -> Collected:
     except (KeyError, TypeError, AttributeError, pyarrow.ArrowException) as error:
         if len(piece.parts) > 1:
             for part in piece.parts:
-                read_piece(Piece(piece.kind, [part]))  # says whose line it is
+                read_piece(Piece(piece.kind, [part]))  # raises an error that names the file
         raise CarveoutError(
             f"table {piece.kind} ({source}): wanted what this version's runner writes, found "
             f"{type(error).__name__}: {error}; remove the file to run its cell again"
@@ -227,7 +227,7 @@ def read_piece(piece: Piece) -> Collected:
 
 
 def _batches(piece: Piece) -> Iterator[TrialRows | RunRows]:
-    """The lines, some at a time; a batch may be of many small parts."""
+    """Yield the lines, some at a time; a batch may be of many small parts."""
     rows_of = _ROWS[piece.kind]
     rows = rows_of()
     for part in piece.parts:
@@ -266,7 +266,7 @@ def _check_trial(part: Part, trial: Object) -> None:
 
 
 def _lines(part: Part) -> Iterator[Object]:
-    """The objects of the lines that begin in a part."""
+    """Yield the objects of the lines that begin in a part."""
     with part.path.open("rb", buffering=_READ_BYTES) as stream:
         if part.first_byte:
             # The line that holds the byte before belongs to the part before.
@@ -302,7 +302,7 @@ def _table(stream: bytes) -> pyarrow.Table:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="carveout.tables.collect", description=__doc__)
     parser.add_argument("--results", required=True, type=Path, help="the results folder")
-    # The cells are a product, which spares a command line as long as the matrix is large.
+    # The cells are given as a product, which keeps the command line of a large matrix short.
     for name, example in {
         "machines": "kernel/ram",
         "variants": "strategy/variant",
@@ -315,9 +315,9 @@ def _arguments() -> argparse.Namespace:
 
 @entry_point
 def main() -> None:
-    """Collects the outputs of the boot jobs of a matrix."""
-    # What is parsed lives shortly and has no cycles: looking for some takes as long as parsing.
-    # Only a process that does nothing else may go without.
+    """Collect the outputs of the boot jobs of a matrix."""
+    # Parsed objects live for a short time and have no cycles; to look for cycles takes as long as
+    # to parse. Only a process that does nothing else may do without.
     gc.disable()
     args = _arguments()
     cells = [

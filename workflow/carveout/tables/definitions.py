@@ -22,7 +22,7 @@ _KERNEL_COLUMNS = {
     "kernel_version": text(),
     "kernel_pinned": text(),
 }
-# What trials have in common that may be compared.
+# What trials must have in common to be compared.
 MACHINE = (*_KERNEL_COLUMNS, "ram_bytes")
 
 _CELL_COLUMNS = {
@@ -87,7 +87,7 @@ TRIALS = Table(
         "verify_pages_bad": measured(),
         "returned_bytes": measured(),
         "give_back_errno": text(null=True),
-        # MemAvailable after - lent: the load lives on, so it may be negative.
+        # MemAvailable: census "after" less census "lent". The load lives on, so it may be negative.
         "regained_bytes": integer(least=None, null=True),
         "reuse_movable_bytes": measured(),
         "reuse_unmovable_bytes": measured(),

@@ -32,7 +32,7 @@ def write_table(
     """Check, sort and write a table: parquet, and a CSV beside it when it is a summary.
 
     Columns may stand in any order and have any type that converts without loss. `metadata` goes
-    into the file: give only what does not change from run to run when the table must not.
+    into the file. If the table must not change from run to run, neither may the metadata.
     """
     table = _table(name)
     ordered = _ordered(name, _checked(name, _typed(name, frame, path), path))
@@ -59,7 +59,7 @@ def checked_piece(name: str, rows: Sequence[pyarrow.Table], source: Path) -> pya
 
 @contextmanager
 def open_table(name: str, path: Path) -> Iterator["TableWriter"]:
-    """Give a table to write piece by piece; the file gets its name when the block ends well."""
+    """Yield a table to write piece by piece; the file gets its name when the block ends well."""
     table = _table(name)
     with (
         file_made_aside(path) as stream,
@@ -69,9 +69,9 @@ def open_table(name: str, path: Path) -> Iterator["TableWriter"]:
             version="2.6",
             compression="zstd",
             compression_level=3,
-            # What rows are found by; the smallest and the largest of all maps are of no use.
+            # Only of columns by which rows are found: the smallest and largest map are of no use.
             write_statistics=list(table.order),
-            # Else the file carries what pandas and Arrow of this day think of the columns.
+            # Else the file carries how the installed pandas and Arrow see the columns.
             store_schema=False,
         ) as parquet,
     ):
@@ -125,7 +125,7 @@ class TableWriter:
         self._waiting = [rows]
 
     def _place(self, piece: pyarrow.Table, row: int) -> tuple[Any, ...]:
-        """Return what a row is sorted by."""
+        """Return the key by which a row is sorted."""
         values = piece.slice(row, 1).select(list(self._table.order)).to_pylist()[0]
         return tuple(
             PHASES.index(value) if name == "phase" else value for name, value in values.items()
@@ -138,7 +138,7 @@ def read_table(
     columns: Sequence[str] | None = None,
     where: Mapping[str, str | int] | None = None,
 ) -> pd.DataFrame:
-    """Read and check a table, or some columns of it, or the rows in which columns have values."""
+    """Read and check a table, or some of its columns, or the rows with some values in columns."""
     _check_file(name, path)
     arrow = pyarrow.parquet.read_table(
         path,
@@ -163,7 +163,7 @@ def _table(name: str) -> Table:
 def _frame(
     name: str, arrow: pyarrow.Table, columns: Sequence[str] | None = None, *, spent: bool = False
 ) -> pd.DataFrame:
-    """Return an Arrow table in the schema's pandas types; one that is spent is taken apart."""
+    """Return an Arrow table in the schema's pandas types; `spent` frees the Arrow table."""
     dtypes = {str(ARROW_TYPES[t.name]): t for t in (INTEGER, NUMBER, TEXT)}
     frame: pd.DataFrame = arrow.to_pandas(
         types_mapper=lambda kind: dtypes.get(str(kind)), split_blocks=True, self_destruct=spent
@@ -195,7 +195,7 @@ def _typed(name: str, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 def _checked(
     name: str, frame: pd.DataFrame, path: Path, columns: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return the frame when it fits the schema."""
+    """Check the frame against the schema and return it."""
     try:
         return _table(name).schema(columns).validate(frame, lazy=True, inplace=True)
     except SchemaErrors as error:
@@ -205,7 +205,7 @@ def _checked(
 
 
 def _first_failure(cases: pd.DataFrame) -> str:
-    """Say in one line what a failed check wanted and found."""
+    """Return in one line what a failed check wanted and found."""
     first = cases.iloc[0]
     rows = cases["index"].dropna().nunique()
     others = f" and {rows - 1} more" if rows > 1 else ""
@@ -218,7 +218,10 @@ def _first_failure(cases: pd.DataFrame) -> str:
 
 
 def _ordered(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows in the table's order, phases as they happen; as they are when they are so."""
+    """Return the rows in the table's order, with phases as they happen.
+
+    Rows that are in that order already are returned as they are.
+    """
     order = list(_table(name).order)
     keys = frame[order]
     if "phase" in keys:
@@ -229,7 +232,7 @@ def _ordered(name: str, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _are_ordered(keys: pd.DataFrame) -> bool:
-    """Say whether each row is before the next one, which is found faster than their order."""
+    """Return whether each row is before the next one, which is faster than to sort them."""
     ahead, behind = keys.iloc[:-1].reset_index(drop=True), keys.iloc[1:].reset_index(drop=True)
     less, same = ahead < behind, ahead == behind
     ordered = pd.Series(False, less.index, "boolean")

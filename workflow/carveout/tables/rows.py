@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From what the runner writes to rows: one a trial and cycle, one a census, one a guest.
+"""From what the runner writes to rows: one per trial and cycle, one per census, one per guest.
 
 Objects are parsed, read and dropped one by one, while a CPU's cache has them; all that follows is
 done with columns.
@@ -27,7 +27,7 @@ _to_json = json.JSONEncoder(sort_keys=True).encode
 
 
 class TrialRows:
-    """The rows that trials make: of ``trials`` one a request, and of ``phases`` one a census."""
+    """The rows of trials: in ``trials`` one per request, and in ``phases`` one per census."""
 
     def __init__(self) -> None:
         self._trials = _Gathered(
@@ -41,7 +41,7 @@ class TrialRows:
         return len(self._trials)
 
     def add(self, trial: Object) -> None:
-        """Takes a trial as the runner writes it, with the kernel that it ran on."""
+        """Add a trial as the runner writes it, with the kernel that it ran on."""
         number, cell = len(self), trial["cell"]
         records: dict[str, list[Object]] = defaultdict(list)
         for record in trial["records"]:
@@ -70,11 +70,11 @@ class TrialRows:
         self._digests.add([trial["digests"]])
 
     def digests(self) -> Sequence[Mapping[str, str]]:
-        """What made the trials, by name; each trial's are among them."""
+        """Return the digests of what made the trials; equal neighbours are given once."""
         return self._digests.different
 
     def tables(self) -> Tables:
-        """All rows, in the order of the trials."""
+        """Return all rows, in the order of the trials."""
         trials = {**self._trials.columns(), **self._cells.columns(_cell_columns)}
         censuses = {
             **self._records["census"].columns(),
@@ -91,7 +91,7 @@ class TrialRows:
         }
 
     def _request_columns(self, trials: Columns, censuses: Columns) -> Columns:
-        """What each request met with; what nothing is known of is null."""
+        """Return the columns of the requests, null where nothing is known."""
         requests = self._records["request"].columns()
         requests = {**_of_trials(trials, requests, trials), **requests}
         lend, verify, give_back, reuse = (
@@ -133,7 +133,7 @@ class TrialRows:
 
 
 class RunRows:
-    """The rows that guests make by what they took: of ``runs`` one each."""
+    """The rows of guests: in ``runs`` one per guest, with what it took."""
 
     def __init__(self) -> None:
         self._runs = _Gathered(*_SCHEMAS["runs"].names)
@@ -142,15 +142,15 @@ class RunRows:
         return len(self._runs)
 
     def add(self, run: Object) -> None:
-        """Takes a guest as the runner writes it, with the machine that it was."""
+        """Add a guest as the runner writes it, with the machine that it was."""
         self._runs.add(len(self), [run])
 
     def digests(self) -> Sequence[Mapping[str, str]]:
-        """Nothing: what made a trial is said of the trial."""
+        """Return nothing: the rows of trials say what made a trial."""
         return ()
 
     def tables(self) -> Tables:
-        """All rows, in the order of the guests."""
+        """Return all rows, in the order of the guests."""
         return {"runs": _table("runs", self._runs.columns())}
 
 
@@ -167,26 +167,26 @@ class _Gathered:
         return len(self._values)
 
     def add(self, trial: int, objects: Iterable[Object]) -> None:
-        """Takes objects of the trial of this number."""
+        """Add objects that belong to the trial of this number."""
         self._values.extend(map(self._values_of, objects))
         self._trials.extend([trial] * (len(self) - len(self._trials)))
 
     def columns(self) -> Columns:
-        """Their members, and as ``trial`` whose they are."""
+        """Return the objects' members as columns; the column ``trial`` says whose they are."""
         values = zip(*self._values, strict=True) if self._values else itertools.repeat(())
         members = dict(zip(self._members, values, strict=False)) | {"trial": self._trials}
         return {name: pyarrow.array(column, _type(name)) for name, column in members.items()}
 
 
 class _Repeated:
-    """Objects of which most are as the one before, on their way to columns."""
+    """Objects on their way to columns, most of which are the same as the one before."""
 
     def __init__(self) -> None:
         self.different: list[Any] = []
         self._places: list[int] = []
 
     def add(self, objects: Iterable[Any]) -> None:
-        """Takes the next objects."""
+        """Add the next objects."""
         for value in objects:
             if not self.different or value != self.different[-1]:
                 self.different.append(value)
@@ -195,7 +195,10 @@ class _Repeated:
     def columns(
         self, row_of: Callable[[Any], Object], names: Iterable[str] | None = None
     ) -> Columns:
-        """What a function says of each object; under names, null where it says nothing of them."""
+        """Return what a function says of each object, as columns.
+
+        With names, these are the columns, null where the function says nothing of them.
+        """
         rows = [row_of(value) for value in self.different]
         places = pyarrow.array(self._places, pyarrow.int64())
         return {
@@ -212,19 +215,19 @@ _TYPES = {field.name: field.type for schema in _SCHEMAS.values() for field in sc
 
 
 def _type(member: str) -> pyarrow.DataType:
-    """The type of a column; what is none is a count."""
+    """Return the type of a column; one that is in no table is a count."""
     return _TYPES.get(member, pyarrow.int64())
 
 
 def _table(name: str, columns: Columns) -> pyarrow.Table:
-    """A table of the columns that it has; the others are left out."""
+    """Return a table of the columns in its schema; the others are left out."""
     schema = _SCHEMAS[name]
     return pyarrow.table([columns[column] for column in schema.names], schema=schema)
 
 
 # Which trial a row is of.
 _KEY = ("trial_id", *MACHINE, "strategy", "variant", "scenario", "seed")
-# What a trial says of itself once: what booted, and the stage and cycle that a crash struck.
+# What a trial has only once: what booted, and the stage and cycle that a crash struck.
 _BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent")
 _LAST = ("last_stage", "last_cycle")
 _UNKNOWN: Object = dict.fromkeys((*_BOOT, *_LAST))
@@ -249,7 +252,7 @@ _RECORDS = {
 
 
 def _cell_columns(cell: Object) -> Object:
-    """What a cell says of each of its trials."""
+    """Return what a cell says of each of its trials."""
     rule = cell["replication"]
     return {
         "kernel": cell["kernel"],
@@ -279,7 +282,7 @@ _ZONE_COLUMNS = tuple(f"{zone}_{pages}" for zone in ZONES for pages in _ZONE_PAG
 
 
 def _zone_columns(zones: Sequence[Object]) -> Object:
-    """The pages of the zones that a host has, but for those that the table does not know."""
+    """Return the pages of a host's zones, but for those that the table does not know."""
     return {
         f"{_ZONE_NAMES[zone['name']]}_{pages}": zone[pages]
         for zone in zones
@@ -289,27 +292,31 @@ def _zone_columns(zones: Sequence[Object]) -> Object:
 
 
 def stranded_bytes(ram_bytes: pyarrow.Array, censuses: Columns) -> pyarrow.Array:
-    """Bytes set aside, not lent, that Linux cannot use: unknown to it, or idle in a huge-page pool.
+    """Return the bytes that are set aside and not lent, and that Linux cannot use.
 
-    The machine's RAM, less what Linux has a memmap for and may use, less what is lent of the
-    memory that Linux does not have; and the huge pages that nobody was lent.
+    They are unknown to Linux, or idle in a huge-page pool: the machine's RAM, less what Linux has a
+    memmap for and may use, less what is lent of the memory that Linux does not have; plus the huge
+    pages that are lent to nobody.
     """
     known = pc.add(censuses["present_bytes"], censuses["lent_absent_bytes"])
     return pc.add(pc.subtract(ram_bytes, known), censuses["hugetlb_unlent_bytes"])
 
 
 def movable_only_bytes(censuses: Columns) -> pyarrow.Array:
-    """Bytes that Linux may use for movable pages alone: CMA areas and ZONE_MOVABLE, not lent."""
+    """Return the bytes that Linux may use for movable pages alone.
+
+    They are in CMA areas and in ZONE_MOVABLE, and not lent.
+    """
     return pc.add(censuses["cma_unlent_bytes"], censuses["movable_zone_unlent_bytes"])
 
 
 def _of_trials(trials: Columns, rows: Columns, names: Iterable[str]) -> Columns:
-    """Some columns of each row's trial."""
+    """Return some columns of each row's trial."""
     return {name: trials[name].take(rows["trial"]) for name in names}
 
 
 def _of_phase(censuses: Columns, phase: str) -> Columns:
-    """What table ``trials`` has of the censuses of a phase."""
+    """Return those columns of the censuses of a phase that become columns of ``trials``."""
     wanted = pc.equal(censuses["phase"], phase)
     return {name: censuses[name].filter(wanted) for name in _IN_TRIALS}
 
@@ -321,16 +328,16 @@ _IN_TRIALS = (
 
 
 def _of_requests(requests: Columns, records: Columns) -> Columns:
-    """Each request's record; nulls where there is none."""
+    """Return each request's record, with nulls where there is none."""
     places = pc.index_in(_place(requests), _place(records))
     return {name: column.take(places) for name, column in records.items()}
 
 
 def _place(rows: Columns) -> pyarrow.Array:
-    """Trial and cycle as one number."""
+    """Return trial and cycle as one number."""
     return pc.add(pc.shift_left(rows["trial"], 32), rows["cycle"])
 
 
 def _where(rows: pyarrow.Array, values: pyarrow.Array) -> pyarrow.Array:
-    """The values of some rows; null in the others."""
+    """Return the values of some rows, and null in the others."""
     return pc.if_else(rows, values, None)

@@ -39,12 +39,15 @@ def _bounds(least: float | None, most: float | None) -> list[pa.Check]:
 
 
 def text(*, values: Sequence[str] | None = None, null: bool = False) -> pa.Column:
-    """Return a column of texts, of some values alone if they are given."""
+    """Return a column of texts, limited to some values if these are given."""
     return pa.Column(TEXT, [] if values is None else pa.Check.isin(values), nullable=null)
 
 
 def letters(known: str) -> pa.Column:
-    """Return a text of some letters alone; maps are long and many, so Arrow looks at them."""
+    """Return a column of texts of some letters alone.
+
+    Maps are long and many, so Arrow checks them.
+    """
 
     def holds(texts: "pd.Series[str]") -> "pd.Series[bool]":
         rest = pyarrow.compute.ascii_trim(pyarrow.array(texts), characters=known)

@@ -21,22 +21,33 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 
+# Asked for by name, because Snakemake is content without what failed as long as what was made of
+# it is there.
+MADE = [*rules.lock_packages.output, *cell_files("trials")]
+
+
 rule all:
     default_target: True
     input:
+        MADE,
         rules.write_report.output,
         rules.figures.input,
 
 
 rule tables:
     input:
+        MADE,
         rules.collect_trials.output,
         rules.summarize_trials.output,
 
 
 onstart:
-    begin_progress(workflow.dag)
+    progress.begin(
+        Path(PROGRESS_FILE),
+        cells=snakemake_internals.jobs_to_run(workflow.dag, "boot_"),
+        seeds=config["seeds"],
+    )
 
 
 onsuccess:
-    show_comparison()
+    show_comparison(Path(config["results"]))

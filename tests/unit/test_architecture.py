@@ -39,11 +39,15 @@ def real_arrows() -> set[tuple[str, str]]:
     """(from, to): a module of the room `to` itself imports one of the room `from`."""
     arrows = set()
     for module in modules():
-        text = (PACKAGE_PARENT / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
-        for name in re.findall(r"^\s*(?:from|import) carveout\.(\w+)", text, re.MULTILINE):
-            if name != room(module):
-                arrows.add((name, room(module)))
+        path = PACKAGE_PARENT / (module.replace(".", "/") + ".py")
+        arrows |= {(name, room(module)) for name in imported_by(path)} - {(room(module),) * 2}
     return arrows
+
+
+def imported_by(path: Path) -> set[str]:
+    """The rooms that a file names in its imports."""
+    text = path.read_text(encoding="utf-8")
+    return set(re.findall(r"^\s*(?:from|import) carveout\.(\w+)", text, re.MULTILINE))
 
 
 def drawn_arrows(line: str) -> set[tuple[str, str]]:
@@ -85,10 +89,25 @@ def test_the_dotted_arrows_are_files_that_rules_hand_on_without_an_import() -> N
 
 
 def test_arrows_go_downstream_only() -> None:
+    order = downstream_order()
+    assert order[0] == "common"
+    assert order[-1] == "report"
+
+
+def downstream_order() -> list[str]:
+    """The rooms, each after those that it needs; a circle raises CycleError."""
     graph: dict[str, set[str]] = {name: set() for name in ROOMS}
     for one, other in real_arrows() | file_arrows():
         graph[other].add(one)
-    list(TopologicalSorter(graph).static_order())  # raises CycleError with the circle
+    return list(TopologicalSorter(graph).static_order())
+
+
+def test_rules_import_no_room_that_is_further_down() -> None:
+    order = downstream_order()
+    for path in Path("workflow/rules").glob("*.smk"):
+        if path.stem in order:
+            for name in imported_by(path) - {path.stem}:
+                assert order.index(name) < order.index(path.stem), f"{path} imports {name}"
 
 
 def test_the_leaf_for_all_needs_nobody() -> None:

@@ -174,7 +174,7 @@ def test_what_is_no_program_or_fails_has_no_version(name: str) -> None:
 def test_virtio_devices_that_have_another_thread_are_told_not_to(tmp_path: Path) -> None:
     qemu = tmp_path / "qemu"
     qemu.write_text(
-        '#!/bin/sh\n[ "$*" = "-device virtio-new-pci,help" ] && echo "  ioeventfd=<bool>"\n'
+        '#!/bin/sh\n[ "$*" = "-device virtio-new-pci,help" ] && echo "  ioeventfd=<bool>"\nexit 0\n'
     )
     qemu.chmod(0o755)
     args = ["-device", "virtio-new-pci,id=a", "-device", "virtio-old-pci", "-device", "other"]

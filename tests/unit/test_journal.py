@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The journal: whole results of the same code and trials are kept, nothing else is."""
+"""The journal: results of the same code and trials are taken over, nothing else is."""
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +13,94 @@ from carveout.boots.journal import Journal
 IDS = {1: "one", 2: "two"}
 
 
-def result(seed: int, trial_id: str) -> dict[str, Any]:
-    return {"trial": {"seed": seed, "trial_id": trial_id}, "run": {}}
+def result(
+    seed: int, trial_id: str, *, cause: str | None = None, made_by: str = "code"
+) -> dict[str, Any]:
+    trial = {"seed": seed, "trial_id": trial_id, "ending": {"cause": cause}}
+    return {"trial": trial, "run": {"trial_id": trial_id, "made_by": made_by}}
+
+
+def boot(boot_id: str, wall_ns: int = 1) -> dict[str, Any]:
+    return {"run": {"trial_id": boot_id, "made_by": "code", "wall_ns": wall_ns}}
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    made = Journal(tmp_path / "journals" / "cell.jsonl", "cell", "code")
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journals/cell.jsonl"
+
+
+@pytest.fixture
+def journal(path: Path) -> Journal:
+    made = Journal(path, "code")
     made.start([])
+    made.add(boot("boot"))
     made.add(result(1, "one"))
     made.add(result(2, "two"))
     return made
 
 
 def test_what_was_made_is_found(journal: Journal) -> None:
-    assert journal.read(IDS) == [result(1, "one"), result(2, "two")]
+    assert journal.trials(IDS) == [result(1, "one"), result(2, "two")]
+    assert journal.boots("boot") == [boot("boot")]
 
 
-def test_a_line_that_was_cut_short_is_not(journal: Journal, tmp_path: Path) -> None:
-    path = tmp_path / "journals" / "cell.jsonl"
+def test_a_line_that_was_cut_short_is_not(journal: Journal, path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
-    assert journal.read(IDS) == [result(1, "one")]
+    assert journal.trials(IDS) == [result(1, "one")]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "{}", '{"run": 3}', '{"run": {"made_by": "code"}'])
+def test_a_line_that_is_no_result_is_as_if_it_were_not_there(
+    journal: Journal, path: Path, line: str
+) -> None:
+    path.write_text(f"{line}\n{path.read_text()}")
+    assert journal.trials(IDS) == [result(1, "one"), result(2, "two")]
 
 
 def test_trials_that_are_others_now_do_not_count(journal: Journal) -> None:
-    assert journal.read({1: "one", 2: "another"}) == [result(1, "one")]
+    assert journal.trials({1: "one", 2: "another"}) == [result(1, "one")]
+    assert journal.trials({1: "one"}) == [result(1, "one")]
+    assert journal.boots("another") == []
 
 
-def test_other_code_or_cells_begin_anew(journal: Journal, tmp_path: Path) -> None:
-    path = tmp_path / "journals" / "cell.jsonl"
-    assert Journal(path, "another cell", "code").read(IDS) == []
-    assert Journal(path, "cell", "other code").read(IDS) == []
-    assert journal.read(IDS), "what was opened before still reads its own"
+def test_what_other_code_has_made_does_not_count(journal: Journal, path: Path) -> None:
+    assert Journal(path, "other code").trials(IDS) == []
+    assert Journal(path, "other code").boots("boot") == []
+    assert journal.trials(IDS), "what was opened before still reads its own"
+
+
+def test_a_trial_that_took_too_long_for_this_machine_is_made_again(journal: Journal) -> None:
+    journal.add(result(3, "three", cause="wall_limit"))
+    journal.add(result(4, "four", cause="panic"))
+    found = journal.trials(IDS | {3: "three", 4: "four"})
+    assert [one["trial"]["seed"] for one in found] == [1, 2, 4]
+
+
+def test_of_two_boots_the_last_counts(journal: Journal) -> None:
+    journal.add(boot("boot", wall_ns=2))
+    assert journal.boots("boot") == [boot("boot", wall_ns=2)]
 
 
 def test_a_new_start_keeps_what_it_is_given(journal: Journal) -> None:
     journal.start([result(2, "two")])
-    assert journal.read(IDS) == [result(2, "two")]
-    journal.remove()
-    assert journal.read(IDS) == []
+    assert journal.trials(IDS) == [result(2, "two")]
+
+
+def test_a_packed_journal_outlives_its_job(journal: Journal, path: Path) -> None:
+    journal.pack([boot("boot"), result(1, "one"), result(2, "two")])
+    assert not path.exists()
+    again = Journal(path, "code")
+    assert again.trials(IDS) == [result(1, "one"), result(2, "two")]
+    assert again.boots("boot") == [boot("boot")]
+    packed = path.with_suffix(".jsonl.gz")
+    assert len(gzip.decompress(packed.read_bytes()).splitlines()) == 3
+    packed.write_bytes(packed.read_bytes()[:-9])
+    assert again.trials(IDS) == [], "a damaged one is as if it were not there"
+
+
+def test_the_same_results_pack_to_the_same_bytes(journal: Journal, path: Path) -> None:
+    journal.pack([result(1, "one")])
+    first = path.with_suffix(".jsonl.gz").read_bytes()
+    journal.pack([result(1, "one")])
+    assert path.with_suffix(".jsonl.gz").read_bytes() == first
+    assert json.loads(gzip.decompress(first)) == result(1, "one")

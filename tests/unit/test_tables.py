@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 from benchmarks.synthetic.trials import made_metadata, made_phases, made_runs, made_trials
 
@@ -39,6 +40,16 @@ def test_the_file_carries_the_given_metadata_and_nothing_else(tmp_path: Path) ->
     assert read_metadata(tmp_path / "t.parquet") == made_metadata() | {
         "tables_version": TABLES_VERSION
     }
+
+
+def test_a_table_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trials.parquet"
+    write_table("trials", made_trials(), path)
+    old = pyarrow.parquet.read_table(path)
+    for metadata, found in ((None, "1"), ({"tables_version": "9"}, "9")):
+        pyarrow.parquet.write_table(old.replace_schema_metadata(metadata), path)
+        with pytest.raises(CarveoutError, match=f"wanted tables version .*, found {found}; CHANGE"):
+            read_table("trials", path)
 
 
 def test_an_empty_table_can_be_written_and_read(tmp_path: Path) -> None:

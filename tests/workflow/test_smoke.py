@@ -129,7 +129,7 @@ def edit(clone: Checkout, module: str, addition: str = "\nEDITED = True\n") -> N
 @pytest.mark.parametrize(
     ("module", "wanted"),
     [
-        *((f"boots/{name}", set[str]()) for name in ("run", "journal", "progress", "earlier")),
+        *((f"boots/{name}", set[str]()) for name in ("run", "journal", "progress")),
         ("figures/success", {"draw_success"}),
         ("report/text", {"write_report"}),
         ("statistics/summarize", {"summarize_trials"}),
@@ -162,6 +162,11 @@ def test_a_cell_that_runs_again_makes_no_trial_that_it_has(clone: Checkout) -> N
     assert "carveout: 0/0 trials" in done.stderr
     assert [(clone.path / "first" / kind / cell).read_bytes() for kind in kinds] == before
 
+    done = clone.snakemake(f"first/trials/{cell}", *SMOKE, "seeds=1")
+    assert "carveout: 0/0 trials" in done.stderr
+    runs = (clone.path / "first/runs" / cell).read_text().splitlines()
+    assert [json.loads(line)["process"] for line in runs] == ["boot", "trial"]
+
     done = clone.snakemake(f"first/trials/{cell}", *SMOKE, "seeds=3")
     assert "carveout: 1/1 trials" in done.stderr
     trials = (clone.path / "first/trials" / cell).read_bytes().splitlines()
@@ -169,6 +174,34 @@ def test_a_cell_that_runs_again_makes_no_trial_that_it_has(clone: Checkout) -> N
     assert [json.loads(line)["records"] for line in trials[:2]] == [
         json.loads(line)["records"] for line in before[0].splitlines()
     ]
+
+
+def test_a_cell_that_failed_after_an_edit_is_run_again(clone: Checkout) -> None:
+    script = clone.path / "workflow/strategies/mem/guest.sh"
+    working = script.read_text()
+    (clone.path / "workflow/strategies/mem/broken.c").write_text("int main(void) { return }\n")
+    clone.snakemake(*SMOKE, fails=True)
+    assert not jobs_to_run(clone).keys().isdisjoint({"pack_strategy_overlay"}), "not forgotten"
+    (clone.path / "workflow/strategies/mem/broken.c").unlink()
+    script.write_text(working + "\nlend() { false; }\n")
+    clone.snakemake(*SMOKE, fails=False)
+    trials = Run(clone, clone.path / "first").table("trials")
+    assert set(trials.loc[trials["strategy"] == "mem", "cause"]) == {"error"}
+    assert trials.loc[trials["strategy"] != "mem", "cause"].isna().all()
+
+
+def test_exact_pins_that_are_gone_stop_every_run(clone: Checkout) -> None:
+    pins = clone.path / "config/kernels.yaml"
+    content = yaml.safe_load(pins.read_text())
+    image = content["kernels"]["debian-6.12"]["packages"]["image"]
+    image |= {"version": "6.12.1-1", "sha256": "ab" * 32}
+    pins.write_text(yaml.safe_dump(content, sort_keys=False))
+    for _ in range(2):
+        done = clone.snakemake(*SMOKE, "exact_pins=true", fails=True)
+        assert "key exact_pins of the config asks for exactly the pins" in done.stderr
+    done = clone.snakemake(*SMOKE)
+    assert "kernels.debian-6.12: stays with " in done.stderr
+    assert "carveout: 0/0 trials, 22/22 cells" in done.stderr
 
 
 def test_a_changed_engine_makes_every_trial_anew(clone: Checkout) -> None:

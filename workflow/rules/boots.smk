@@ -3,6 +3,11 @@
 #
 # `boot_guest` itself matches no strategy: each strategy's rules.smk makes a rule of its own from it.
 
+from carveout.boots import progress
+from carveout.guests.limits import job_disk_mb, job_memory_mb
+
+PROGRESS_FILE = f"{config['results']}/progress"
+
 
 rule boot_guest:
     input:
@@ -21,10 +26,8 @@ rule boot_guest:
         ],
         record_schema="workflow/schemas/record.schema.yaml",
     output:
-        # Existing outputs are read: whatever is the reason to run a cell again, no trial that would
-        # come out the same is made anew.
-        trials=update(f"<results>/trials/{CELL_PATH}.jsonl"),
-        runs=update(f"<results>/runs/{CELL_PATH}.jsonl"),
+        trials=f"<results>/trials/{CELL_PATH}.jsonl",
+        runs=f"<results>/runs/{CELL_PATH}.jsonl",
     log:
         f"<logs>/boots/{CELL_PATH}.log",
     wildcard_constraints:
@@ -33,14 +36,20 @@ rule boot_guest:
         CONDA_ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=memory_mb,
-        disk_mb=disk_mb,
+        mem_mb=lambda wildcards, threads: job_memory_mb(
+            cell_of(wildcards).ram_bytes, threads
+        ),
+        disk_mb=lambda wildcards, threads: job_disk_mb(
+            MATRIX.state_limit_bytes, threads
+        ),
     params:
         code=code_digest("carveout.boots.cell_run"),
-        cell=cell_json,
+        cell=lambda wildcards: cell_of(wildcards).to_json(),
         engine=config["boot"],
         wall_limit_s=config["limits"]["wall_s"],
-        state_limit_bytes=STATE_LIMIT_BYTES,
+        state_limit_bytes=MATRIX.state_limit_bytes,
+        # Outlives the outputs: whatever is the reason to run a cell again, no trial that would come
+        # out the same is made anew.
         journal=f"{config['results']}/journals/{CELL_PATH}.jsonl",
         progress=PROGRESS_FILE,
     shell:

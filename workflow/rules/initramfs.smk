@@ -72,6 +72,7 @@ rule pack_strategy_overlay:
         kernel="<results>/kernels/{kernel}/kernel.json",
         sources=lambda wildcards: folder_sources(STRATEGY_FOLDERS[wildcards.strategy]),
         headers=GUEST_HEADERS,
+        schema="workflow/schemas/strategy.schema.yaml",
     output:
         image="<results>/guest/{kernel}/strategies/{strategy}.cpio",
         digest="<results>/guest/{kernel}/strategies/{strategy}.sha256",
@@ -92,6 +93,7 @@ rule pack_load_overlay:
         kernel="<results>/kernels/{kernel}/kernel.json",
         sources=lambda wildcards: folder_sources(LOAD_FOLDERS[wildcards.load]),
         headers=GUEST_HEADERS,
+        schema="workflow/schemas/load.schema.yaml",
     output:
         image="<results>/guest/{kernel}/loads/{load}.cpio",
         digest="<results>/guest/{kernel}/loads/{load}.sha256",

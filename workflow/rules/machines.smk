@@ -5,15 +5,23 @@
 # the lock, and a small description of each without any path of the machine: rules that need one take
 # it as input and find the cache by the digests in it.
 
+from carveout.machines.emulators import host_qemu_version
+
 PINS = ["config/kernels.yaml", "config/qemus.yaml"]
+PIN_SCHEMAS = [
+    f"workflow/schemas/{name}.schema.yaml" for name in ("kernels", "lock", "qemus")
+]
 
 
 rule lock_packages:
     input:
         pins=PINS,
+        schemas=PIN_SCHEMAS,
     output:
-        # An existing lock is read: a results folder stays with the packages that made it.
-        update("<results>/lock.yaml"),
+        # An existing lock is read: a results folder stays with the packages that made it. When the
+        # job fails, Snakemake takes the old lock for good, but the stamp is gone then.
+        lock=update("<results>/lock.yaml"),
+        stamp="<results>/lock.sha256",
     log:
         "<logs>/machines/lock_packages.log",
     conda:
@@ -25,13 +33,16 @@ rule lock_packages:
         exact="--exact" if config["exact_pins"] else "",
     shell:
         "python -m carveout.machines.lock --pins config --kernels {params.names:q}"
-        " --qemu {params.qemu:q} {params.exact} {output:q} >{log:q}"
+        " --qemu {params.qemu:q} {params.exact} {output.lock:q} >{log:q}"
+        " && sha256sum <{output.lock:q} >{output.stamp:q}"
 
 
 rule take_kernel:
     input:
         pins=PINS,
         lock="<results>/lock.yaml",
+        stamp="<results>/lock.sha256",
+        schemas=PIN_SCHEMAS,
     output:
         "<results>/kernels/{kernel}/kernel.json",
     log:
@@ -49,6 +60,8 @@ rule take_busybox:
     input:
         pins=PINS,
         lock="<results>/lock.yaml",
+        stamp="<results>/lock.sha256",
+        schemas=PIN_SCHEMAS,
     output:
         program="<results>/guest/busybox",
         description="<results>/guest/busybox.json",
@@ -67,6 +80,8 @@ rule take_qemu:
     input:
         pins=PINS,
         lock="<results>/lock.yaml",
+        stamp="<results>/lock.sha256",
+        schemas=PIN_SCHEMAS,
     output:
         "<results>/qemu.json",
     log:

@@ -3,6 +3,8 @@
 
 import os
 
+from carveout.report.text import show_comparison
+
 
 rule write_report:
     input:

@@ -12,12 +12,8 @@ sys.path.insert(0, str(PACKAGE_PARENT))
 
 import psutil
 
-from carveout.boots import progress
 from carveout.common.errors import CarveoutError
-from carveout.common.sizes import MIB, parse_size
-from carveout.guests.command_line import most_memory_bytes
-from carveout.guests.snapshots import most_snapshot_bytes
-from carveout.machines.emulators import host_qemu_version
+from carveout.common.sizes import MIB
 from carveout.study import snakemake_internals
 from carveout.study.cell import CELL_PATH
 from carveout.study.jobs import prepare_environment
@@ -34,9 +30,6 @@ if not snakemake_internals.config_files(workflow):
 CONFIG_FILES = snakemake_internals.config_files(workflow) or ["config/config.yaml"]
 try:
     MATRIX = read_matrix(config, ", ".join(CONFIG_FILES), Path("workflow"))
-    STATE_LIMIT_BYTES = parse_size(
-        config["limits"]["state"], f"{', '.join(CONFIG_FILES)}: key limits.state"
-    )
 except CarveoutError as error:
     sys.exit(f"carveout: {error}")
 
@@ -47,7 +40,6 @@ STRATEGY_FOLDERS = {
 LOAD_FOLDERS = {name: str(plugin.folder) for name, plugin in MATRIX.loads.items()}
 # Absolute, because a strategy's rule inherits it into another folder.
 CONDA_ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
-PROGRESS_FILE = f"{config['results']}/progress"
 
 
 wildcard_constraints:
@@ -65,20 +57,9 @@ pathvars:
     logs="<results>/logs",
 
 
-def cell_json(wildcards):
-    """Return the cell that a boot job makes, as the runner reads it."""
-    return CELLS[CELL_PATH.format(**wildcards)].to_json()
-
-
-def memory_mb(wildcards, threads):
-    """Return the most memory of the machine that a boot job's guests take, one per thread."""
-    cell = CELLS[CELL_PATH.format(**wildcards)]
-    return threads * most_memory_bytes(cell.ram_bytes) // MIB
-
-
-def disk_mb(wildcards, threads):
-    """Return the most that a boot job's saved state and its copies take of the disk of TMPDIR."""
-    return most_snapshot_bytes(threads, STATE_LIMIT_BYTES) // MIB
+def cell_of(wildcards):
+    """Return the cell that a boot job makes."""
+    return CELLS[CELL_PATH.format(**wildcards)]
 
 
 def cell_files(kind):
@@ -98,21 +79,6 @@ def folder_sources(folder):
         for pattern in ("*.yaml", "guest.sh", "*.c", "*.h")
         for path in glob.glob(f"{folder}/{pattern}")
     )
-
-
-def begin_progress(dag):
-    """Start the count of what this run is to make."""
-    boots = snakemake_internals.jobs_to_run(dag, "boot_")
-    if boots:
-        progress.begin(Path(PROGRESS_FILE), boots * config["seeds"], boots)
-
-
-def show_comparison():
-    """Print the comparison table and where the report lies, when this run has made a report."""
-    page = Path(config["results"]) / "report.html"
-    if page.is_file():
-        print((page.parent / "comparison.txt").read_text())
-        print(f"The report is {page}")
 
 
 snakemake_internals.bound_local_resources(

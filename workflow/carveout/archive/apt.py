@@ -14,7 +14,7 @@ from pathlib import Path
 
 from carveout.common.cache import cache_folder
 from carveout.common.errors import CarveoutError
-from carveout.common.processes import run_program
+from carveout.common.processes import ProgramError, run_program
 
 # The keyring of Debian's own archive; apt.conf's Carveout::Keyring names another, for a mirror that
 # is signed by a key of its own.
@@ -147,7 +147,8 @@ def asked(suites: tuple[str, ...]) -> Apt | UnreachableError:
     try:
         apt.update(suites)
     except CarveoutError as error:
-        if _NO_ANSWER.search(str(error)) and not _WRONG_SIGNATURE.search(str(error)):
+        said = error.said if isinstance(error, ProgramError) else str(error)
+        if _NO_ANSWER.search(said) and not _WRONG_SIGNATURE.search(said):
             return UnreachableError(
                 f"the archive with suite {' and '.join(suites)} does not answer: {error}"
             )

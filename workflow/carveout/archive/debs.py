@@ -191,12 +191,14 @@ def _versions_in_series(package: Package, *, offline: bool) -> list[Package]:
             raise
         return cached
     pattern = _series_pattern(package.name)
-    return [
+    listed = [
         replace(package, name=name, version=version, sha256=sha256)
         for name in apt.names(_fixed_beginning(package.name))
         if pattern.fullmatch(name)
         for version, sha256 in apt.versions(name, package.architecture)
     ]
+    # The archive may have dropped a whole series that the cache has.
+    return listed or (_cached_versions(package) if offline else [])
 
 
 def _cached_versions(package: Package) -> list[Package]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A results folder's lock.yaml: every package that it was really made with, and what was pinned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,10 @@ class Lock:
         content = {key: entry.to_json() for key, entry in sorted(self.entries.items())}
         text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=1000)
         write_atomically(path, _COMMENT + text)
+
+    def only(self, keys: Container[str]) -> "Lock":
+        """Return the lock without what others of the same folder have used."""
+        return Lock({key: entry for key, entry in self.entries.items() if key in keys})
 
     def packages(self) -> list[Package]:
         """Return all packages, tools too, each once."""

@@ -72,8 +72,8 @@ def cell_machine(cell: Cell, qemu: str) -> Machine:
     )
 
 
-def trial_id(run: CellRun, seed: int) -> str:
-    """Return the digest of all that determines a trial, in hex."""
+def trial_id(run: CellRun, seed: int | None) -> str:
+    """Return the digest of all that determines a trial, in hex; without a seed, of its boot."""
     return sha256_of_json(
         {
             "digests": run.boot.digests,
@@ -82,14 +82,6 @@ def trial_id(run: CellRun, seed: int) -> str:
             "seed": seed,
         }
     )[:32]
-
-
-def boot_id(run: CellRun) -> str:
-    """Return the digest of the cell whose boot was saved, in hex.
-
-    The row of a boot has it in place of a trial's id.
-    """
-    return sha256_of_json({"digests": run.boot.digests, "boot of": run.cell.to_json()})[:32]
 
 
 def trial_ids(run: CellRun) -> dict[int, str]:
@@ -122,6 +114,7 @@ async def run_cell(
             async with run.open_engine(run.boot, Path(folder), run.wall_limit_s) as engine:
                 if engine.boot_usage is not None:
                     boots.append({"run": _usage(run, None, "ready", engine.boot_usage)})
+                    keep(boots[0])
                 await _run_missing(run, engine, trials, keep)
     return [*boots, *trials.in_order()]
 
@@ -199,7 +192,7 @@ def _usage(run: CellRun, seed: int | None, guest_exit: str, usage: Usage) -> dic
     return {
         "process": "boot" if seed is None else "trial",
         "made_by": run.made_by,
-        "trial_id": boot_id(run) if seed is None else trial_id(run, seed),
+        "trial_id": trial_id(run, seed),
         "strategy": run.cell.variant.strategy,
         "variant": run.cell.variant.name,
         "scenario": run.cell.scenario,

@@ -1,70 +1,101 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a job has made of its cell so far, on disk: a job that is cut short goes on from there.
+"""What was made of a cell so far, on disk: a job goes on from there, whatever became of others.
 
-The file's first line says what the results are of: the cell, and the digest of the code that
-made them. Each further line is one trial's result, appended whole by one write.
+A trial is a pure function of what its id digests and of the code that made it. So whatever is the
+reason to run a cell again, a trial with the same id and code would come out the same, and is taken
+over. A job at work appends each result to a file, whole, by one write; a job that has ended
+packs all of its results into another, which is renamed into place.
 """
 
+import gzip
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from carveout.boots.cell_trials import Result
+from carveout.common.files import write_atomically
 
 
 class Journal:
-    """The trials of one cell that are made, whatever became of the job that made them."""
+    """The results of one cell that hold: its trials, and the boot of which they are forks."""
 
-    def __init__(self, path: Path, cell: str, made_by: str) -> None:
-        """Name a cell's journal; its file is not touched yet.
+    def __init__(self, path: Path, made_by: str) -> None:
+        """Name a cell's journal.
 
         Args:
-            path: the file; it need not exist.
-            cell: the cell as one line of JSON.
-            made_by: the digest of what decides about a result and is not part of its id.
+            path: the file of a job at work; it need not exist. The packed one lies beside it.
+            made_by: the digest of what decides about a result beside what its id digests.
         """
         self._path = path
-        self._head = {"cell": cell, "made_by": made_by}
+        self._packed = path.with_suffix(".jsonl.gz")
+        self._made_by = made_by
 
-    def read(self, trial_ids: Mapping[int, str]) -> list[Result]:
-        """Return the results that are made, but none of other code, cells or trials.
+    def trials(self, trial_ids: Mapping[int, str]) -> list[Result]:
+        """Return the trials that need not be made again.
 
         Args:
             trial_ids: the id of each seed's trial.
         """
-        head, *results = self._whole_lines() or [{}]
-        if head != self._head:
-            return []
-        return [
+        found = {
+            result["trial"]["seed"]: result
+            for result in self._results()
+            if "trial" in result
+            and trial_ids.get(result["trial"]["seed"]) == result["trial"]["trial_id"]
+            # It says what the machine was like that day.
+            and result["trial"]["ending"]["cause"] != "wall_limit"
+        }
+        return list(found.values())
+
+    def boots(self, boot_id: str) -> list[Result]:
+        """Return the last boot of which the trials are forks, if there was one."""
+        found = [
             result
-            for result in results
-            if trial_ids.get(result["trial"]["seed"]) == result["trial"]["trial_id"]
+            for result in self._results()
+            if "trial" not in result and result["run"]["trial_id"] == boot_id
         ]
+        return found[-1:]
 
     def start(self, results: Iterable[Result]) -> None:
-        """Begin the file anew with what is kept of an earlier one."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.unlink(missing_ok=True)
-        for entry in (self._head, *results):
-            self.add(entry)
+        """Begin the file of a job at work anew, with what is taken over."""
+        lines = "".join(map(_line, results))
+        write_atomically(self._path, lines)
 
     def add(self, result: Result) -> None:
         """Append one result."""
-        line = json.dumps(result, separators=(",", ":")) + "\n"
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(handle, line.encode())
+            os.write(handle, _line(result).encode())
         finally:
             os.close(handle)
 
-    def remove(self) -> None:
-        """Remove the journal, once the job's outputs hold all of it."""
+    def pack(self, results: Iterable[Result]) -> None:
+        """End the job's file, and keep its results for whenever the cell is run again."""
+        packed = gzip.compress("".join(map(_line, results)).encode(), compresslevel=1, mtime=0)
+        write_atomically(self._packed, packed)
         self._path.unlink(missing_ok=True)
 
-    def _whole_lines(self) -> list[Result]:
-        """Return the objects of all lines but a last one that was cut short."""
-        if not self._path.exists():
+    def _results(self) -> Iterator[Result]:
+        """Yield what the same code has made, older results first."""
+        for line in [*self._packed_lines(), *self._lines()]:
+            try:
+                result: dict[str, Any] = json.loads(line)
+                is_ours = result["run"]["made_by"] == self._made_by
+            except (ValueError, KeyError, TypeError):
+                continue  # cut short, or of another version: as if it had never been made
+            if is_ours:
+                yield result
+
+    def _packed_lines(self) -> list[bytes]:
+        try:
+            return gzip.decompress(self._packed.read_bytes()).splitlines()
+        except (OSError, EOFError):
             return []
-        *lines, _ = self._path.read_bytes().split(b"\n")
-        return [json.loads(line) for line in lines]
+
+    def _lines(self) -> list[bytes]:
+        return self._path.read_bytes().splitlines() if self._path.exists() else []
+
+
+def _line(result: Result) -> str:
+    return json.dumps(result, separators=(",", ":")) + "\n"

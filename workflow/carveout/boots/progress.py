@@ -16,11 +16,12 @@ from pathlib import Path
 _SHOW_INTERVAL_S = 5
 
 
-def begin(path: Path, trials: int, cells: int) -> None:
-    """Start the progress of a run that is to make so many trials in so many cells."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plan = {"trials": trials, "cells": cells, "start_s": time.time()}
-    path.write_text(json.dumps(plan) + "\n", encoding="utf-8")
+def begin(path: Path, *, cells: int, seeds: int) -> None:
+    """Start the progress of a run that is to make so many cells, if it is to make any."""
+    if cells:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plan = {"trials": cells * seeds, "cells": cells, "start_s": time.time()}
+        path.write_text(json.dumps(plan) + "\n", encoding="utf-8")
 
 
 class Progress:

@@ -20,10 +20,10 @@ from carveout.boots.cell_run import (
     cell_machine,
     guest_parameters,
     run_cell,
+    trial_id,
     trial_ids,
 )
 from carveout.boots.cell_trials import Result
-from carveout.boots.earlier import EarlierOutputs, merged
 from carveout.boots.journal import Journal
 from carveout.boots.progress import Progress
 from carveout.common.errors import entry_point
@@ -65,8 +65,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kernel", required=True, type=Path, help="kernel.json of the kernel")
     parser.add_argument("--images", required=True, nargs="+", type=Path, help="initramfs archives")
     parser.add_argument("--code", required=True, help="the digest of what decides about a trial")
-    parser.add_argument("--trials", required=True, type=Path, help="output: one line a trial")
-    parser.add_argument("--runs", required=True, type=Path, help="output: one line a guest")
+    parser.add_argument("--trials", required=True, type=Path, help="output: one line per trial")
+    parser.add_argument("--runs", required=True, type=Path, help="output: one line per guest")
     parser.add_argument("--journal", required=True, type=Path, help="trials made so far")
     parser.add_argument("--log", required=True, type=Path, help="output: the guests' consoles")
     parser.add_argument("--progress", required=True, type=Path, help="the workflow's progress file")
@@ -101,30 +101,33 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
     )
 
 
-def _run_and_tell(
-    run: CellRun, journal: Journal, earlier: EarlierOutputs, progress: Progress
-) -> list[Result]:
+def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Result]:
     """Run the trials that are not made yet, and count all of them."""
-    ids = trial_ids(run)
-    made = merged(earlier.results(run, ids), journal.read(ids))
-    journal.start(made)
+    cell = json.loads(run.cell.to_json())
+    # A trial does not depend on how many others there are; what is written of its cell does.
+    made = [
+        {**result, "trial": {**result["trial"], "cell": cell}}
+        for result in journal.trials(trial_ids(run))
+    ]
+    earlier_boots = journal.boots(trial_id(run, None))
+    journal.start([*earlier_boots, *made])
     unmade = run.cell.seeds - len(made)
     progress.skip(len(made))
 
     def keep(result: Result) -> None:
-        nonlocal unmade
-        unmade -= 1
-        trial = result["trial"]
         journal.add(result)
-        progress.count(
-            trial["ending"]["cause"] or "completed",
-            [of.outcome for of in request_outcomes(trial)],
-        )
+        if trial := result.get("trial"):
+            nonlocal unmade
+            unmade -= 1
+            progress.count(
+                trial["ending"]["cause"] or "completed",
+                [of.outcome for of in request_outcomes(trial)],
+            )
 
     results = asyncio.run(run_cell(run, made, keep))
     progress.skip(unmade)  # the cell ended early
     is_booted = any("trial" not in result for result in results)
-    return results if is_booted else [*earlier.boots(run), *results]
+    return results if is_booted else [*earlier_boots, *results]
 
 
 @entry_point
@@ -142,14 +145,13 @@ def main() -> None:
     progress = Progress(args.progress)
     with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
         run = _cell_run(args, cell, Path(folder))
-        journal = Journal(args.journal, args.cell, run.made_by)
-        earlier = EarlierOutputs(args.trials, args.runs)
-        results = _run_and_tell(run, journal, earlier, progress)
+        journal = Journal(args.journal, run.made_by)
+        results = _run_and_tell(run, journal, progress)
     write_atomically(args.runs, _lines(result["run"] for result in results))
     write_atomically(
         args.trials, _lines(result["trial"] for result in results if "trial" in result)
     )
-    journal.remove()
+    journal.pack(results)
     progress.finish_cell()
 
 

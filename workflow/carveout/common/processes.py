@@ -10,6 +10,18 @@ from pathlib import Path
 from carveout.common.errors import CarveoutError
 
 
+class ProgramError(CarveoutError):
+    """A program failed.
+
+    Attributes:
+        said: all that it said, of which the message has the first errors.
+    """
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
 def run_program(
     command: Sequence[str],
     purpose: str,
@@ -51,7 +63,7 @@ def run_program(
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         errors = [line for line in said if "rror" in line or line.startswith("E:")]
         words = " ".join(errors[:3] or said[-1:] or ["it said nothing"])
-        raise CarveoutError(f"could not {purpose}: {words}")
+        raise ProgramError(f"could not {purpose}: {words}", "\n".join(said))
     return done.stdout.strip()
 
 

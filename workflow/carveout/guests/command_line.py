@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """QEMU: what its program is, and the command line of a repeatable guest."""
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from carveout.common.processes import run_program
 from carveout.common.sizes import MIB
 
 # The size of QEMU's cache of translated guest code; its default of 1 GiB is too large for a useful
@@ -96,8 +96,7 @@ def synchronous_args(qemu: str, args: Sequence[str]) -> list[str]:
 
 
 def _device_help(qemu: str, device: str) -> str:
-    command = [qemu, "-device", f"{device},help"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return run_program([qemu, "-device", f"{device},help"], f"ask {qemu} for {device}")
 
 
 def file_args(files: GuestFiles) -> list[str]:

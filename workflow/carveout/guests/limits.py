@@ -8,6 +8,18 @@ import psutil
 
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
+from carveout.guests.command_line import most_memory_bytes
+from carveout.guests.snapshots import most_snapshot_bytes
+
+
+def job_memory_mb(ram_bytes: int, guests: int) -> int:
+    """Return what the guests of a job take of the machine's memory at most, in MiB."""
+    return guests * most_memory_bytes(ram_bytes) // MIB
+
+
+def job_disk_mb(state_limit_bytes: int, guests: int) -> int:
+    """Return what a job's saved state and its copies take of the disk of TMPDIR, in MiB."""
+    return most_snapshot_bytes(guests, state_limit_bytes) // MIB
 
 
 def check_memory(needed_bytes: int, what: str) -> None:

@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="carveout.initramfs.build_module", description="Cross-build a module."
     )
-    parser.add_argument("kernel", type=Path, help="what `carveout.machines.kernels unpack` wrote")
+    parser.add_argument("kernel", type=Path, help="what describes the kernel")
     parser.add_argument("source", type=Path, help="the folder with its Kbuild file")
     parser.add_argument("output", type=Path)
     parser.add_argument("--include", type=Path, action="append", default=[])

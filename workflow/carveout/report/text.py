@@ -3,6 +3,7 @@
 
 import io
 import textwrap
+from pathlib import Path
 
 import pandas as pd
 import rich.box
@@ -50,3 +51,11 @@ def _heading(text: str, width: int) -> list[str]:
     """Return a heading in lines about as narrow as the column's cells."""
     words = text.replace(" (95 % interval)", "")
     return textwrap.wrap(words, max(width, 8), break_long_words=False)
+
+
+def show_comparison(results: Path) -> None:
+    """Print the comparison and where the report lies, if there is one."""
+    page = results / "report.html"
+    if page.is_file():
+        print((results / "comparison.txt").read_text(encoding="utf-8"))
+        print(f"The report is {page}")

@@ -26,6 +26,7 @@ class Matrix:
     cells: Sequence[Cell]
     strategies: Mapping[str, Plugin]
     loads: Mapping[str, Plugin]
+    state_limit_bytes: int
 
 
 def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> Matrix:
@@ -71,7 +72,12 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         for name, sizes in requests.items()
     ]
     _check_map(config, source, cells)
-    return Matrix(cells=cells, strategies=strategies, loads=loads)
+    return Matrix(
+        cells=cells,
+        strategies=strategies,
+        loads=loads,
+        state_limit_bytes=parse_size(config["limits"]["state"], f"{source}: key limits.state"),
+    )
 
 
 def _read_plugins(

@@ -12,10 +12,13 @@ import io
 import tokenize
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 PACKAGE_PARENT = Path(__file__).parents[2]
 
-_Span = tuple[tuple[int, int], tuple[int, int]]
+# A line from 1 and a column from 0; a stretch from one to another, and what stands in its place.
+_Place = tuple[int, int]
+_LeftOut = tuple[_Place, _Place, str]
 
 
 def code_digest(*names: str) -> str:
@@ -46,20 +49,20 @@ def modules_of(*names: str) -> list[str]:
 
 @functools.cache
 def meaning_of(source: str) -> str:
-    """Return Python source without comments, docstrings, texts of raised errors, and layout.
+    """Return Python source without comments, docstrings, blank lines and the words of errors.
 
     What is left does not depend on the version of Python that reads it.
     """
-    lines = source.splitlines(keepends=True)
-    left_out = sorted([*_comments(source), *_wordings(ast.parse(source), lines)])
+    lines = [*source.splitlines(keepends=True), ""]  # the end is a place too
+    tree = ast.parse(source)
+    left_out = sorted([*_comments(source), *_blank_lines(tree, lines), *_wordings(tree, lines)])
     kept, place = [], (1, 0)
-    for start, end in left_out:
+    for start, end, instead in left_out:
         if start >= place:
-            kept.append(_between(lines, place, start))
+            kept += [_between(lines, place, start), instead]
             place = end
-    kept.append(_between(lines, place, (len(lines) + 1, 0)))
-    text = "".join(kept)
-    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+    kept.append(_between(lines, place, (len(lines), 0)))
+    return "".join(kept)
 
 
 @functools.cache
@@ -97,38 +100,65 @@ def _is_module(name: str) -> bool:
     return _path(name).is_file()
 
 
-def _comments(source: str) -> Iterator[_Span]:
+def _comments(source: str) -> Iterator[_LeftOut]:
+    """Yield where comments stand, with what stands between them and the code before."""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
-            yield token.start, token.end
+            line, column = token.start
+            before = token.line[:column].rstrip()
+            yield ((line, len(before)), token.end, "") if before else ((line, 0), (line + 1, 0), "")
 
 
-def _wordings(tree: ast.AST, lines: Sequence[str]) -> Iterator[_Span]:
-    """Yield where docstrings and the arguments of raised errors stand."""
+def _blank_lines(tree: ast.AST, lines: Sequence[str]) -> Iterator[_LeftOut]:
+    """Yield where blank lines stand that no text goes over."""
+    texts = {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr) or _is_text(node)
+        for line in range(node.lineno, node.end_lineno or 0)
+    }
+    for number, line in enumerate(lines, start=1):
+        if line and not line.strip() and number not in texts:
+            yield (number, 0), (number + 1, 0), ""
+
+
+def _wordings(tree: ast.AST, lines: Sequence[str]) -> Iterator[_LeftOut]:
+    """Yield where docstrings and the words of raised errors stand."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             for argument in node.exc.args:
-                yield _span(argument, lines)
+                yield from _words(argument, lines)
         # A string that is an expression of its own: a docstring, of whatever it is.
         elif isinstance(node, ast.Expr) and _is_text(node.value):
-            yield _span(node, lines)
+            (line, _), (last_line, _) = _span(node, lines)
+            yield (line, 0), (last_line + 1, 0), ""
 
 
-def _is_text(node: ast.expr) -> bool:
+def _words(argument: ast.expr, lines: Sequence[str]) -> Iterator[_LeftOut]:
+    """Yield where texts stand in an argument; of a text with values in it, the values count."""
+    for node in ast.walk(argument):
+        if isinstance(node, ast.JoinedStr):
+            values = [v.value for v in node.values if isinstance(v, ast.FormattedValue)]
+            yield *_span(node, lines), " ".join(map(ast.unparse, values))
+        elif _is_text(node):
+            yield *_span(node, lines), ""
+
+
+def _is_text(node: ast.AST) -> TypeGuard[ast.Constant]:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _span(node: ast.expr | ast.Expr, lines: Sequence[str]) -> _Span:
+def _span(node: ast.expr | ast.Expr, lines: Sequence[str]) -> tuple[_Place, _Place]:
     """Return where a node stands; `ast` counts columns in bytes, all else here in characters."""
 
-    def place(line: int, column_bytes: int) -> tuple[int, int]:
+    def place(line: int, column_bytes: int) -> _Place:
         return line, len(lines[line - 1].encode()[:column_bytes].decode())
 
     end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
     return place(node.lineno, node.col_offset), place(*end)
 
 
-def _between(lines: Sequence[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+def _between(lines: Sequence[str], start: _Place, end: _Place) -> str:
     """Return the text from one place to another: lines count from 1, columns are of characters."""
     if start[0] == end[0]:
         return lines[start[0] - 1][start[1] : end[1]]

@@ -249,18 +249,22 @@ def _parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
 
 
 def _check_file(name: str, path: Path) -> None:
-    """Refuse a file whose columns or types are not the schema's."""
+    """Refuse a file of another version, or whose columns or types are not the schema's."""
     wanted = _table(name).arrow_schema()
     file = _parquet_file(path)
+    version = (file.metadata.metadata or {}).get(b"tables_version", b"1").decode()
+    if version != TABLES_VERSION:
+        raise CarveoutError(
+            f"table {name} ({path}): wanted tables version {TABLES_VERSION}, found {version}; "
+            "CHANGELOG.md says what changed; write it again with 'snakemake tables'"
+        )
     found = file.schema_arrow.remove_metadata()
     if not wanted.equals(found):
-        version = (file.metadata.metadata or {}).get(b"tables_version", b"1").decode()
         differing = sorted(
             {f"{field.name}: {field.type}" for field in wanted}
             ^ {f"{field.name}: {field.type}" for field in found}
         )
         raise CarveoutError(
             f"table {name} ({path}): wanted the columns of its schema; found a difference in "
-            f"{', '.join(differing) or 'their order'}; it is of tables version {version}, this is "
-            f"{TABLES_VERSION}: see CHANGELOG.md, and write it again with this version"
+            f"{', '.join(differing) or 'their order'}; write it again with this version"
         )

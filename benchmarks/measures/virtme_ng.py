@@ -8,7 +8,6 @@ it, and the modules' index, which kmod makes. The table names what this machine 
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from benchmarks.bench import IDLE, Bench, Job, seconds
 from benchmarks.table import Row, not_run
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
+from carveout.common.processes import run_program
 from carveout.machines.kernels import unpacked_kernel
 
 _VERSION = "1.42"
@@ -75,7 +75,7 @@ def _prepared(bench: Bench, job: Job) -> tuple[list[str], list[str]]:
     modules = root / "lib/modules" / kernel.release
     shutil.copytree(kernel.modules, modules, symlinks=True)
     path = f"{tools}:{packages}/bin:{os.environ['PATH']}"
-    _do([str(tools / "depmod"), "--basedir", str(root), kernel.release])
+    _run([str(tools / "depmod"), "--basedir", str(root), kernel.release])
     command = [
         *(str(packages / "bin/vng"), "--run", str(image), "--arch", "arm64", "--root", str(root)),
         *("--user", "root", "--memory", f"{cell.ram_bytes // 2**20}M", "--cpus", str(cell.cpus)),
@@ -86,7 +86,7 @@ def _prepared(bench: Bench, job: Job) -> tuple[list[str], list[str]]:
 
 
 def _install(folder: Path) -> None:
-    _do(
+    _run(
         [
             *(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"),
             *("install", "--target", str(folder), f"virtme-ng=={_VERSION}"),
@@ -103,7 +103,7 @@ def _make_root(root: Path) -> None:
     """Make a Debian root of arm64: only unpack its packages, and do here what they would set up."""
     if shutil.which("mmdebstrap") is None:
         raise CarveoutError("wanted mmdebstrap to make an arm64 root, found none in PATH")
-    _do(
+    _run(
         [
             *("mmdebstrap", "--quiet", "--variant=extract", "--architectures=arm64"),
             *(f"--include={_PACKAGES}", _SUITE, str(root)),
@@ -123,9 +123,9 @@ def _kmod(folder: Path) -> Path:
     libraries = ""
     program = shutil.which("kmod")
     if program is None:
-        _do(["apt-get", "-qq", "download", "kmod", "libkmod2"], tools)
+        _run(["apt-get", "-qq", "download", "kmod", "libkmod2"], tools)
         for package in tools.glob("*.deb"):
-            _do(["dpkg-deb", "--extract", str(package), str(tools / "root")])
+            _run(["dpkg-deb", "--extract", str(package), str(tools / "root")])
         (kmod,) = tools.glob("root/**/bin/kmod")
         (library,) = tools.glob("root/**/libkmod.so.2")
         program, libraries = str(kmod), f"LD_LIBRARY_PATH='{library.parent}' "
@@ -136,8 +136,5 @@ def _kmod(folder: Path) -> Path:
     return tools
 
 
-def _do(command: Sequence[str], folder: Path | None = None) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip() or "nothing").splitlines()[-1]
-        raise CarveoutError(f"{command[0]} failed: {last}")
+def _run(command: Sequence[str], folder: Path | None = None) -> None:
+    run_program(command, f"run {command[0]}", folder=folder)

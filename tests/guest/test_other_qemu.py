@@ -8,8 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
-from tests.conftest import Checkout, Run
+from carveout.archive.lockfile import Lock
+from carveout.tables.parquet import read_metadata
+from tests.conftest import Checkout, Run, copy_checkout
 from tests.guest.test_runner import Runner, wait_until
 
 
@@ -22,8 +25,13 @@ def run(checkout: Checkout, boot: str) -> Run:
 
 
 @pytest.fixture(scope="module")
-def forked(checkout: Checkout) -> Run:
-    """The run whose trials are restored from a saved state."""
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run whose trials are restored from a saved state; the archive has dropped its pin."""
+    checkout = copy_checkout(tmp_path_factory.mktemp("other_qemu"))
+    path = checkout.path / "config/qemus.yaml"
+    pins = yaml.safe_load(path.read_text())
+    pins["debian-13"]["packages"]["program"] |= {"version": "1:10.0.0-1", "sha256": "ef" * 32}
+    path.write_text(yaml.safe_dump(pins, sort_keys=False))
     return run(checkout, "fork")
 
 
@@ -39,7 +47,16 @@ def test_trials_of_another_qemu_are_the_same_forked_or_cold(forked: Run) -> None
     assert "failed" not in set(table["verify"])
 
 
-def test_the_runs_hold_the_version_of_the_pinned_qemu(forked: Run) -> None:
+def test_the_lock_has_what_took_the_place_of_the_pin(forked: Run) -> None:
+    qemu = Lock.read(forked.results / "lock.yaml").entries["qemus.debian-13"]
+    assert qemu.pinned == "1:10.0.0-1"
+    assert qemu.used.version != qemu.pinned
+    assert {"libc6", "libglib2.0-0t64"} <= {tool.name for tool in qemu.tools}
+    metadata = read_metadata(forked.results / "tables/runs.parquet")
+    assert f"qemus.debian-13: 1:10.0.0-1 -> {qemu.used.version}" in metadata["moved_from_pins"]
+
+
+def test_the_runs_hold_the_version_of_the_qemu(forked: Run) -> None:
     (version,) = forked.table("runs")["qemu_version"].unique()
     assert int(version.split(".")[0]) >= 10
     description = json.loads((forked.results / "qemu.json").read_text())

@@ -44,10 +44,6 @@ class CellTrials:
         """Return the next seed that nobody has been given; None when there is none to run."""
         return None if self.are_enough() or not self._unmade else self._unmade.pop()
 
-    def unused_seeds(self) -> int:
-        """Return how many seeds nobody was given."""
-        return len(self._unmade)
-
     def in_order(self) -> list[Result]:
         """Return the trials that count: those of the first seeds, as many as are needed."""
         return [self._made[seed] for seed in range(1, self._read + 1)]

@@ -21,22 +21,17 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 
-# Asked for by name, because Snakemake is content without what failed as long as what was made of
-# it is there.
-MADE = [*rules.lock_packages.output, *cell_files("trials")]
-
-
 rule all:
     default_target: True
     input:
-        MADE,
+        made_before_tables(),
         rules.write_report.output,
         rules.figures.input,
 
 
 rule tables:
     input:
-        MADE,
+        made_before_tables(),
         rules.collect_trials.output,
         rules.summarize_trials.output,
 

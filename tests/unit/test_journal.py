@@ -98,7 +98,19 @@ def test_a_packed_journal_outlives_its_job(journal: Journal, path: Path) -> None
     assert again.trials(IDS) == [], "a damaged one is as if it were not there"
 
 
+def test_what_was_packed_before_is_kept(journal: Journal, path: Path) -> None:
+    journal.pack([result(1, "one"), result(2, "two")])
+    fewer = Journal(path, "code")
+    fewer.start([result(1, "one")])
+    fewer.pack([result(1, "one")])
+    assert journal.trials(IDS) == [result(1, "one"), result(2, "two")]
+    other = Journal(path, "other code")
+    other.pack([result(1, "one", made_by="other code")])
+    assert journal.trials(IDS) == [], "but nothing of other code"
+
+
 def test_the_same_results_pack_to_the_same_bytes(journal: Journal, path: Path) -> None:
+    journal.start([])
     journal.pack([result(1, "one")])
     first = path.with_suffix(".jsonl.gz").read_bytes()
     journal.pack([result(1, "one")])

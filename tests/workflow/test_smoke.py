@@ -181,13 +181,26 @@ def test_a_cell_that_failed_after_an_edit_is_run_again(clone: Checkout) -> None:
     working = script.read_text()
     (clone.path / "workflow/strategies/mem/broken.c").write_text("int main(void) { return }\n")
     clone.snakemake(*SMOKE, fails=True)
-    assert not jobs_to_run(clone).keys().isdisjoint({"pack_strategy_overlay"}), "not forgotten"
+    assert jobs_to_run(clone)["pack_strategy_overlay"] == 1, "it is not forgotten"
     (clone.path / "workflow/strategies/mem/broken.c").unlink()
     script.write_text(working + "\nlend() { false; }\n")
     clone.snakemake(*SMOKE, fails=False)
     trials = Run(clone, clone.path / "first").table("trials")
     assert set(trials.loc[trials["strategy"] == "mem", "cause"]) == {"error"}
     assert trials.loc[trials["strategy"] != "mem", "cause"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("lock.sha256", "lock.yaml", "qemu.json", "kernels/debian-6.12/kernel.json"),
+        *("guest/busybox", "guest/carveout", "guest/debian-6.12/carveout.ko"),
+        *("guest/debian-6.12/base.cpio", "guest/debian-6.12/loads/idle.sha256"),
+    ],
+)
+def test_what_a_failed_job_left_out_is_made_by_the_next_run(clone: Checkout, name: str) -> None:
+    (clone.path / "first" / name).unlink()
+    assert jobs_to_run(clone) != {}
 
 
 def test_exact_pins_that_are_gone_stop_every_run(clone: Checkout) -> None:
@@ -197,7 +210,7 @@ def test_exact_pins_that_are_gone_stop_every_run(clone: Checkout) -> None:
     image |= {"version": "6.12.1-1", "sha256": "ab" * 32}
     pins.write_text(yaml.safe_dump(content, sort_keys=False))
     for _ in range(2):
-        done = clone.snakemake(*SMOKE, "exact_pins=true", fails=True)
+        done = clone.snakemake(*SMOKE, "exact_pins=True", fails=True)
         assert "key exact_pins of the config asks for exactly the pins" in done.stderr
     done = clone.snakemake(*SMOKE)
     assert "kernels.debian-6.12: stays with " in done.stderr

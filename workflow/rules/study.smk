@@ -67,6 +67,33 @@ def cell_files(kind):
     return [f"<results>/{kind}/{path}.jsonl" for path in CELLS]
 
 
+def made_before_tables():
+    """Return every file that is made before the tables.
+
+    Snakemake is content without what failed as long as all that is made of it is there: unless it
+    is asked for by name.
+    """
+    guest = "<results>/guest"
+    parts = [
+        "base",
+        *(f"strategies/{name}" for name in STRATEGY_FOLDERS),
+        *(f"loads/{name}" for name in LOAD_FOLDERS),
+    ]
+    return [
+        *("<results>/lock.yaml", "<results>/lock.sha256", "<results>/qemu.json"),
+        *(f"{guest}/busybox", f"{guest}/busybox.json", f"{guest}/carveout"),
+        *expand("<results>/kernels/{kernel}/kernel.json", kernel=config["kernels"]),
+        *expand(f"{guest}/{{kernel}}/carveout.ko", kernel=config["kernels"]),
+        *expand(
+            f"{guest}/{{kernel}}/{{part}}.{{kind}}",
+            kernel=config["kernels"],
+            part=parts,
+            kind=["cpio", "sha256"],
+        ),
+        *(cell_files("trials") + cell_files("runs")),
+    ]
+
+
 def paths_of(part):
     """Return each `machine`, `strategy_variant` or `scenario`: the cells' paths are their product."""
     return list(dict.fromkeys(getattr(cell.path, part) for cell in MATRIX.cells))

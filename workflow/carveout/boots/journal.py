@@ -71,8 +71,13 @@ class Journal:
             os.close(handle)
 
     def pack(self, results: Iterable[Result]) -> None:
-        """End the job's file, and keep its results for whenever the cell is run again."""
-        packed = gzip.compress("".join(map(_line, results)).encode(), compresslevel=1, mtime=0)
+        """End the job's file, and keep its results for whenever the cell is run again.
+
+        What the same code has made before is kept too: of more seeds, or of another guest image.
+        """
+        kept = {r["run"]["trial_id"]: r for r in (*self._results(), *results)}
+        lines = "".join(map(_line, kept.values()))
+        packed = gzip.compress(lines.encode(), compresslevel=1, mtime=0)
         write_atomically(self._packed, packed)
         self._path.unlink(missing_ok=True)
 

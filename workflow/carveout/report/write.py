@@ -253,7 +253,7 @@ def main() -> None:
         captions=wanted.captions,
         template=wanted.template,
         facts={
-            "To repeat it": f"snakemake --cores all --configfile {' '.join(wanted.configs)}",
+            "To repeat it": f"snakemake --configfile {' '.join(wanted.configs)}",
             "Drawn by": f"carveout {git_revision()}",
         },
     )

@@ -298,11 +298,10 @@ def _named_errors(does: str) -> Iterator[None]:
     """Turn the errors of a QEMU that has ended or refuses into ones that say what was wanted."""
     try:
         yield
-    except (EOFError, OSError, psutil.Error) as error:
+    except (_JobError, ExecuteError) as error:
+        raise CarveoutError(f"wanted a QEMU that {does}, found: {error}") from error
+    except (EOFError, OSError, psutil.Error, QMPError) as error:
         raise GuestDiedError(f"wanted a QEMU that {does}, found that it ended") from error
-    except (QMPError, _JobError) as error:
-        kind = CarveoutError if isinstance(error, (_JobError, ExecuteError)) else GuestDiedError
-        raise kind(f"wanted a QEMU that {does}, found: {error}") from error
 
 
 _SNAPSHOT = {"tag": _STATE, "vmstate": _IMAGE, "devices": [_IMAGE]}

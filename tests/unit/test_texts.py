@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Texts: what they point to is there, and nothing waits to be filled in."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TEXTS = [Path(name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + [
+    *Path("docs").glob("*.md"),
+    Path("config/README.md"),
+    Path("results/README.md"),
+]
+WORKFLOW = Path("workflow")
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=str)
+def test_links_lead_to_files(text: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text.read_text(encoding="utf-8")):
+        assert (text.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=str)
+def test_files_that_are_named_exist(text: Path) -> None:
+    """A path in backquotes with a folder in it is one of the repository, or below the package."""
+    for name in re.findall(r"`([\w.-]+(?:/[\w.-]+)+\.\w+)`", text.read_text(encoding="utf-8")):
+        if not name.startswith(("results/", "early_range/", "strategies/", "tables/runs")):
+            places = [Path(name), WORKFLOW / name, WORKFLOW / "carveout" / name, text.parent / name]
+            assert any(place.exists() for place in places), name
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=str)
+def test_nothing_waits_to_be_filled_in(text: Path) -> None:
+    assert not re.findall(r"@[A-Z]+@|\bTODO\b|\bFIXME\b|\bTBD\b", text.read_text(encoding="utf-8"))

@@ -94,8 +94,10 @@ def test_a_packed_journal_outlives_its_job(journal: Journal, path: Path) -> None
     assert again.boots("boot") == [boot("boot")]
     packed = path.with_suffix(".jsonl.gz")
     assert len(gzip.decompress(packed.read_bytes()).splitlines()) == 3
-    packed.write_bytes(packed.read_bytes()[:-9])
-    assert again.trials(IDS) == [], "a damaged one is as if it were not there"
+    whole = packed.read_bytes()
+    for damaged in (whole[:-9], whole[:20] + bytes(20) + whole[40:], b"no gzip"):
+        packed.write_bytes(damaged)
+        assert again.trials(IDS) == [], "a damaged one is as if it were not there"
 
 
 def test_what_was_packed_before_is_kept(journal: Journal, path: Path) -> None:

@@ -10,6 +10,7 @@ packs all of its results into another, which is renamed into place.
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,8 @@ class Journal:
     def _packed_lines(self) -> list[bytes]:
         try:
             return gzip.decompress(self._packed.read_bytes()).splitlines()
-        except (OSError, EOFError):
-            return []
+        except (OSError, EOFError, zlib.error):
+            return []  # not there, or damaged
 
     def _lines(self) -> list[bytes]:
         return self._path.read_bytes().splitlines() if self._path.exists() else []

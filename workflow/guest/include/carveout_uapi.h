@@ -28,6 +28,50 @@ struct carveout_ranges {
 	__u32 reserved;		/* 0 */
 };
 
+/*
+ * Where a frame stands in the books of a census: each in exactly one account, the first that fits in
+ * the order of account_of() in census.c.
+ */
+enum carveout_account {
+	CARVEOUT_FREE,			/* in ordinary zones */
+	CARVEOUT_MOVABLE_ZONE_FREE,
+	CARVEOUT_CMA_IDLE,		/* free in pageblocks of a CMA area, of whatever zone */
+	CARVEOUT_POOL_IDLE,		/* huge pages that nobody uses */
+	CARVEOUT_MOVABLE,		/* in use and can move, in ordinary zones */
+	CARVEOUT_MOVABLE_ZONE_USED,
+	CARVEOUT_CMA_USED,
+	CARVEOUT_RECLAIMABLE,		/* slab in pageblocks of that type */
+	CARVEOUT_UNMOVABLE,
+	CARVEOUT_PAGE_TABLES,
+	CARVEOUT_MEMMAP_HOST,		/* memmap that takes memory from the host */
+	CARVEOUT_MEMMAP_SELF,		/* memmap on the memory that it describes */
+	CARVEOUT_RESERVED,		/* the kernel's image and boot allocations */
+	CARVEOUT_NO_MAP,		/* has a memmap, but is not in the linear map */
+	CARVEOUT_HIDDEN,		/* has no memmap */
+	CARVEOUT_OFFLINE,		/* has a memmap, and is withheld from the page allocator */
+	CARVEOUT_MACHINE,		/* lent, and the host has no hold on it */
+	CARVEOUT_DEVICE_MEMORY,		/* ZONE_DEVICE */
+	CARVEOUT_LENT,			/* lent, and the host has a hold on it */
+	CARVEOUT_ACCOUNTS
+};
+
+/* What the frames say, and what the kernel has counted by other means: they must agree. */
+enum carveout_check {
+	CARVEOUT_CHECK_FREE,		/* in the buddy allocator */
+	CARVEOUT_CHECK_FREE_CMA,	/* of those, in CMA areas */
+	CARVEOUT_CHECK_WAITING,		/* on per-CPU lists */
+	CARVEOUT_CHECK_PAGE_TABLES,
+	CARVEOUT_CHECK_MANAGED,		/* neither reserved nor withheld */
+	CARVEOUT_CHECK_LENT,
+	CARVEOUT_CHECK_MEMMAP,
+	CARVEOUT_CHECKS
+};
+
+struct carveout_count {
+	__u64 frames;		/* by walking over the frames */
+	__u64 counter;		/* by the kernel's counters, or the list of lends */
+};
+
 /* One reading of the frames in some ranges, and of the whole memmap. */
 struct carveout_census {
 	struct carveout_ranges ranges;
@@ -38,11 +82,8 @@ struct carveout_census {
 	__u64 first_pfn;
 	__u64 memmap_bytes;
 	__u64 memmap_lent_bytes;
-	__u64 present_bytes;
-	__u64 lent_absent_bytes;
-	__u64 hugetlb_unlent_bytes;
-	__u64 cma_unlent_bytes;
-	__u64 movable_zone_unlent_bytes;
+	__u64 accounts[CARVEOUT_ACCOUNTS];	/* in frames */
+	struct carveout_count checks[CARVEOUT_CHECKS];
 };
 
 enum carveout_area {

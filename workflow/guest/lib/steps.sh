@@ -54,7 +54,7 @@ run_hook() {
 }
 
 run_optional_hook() {
-	! is_defined "$1" || run_hook "$1" ||
+	! is_defined "$1" || run_hook "$@" ||
 		fault error "$1 was refused at $refused_stage: $refused_errno"
 }
 
@@ -69,7 +69,7 @@ is_defined() {
 # shells: only a function counts.
 find_hooks() {
 	hooks=" "
-	for hook in prepare prepare_load load lend while_lent give_back; do
+	for hook in prepare prepare_load load lend while_lent give_back after_census; do
 		case $(type "$hook" 2>/dev/null) in
 		*function*) hooks="$hooks$hook " ;;
 		esac
@@ -118,9 +118,13 @@ census() {
 	begin_step census
 	# The ranges are words on purpose.
 	# shellcheck disable=SC2086
-	census_members=$(carveout census $ram_ranges 3>&-) ||
-		fault error "the census failed"
-	record census "\"cycle\":$cycle,\"phase\":\"$1\",$census_members"
+	census_members=$(carveout census "$RAM_BYTES" $ram_ranges 3>&-)
+	case $? in
+	0) record census "\"cycle\":$cycle,\"phase\":\"$1\",$census_members" ;;
+	1) fault books "$census_members" ;;
+	*) fault error "the census failed" ;;
+	esac
+	run_optional_hook after_census "$1"
 }
 
 # lend_step REQUEST_BYTES

@@ -12,8 +12,8 @@
 #include <linux/slab.h>
 
 #include "carveout.h"
-
-#define SPARE_REFERENCES 1	/* a per-CPU batch on its way to an LRU list may hold one */
+#include "pageblocks.h"
+#include "waiting.h"
 
 static const char * const state_words[FRAME_STATES] = {
 	[FRAME_ABSENT] = "absent",
@@ -55,11 +55,11 @@ struct search {
 	unsigned int *blockers_below;	/* [blocks + 1] frames that cannot move before the block */
 };
 
-/* References beyond those of page tables, the page cache and the swap cache. */
+/* References beyond those of page tables, the page cache and the swap cache: drain before. */
 static bool is_held(const struct frame_run *run)
 {
 	struct folio *folio = page_folio(run->page);
-	long expected = folio_mapcount(folio) + SPARE_REFERENCES;
+	long expected = folio_mapcount(folio);
 
 	if (folio_test_swapcache(folio) || !folio_test_anon(folio))
 		expected += folio_nr_pages(folio) + folio_test_private(folio);
@@ -157,6 +157,7 @@ static unsigned long best_candidate(const struct search *search)
 	unsigned int blockers, fewest = UINT_MAX;
 
 	for (; pages <= end && pfn <= end - pages; pfn += PHYS_PFN(search->request->step_bytes)) {
+		cond_resched();
 		if (candidate_spans_zones(pfn, pages))
 			continue;
 		blockers = candidate_blockers(search, pfn);
@@ -207,7 +208,12 @@ static int blocker_search(struct carveout_blocker *blocker)
 {
 	struct search search = { .request = blocker, .first = first_ram_pfn() };
 	unsigned long best;
+	int ret;
 
+	drain_all_zones();
+	ret = waiting_note();
+	if (ret)
+		return ret;
 	search.blocks = (end_ram_pfn() - search.first) >> pageblock_order;
 	search.blockers_below = kvcalloc(search.blocks + 1, sizeof(*search.blockers_below),
 					 GFP_KERNEL);

@@ -23,8 +23,6 @@
 extern struct mutex carveout_lock;	/* in main.c */
 
 int census_take(struct carveout_census *census);
-int memmap_measure(u64 *bytes, u64 *lent_bytes);
-void memmap_exit(void);
 int blocker_find(struct carveout_blocker *blocker);
 
 int contig_check(u64 bytes, u64 align_bytes, u64 step_bytes);

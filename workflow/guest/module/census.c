@@ -1,18 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One reading of the host's memory: totals over the frames of some ranges, and a map with one
- * letter a pageblock. What a pageblock holds decides, not its migratetype alone.
+ * One reading of the host's memory: every frame of some ranges in exactly one account, and a map
+ * with one letter a pageblock. What a pageblock holds decides, not its migratetype alone.
+ *
+ * The books are checked against what the kernel counts by other means. A host is never quite
+ * still, so a reading during which these counters have changed is thrown away.
  */
 
+#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include "carveout.h"
+#include "counters.h"
+#include "memmap.h"
+#include "waiting.h"
+
+#define MOST_READINGS 16
 
 struct block {
 	unsigned long pages;
 	unsigned long lent;
+	unsigned long device;
 	unsigned long states[FRAME_STATES];
 	unsigned long cannot_move;	/* allocated, slab included */
 	int migratetype;		/* -1 when absent */
@@ -51,7 +62,9 @@ static char block_letter(const struct block *block)
 	unsigned long used = here - block->states[FRAME_FREE];
 
 	if (block->lent)
-		return 'L';
+		return block->lent == block->pages ? 'L' : 'P';
+	if (block->device)
+		return 'D';
 	if (!here)
 		return 'A';
 	if (is_migrate_cma(block->migratetype))
@@ -68,35 +81,146 @@ static char block_letter(const struct block *block)
 	return 'U';
 }
 
-/* Frames of a run that are not lent, by what keeps Linux from using them freely. */
-static void census_add_unlent(struct carveout_census *census, const struct frame_run *run,
-			      const struct block *block, u64 bytes)
+/* Of memory that pfn_to_online_page() does not know: Linux's own, a device's, or none. */
+static enum carveout_account absent_account(unsigned long pfn)
 {
-	if (run->state == FRAME_HUGETLB)
-		census->hugetlb_unlent_bytes += bytes;
-	if (is_migrate_cma(block->migratetype))
-		census->cma_unlent_bytes += bytes;
-	if (run->state != FRAME_RESERVED && page_zonenum(run->page) == ZONE_MOVABLE)
-		census->movable_zone_unlent_bytes += bytes;
+	struct dev_pagemap *device;
+
+	if (!pfn_valid(pfn))
+		return CARVEOUT_HIDDEN;
+	device = get_dev_pagemap(pfn, NULL);
+	if (!device)
+		return CARVEOUT_OFFLINE;
+	put_dev_pagemap(device);
+	return CARVEOUT_DEVICE_MEMORY;
 }
 
-static void census_add(struct carveout_census *census, struct block *block,
-		       const struct frame_run *run, unsigned long pfn)
+/* The account for one of three places, of which a CMA area may lie in either zone. */
+static enum carveout_account by_place(const struct frame_run *run, const struct block *block,
+				      enum carveout_account ordinary,
+				      enum carveout_account movable_zone,
+				      enum carveout_account cma)
 {
-	unsigned long lent_pages = extents_pages_within(&lent, pfn, run->pages);
+	if (is_migrate_cma(block->migratetype))
+		return cma;
+	return page_zonenum(run->page) == ZONE_MOVABLE ? movable_zone : ordinary;
+}
 
-	block->lent += lent_pages;
-	block->states[run->state] += run->pages;
-	if (!frame_is_present(run, pfn)) {
-		census->lent_absent_bytes += PFN_PHYS(lent_pages);
-		if (run->state == FRAME_RESERVED)
-			block->cannot_move += run->pages;
+static enum carveout_account used_account(const struct frame_run *run, const struct block *block)
+{
+	if (!frame_run_can_move(run))
+		return CARVEOUT_UNMOVABLE;
+	return by_place(run, block, CARVEOUT_MOVABLE, CARVEOUT_MOVABLE_ZONE_USED,
+			CARVEOUT_CMA_USED);
+}
+
+/* Of a frame that is not lent. All frames of the run are in one account, but for memmap. */
+static enum carveout_account account_of(const struct frame_run *run, const struct block *block,
+					unsigned long pfn)
+{
+	switch (run->state) {
+	case FRAME_ABSENT:
+		return absent_account(pfn);
+	case FRAME_OFFLINE:
+		return CARVEOUT_OFFLINE;
+	case FRAME_RESERVED:
+		return frame_is_present(run, pfn) ? CARVEOUT_RESERVED : CARVEOUT_NO_MAP;
+	case FRAME_FREE:
+		return by_place(run, block, CARVEOUT_FREE, CARVEOUT_MOVABLE_ZONE_FREE,
+				CARVEOUT_CMA_IDLE);
+	case FRAME_HUGETLB:
+		if (!folio_ref_count(page_folio(run->page)))
+			return CARVEOUT_POOL_IDLE;
+		return used_account(run, block);
+	case FRAME_PAGE_TABLE:
+		return CARVEOUT_PAGE_TABLES;
+	case FRAME_SLAB:
+		if (block->migratetype == MIGRATE_RECLAIMABLE)
+			return CARVEOUT_RECLAIMABLE;
+		return CARVEOUT_UNMOVABLE;
+	default:
+		return used_account(run, block);
+	}
+}
+
+/* Only what is reserved or the kernel's own can hold memmap, and then its neighbour need not. */
+static void add_unlent(struct carveout_census *census, const struct frame_run *run,
+		       const struct block *block, unsigned long pfn, unsigned long pages)
+{
+	enum carveout_account account = account_of(run, block, pfn);
+	unsigned long i;
+
+	if (account != CARVEOUT_RESERVED && account != CARVEOUT_UNMOVABLE &&
+	    account != CARVEOUT_OFFLINE) {
+		census->accounts[account] += pages;
 		return;
 	}
-	if (!frame_run_can_move(run))
+	for (i = 0; i < pages; i++) {
+		switch (memmap_payer(pfn + i)) {
+		case MEMMAP_HOST:
+			census->accounts[CARVEOUT_MEMMAP_HOST]++;
+			break;
+		case MEMMAP_SELF:
+			census->accounts[CARVEOUT_MEMMAP_SELF]++;
+			break;
+		default:
+			census->accounts[account]++;
+		}
+	}
+}
+
+static void add_to_checks(struct carveout_census *census, const struct frame_run *run,
+			  const struct block *block, unsigned long pfn)
+{
+	struct carveout_count *checks = census->checks;
+	unsigned long i, waiting = 0;
+
+	if (run->page && run->state != FRAME_RESERVED && run->state != FRAME_OFFLINE)
+		checks[CARVEOUT_CHECK_MANAGED].frames += run->pages;
+	if (run->state == FRAME_PAGE_TABLE)
+		checks[CARVEOUT_CHECK_PAGE_TABLES].frames += run->pages;
+	if (run->state != FRAME_FREE)
+		return;
+	if (free_block_order(pfn) < 0) {
+		for (i = 0; i < run->pages; i++)
+			waiting += is_waiting(pfn + i);
+	}
+	checks[CARVEOUT_CHECK_WAITING].frames += waiting;
+	checks[CARVEOUT_CHECK_FREE].frames += run->pages - waiting;
+	if (is_migrate_cma(block->migratetype))
+		checks[CARVEOUT_CHECK_FREE_CMA].frames += run->pages - waiting;
+}
+
+static void add_to_block(struct block *block, const struct frame_run *run, unsigned long pfn)
+{
+	block->lent += extents_pages_within(&lent, pfn, run->pages);
+	block->states[run->state] += run->pages;
+	if (!frame_is_present(run, pfn)) {
+		if (run->state == FRAME_RESERVED)
+			block->cannot_move += run->pages;
+		else if (absent_account(pfn) == CARVEOUT_DEVICE_MEMORY)
+			block->device += run->pages;
+	} else if (!frame_run_can_move(run)) {
 		block->cannot_move += run->pages;
-	census->present_bytes += PFN_PHYS(run->pages);
-	census_add_unlent(census, run, block, PFN_PHYS(run->pages - lent_pages));
+	}
+}
+
+/* Lends come first, whatever the frames are used for. */
+static void add_to_accounts(struct carveout_census *census, const struct frame_run *run,
+			    const struct block *block, unsigned long pfn)
+{
+	unsigned long end = pfn + run->pages, pages;
+	bool is_lent, is_held;
+
+	for (; pfn < end; pfn += pages) {
+		pages = extents_stretch(&lent, pfn, end - pfn, &is_lent);
+		if (is_lent) {
+			pages = extents_stretch(&lent_and_held, pfn, pages, &is_held);
+			census->accounts[is_held ? CARVEOUT_LENT : CARVEOUT_MACHINE] += pages;
+		} else {
+			add_unlent(census, run, block, pfn, pages);
+		}
+	}
 }
 
 static char census_read_block(struct carveout_census *census, unsigned long pfn)
@@ -109,7 +233,9 @@ static char census_read_block(struct carveout_census *census, unsigned long pfn)
 	while (pfn < end) {
 		struct frame_run run = frame_stretch_read(pfn, end);
 
-		census_add(census, &block, &run, pfn);
+		add_to_block(&block, &run, pfn);
+		add_to_checks(census, &run, &block, pfn);
+		add_to_accounts(census, &run, &block, pfn);
 		pfn += run.pages;
 	}
 	return block_letter(&block);
@@ -125,23 +251,27 @@ static int census_read_extent(struct carveout_census *census, struct map_writer 
 		return -EINVAL;
 	for (pfn = extent->pfn; pfn < end && !ret; pfn += pageblock_nr_pages) {
 		ret = map_put(map, census_read_block(census, pfn));
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
 		cond_resched();
 	}
 	return ret;
 }
 
-static int census_read(struct carveout_census *census, const struct extents *extents)
+/* Sets how much of the map was written. */
+static int census_read(struct carveout_census *census, const struct extents *extents,
+		       unsigned long room)
 {
 	struct map_writer map = {
 		.to = u64_to_user_ptr(census->map_pointer),
-		.room = census->map_bytes,
+		.room = room,
 	};
 	unsigned long i;
 	int ret = 0;
 
 	for (i = 0; i < extents->count && !ret; i++)
 		ret = census_read_extent(census, &map, &extents->list[i]);
-	census->map_bytes -= map.room;
+	census->map_bytes = room - map.room;
 	return ret ?: map_flush(&map);
 }
 
@@ -150,11 +280,55 @@ static void census_start(struct carveout_census *census, const struct extents *e
 	census->page_bytes = PAGE_SIZE;
 	census->pageblock_bytes = PAGE_SIZE << pageblock_order;
 	census->first_pfn = extents->list[0].pfn;
-	census->present_bytes = 0;
-	census->lent_absent_bytes = 0;
-	census->hugetlb_unlent_bytes = 0;
-	census->cma_unlent_bytes = 0;
-	census->movable_zone_unlent_bytes = 0;
+	memset(census->accounts, 0, sizeof(census->accounts));
+	memset(census->checks, 0, sizeof(census->checks));
+}
+
+static int census_read_once(struct carveout_census *census, const struct extents *extents,
+			    unsigned long room)
+{
+	int ret;
+
+	census_start(census, extents);
+	ret = waiting_note();
+	if (!ret)
+		ret = memmap_measure(&census->memmap_bytes, &census->memmap_lent_bytes);
+	if (!ret)
+		ret = census_read(census, extents, room);
+	census->checks[CARVEOUT_CHECK_LENT].frames = census->accounts[CARVEOUT_LENT] +
+						     census->accounts[CARVEOUT_MACHINE];
+	census->checks[CARVEOUT_CHECK_LENT].counter = extents_pages(&lent);
+	census->checks[CARVEOUT_CHECK_MEMMAP].frames = census->accounts[CARVEOUT_MEMMAP_HOST] +
+						       census->accounts[CARVEOUT_MEMMAP_SELF];
+	census->checks[CARVEOUT_CHECK_MEMMAP].counter = PHYS_PFN(census->memmap_bytes);
+	return ret;
+}
+
+static void census_note_counters(struct carveout_census *census, const struct counters *counters)
+{
+	census->checks[CARVEOUT_CHECK_FREE].counter = counters->free;
+	census->checks[CARVEOUT_CHECK_FREE_CMA].counter = counters->free_cma;
+	census->checks[CARVEOUT_CHECK_WAITING].counter = counters->waiting;
+	census->checks[CARVEOUT_CHECK_PAGE_TABLES].counter = counters->page_tables;
+	census->checks[CARVEOUT_CHECK_MANAGED].counter = counters->managed;
+}
+
+/* Until the host stood still for as long as a reading takes. */
+static int census_read_quiet(struct carveout_census *census, const struct extents *extents)
+{
+	unsigned long room = census->map_bytes, i;
+	struct counters before, after;
+	int ret = 0;
+
+	for (i = 0; i < MOST_READINGS && !ret; i++) {
+		counters_read(&before);
+		ret = census_read_once(census, extents, room);
+		counters_read(&after);
+		census_note_counters(census, &after);
+		if (!memcmp(&before, &after, sizeof(before)))
+			break;
+	}
+	return ret;
 }
 
 int census_take(struct carveout_census *census)
@@ -165,12 +339,8 @@ int census_take(struct carveout_census *census)
 	if (census->map_bytes > CARVEOUT_MAX_MAP_BYTES)
 		return -E2BIG;
 	ret = extents_from_user(&extents, &census->ranges);
-	if (!ret) {
-		census_start(census, &extents);
-		ret = memmap_measure(&census->memmap_bytes, &census->memmap_lent_bytes);
-	}
 	if (!ret)
-		ret = census_read(census, &extents);
+		ret = census_read_quiet(census, &extents);
 	extents_free(&extents);
 	return ret;
 }

@@ -132,6 +132,19 @@ unsigned long extents_pages_within(const struct extents *sorted, unsigned long p
 	return within;
 }
 
+/* How many frames from pfn on, up to so many, are all within the extents or all outside. */
+unsigned long extents_stretch(const struct extents *sorted, unsigned long pfn, unsigned long pages,
+			      bool *within)
+{
+	unsigned long i = extents_find(sorted, pfn);
+	const struct extent *next = &sorted->list[i];
+
+	*within = i < sorted->count && next->pfn <= pfn;
+	if (*within)
+		return min(pages, next->pfn + next->pages - pfn);
+	return i < sorted->count ? min(pages, next->pfn - pfn) : pages;
+}
+
 /* Appends the frames of the run that are in none of the other extents. */
 int extents_append_without(struct extents *extents, const struct extent *run,
 			   const struct extents *sorted)

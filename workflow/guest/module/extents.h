@@ -27,6 +27,8 @@ bool extents_overlap_themselves(const struct extents *sorted);
 unsigned long extents_pages(const struct extents *extents);
 unsigned long extents_pages_within(const struct extents *sorted, unsigned long pfn,
 				   unsigned long pages);
+unsigned long extents_stretch(const struct extents *sorted, unsigned long pfn, unsigned long pages,
+			      bool *within);
 void extents_free(struct extents *extents);
 int extents_from_user(struct extents *extents, const struct carveout_ranges *ranges);
 int extent_from_user(struct extent *extent, u64 start, u64 bytes);

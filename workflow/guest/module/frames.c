@@ -12,6 +12,7 @@
 #include <linux/page-flags.h>
 
 #include "frames.h"
+#include "waiting.h"
 
 /* Pages from here to the end of the folio. */
 static unsigned long folio_rest(struct folio *folio, struct page *page)
@@ -28,45 +29,6 @@ static enum frame_state folio_state(struct folio *folio)
 	if (!folio_test_lru(folio) && !folio->mapping)
 		return FRAME_KERNEL;
 	return folio_maybe_dma_pinned(folio) ? FRAME_PINNED : FRAME_MOVABLE;
-}
-
-/*
- * What is no part of anything larger and has no type to look into; of others FRAME_STATES. Loads
- * fill memory with pages on LRU lists, which are nothing else: they come first.
- */
-static enum frame_state single_state(struct page *page)
-{
-	if (PageCompound(page))
-		return FRAME_STATES;
-	if (PageLRU(page))
-		return folio_state(page_folio(page));
-	if (PageOffline(page))
-		return FRAME_OFFLINE;
-	if (PageTable(page))
-		return FRAME_PAGE_TABLE;
-	if (page_has_type(page))
-		return FRAME_STATES;
-	if (PageReserved(page))
-		return FRAME_RESERVED;
-	return page_ref_count(page) ? folio_state(page_folio(page)) : FRAME_FREE;
-}
-
-static struct frame_run folio_run_read(struct page *page)
-{
-	struct folio *folio = page_folio(page);
-	struct frame_run run = { .page = page, .pages = folio_rest(folio, page) };
-
-	if (folio_test_hugetlb(folio))
-		run.state = FRAME_HUGETLB;
-	else if (folio_test_slab(folio))
-		run.state = FRAME_SLAB;
-	else if (page_has_type(&folio->page))
-		run.state = FRAME_KERNEL;
-	else if (!folio_ref_count(folio))
-		run = (struct frame_run){ .state = FRAME_FREE, .pages = 1, .page = page };
-	else
-		run.state = folio_state(folio);
-	return run;
 }
 
 /*
@@ -88,6 +50,54 @@ int free_block_order(unsigned long pfn)
 			return held;
 	}
 	return -1;
+}
+
+/*
+ * Without a count, a type and flags, a frame is free, or the tail of a block that was allocated
+ * without __GFP_COMP, of which only the head has a count.
+ */
+static enum frame_state uncounted_state(struct page *page)
+{
+	unsigned long pfn = page_to_pfn(page);
+
+	return is_waiting(pfn) || free_block_order(pfn) >= 0 ? FRAME_FREE : FRAME_KERNEL;
+}
+
+/*
+ * What is no part of anything larger and has no type to look into; of others FRAME_STATES. Loads
+ * fill memory with pages on LRU lists, which are nothing else: they come first.
+ */
+static enum frame_state single_state(struct page *page)
+{
+	if (PageCompound(page))
+		return FRAME_STATES;
+	if (PageLRU(page))
+		return folio_state(page_folio(page));
+	if (PageOffline(page))
+		return FRAME_OFFLINE;
+	if (PageTable(page))
+		return FRAME_PAGE_TABLE;
+	if (page_has_type(page))
+		return FRAME_STATES;
+	if (PageReserved(page))
+		return FRAME_RESERVED;
+	return page_ref_count(page) ? folio_state(page_folio(page)) : uncounted_state(page);
+}
+
+static struct frame_run folio_run_read(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+	struct frame_run run = { .page = page, .pages = folio_rest(folio, page) };
+
+	if (folio_test_hugetlb(folio))
+		run.state = FRAME_HUGETLB;
+	else if (folio_test_slab(folio))
+		run.state = FRAME_SLAB;
+	else if (page_has_type(&folio->page) || !folio_ref_count(folio))
+		run.state = FRAME_KERNEL;	/* without a count it is on its way to be freed */
+	else
+		run.state = folio_state(folio);
+	return run;
 }
 
 /* Only a head is marked as free: ask for the block at its head and where a pageblock begins. */

@@ -9,7 +9,7 @@
 enum frame_state {
 	FRAME_ABSENT,		/* no memmap, or not online */
 	FRAME_OFFLINE,		/* PageOffline: a driver took it out of Linux's hands */
-	FRAME_FREE,		/* in the buddy allocator or on a per-CPU list */
+	FRAME_FREE,		/* in the buddy allocator or, when noted, on a per-CPU list */
 	FRAME_RESERVED,
 	FRAME_MOVABLE,
 	FRAME_SLAB,

@@ -8,6 +8,7 @@
 
 LIST_HEAD(lends);
 struct extents lent;
+struct extents lent_and_held;
 struct extents last_given_back;
 
 struct lend *lend_new(const struct lend_ops *ops)
@@ -31,12 +32,14 @@ bool lend_is_held(const struct lend *lend)
 	return lend->ops->give_back;
 }
 
-static int lends_collect(struct extents *all)
+static int lends_collect(struct extents *all, bool only_held)
 {
 	struct lend *lend;
 	int ret = 0;
 
 	list_for_each_entry(lend, &lends, node) {
+		if (only_held && !lend_is_held(lend))
+			continue;
 		ret = extents_append_all(all, &lend->extents);
 		if (ret)
 			break;
@@ -47,15 +50,20 @@ static int lends_collect(struct extents *all)
 
 int lends_reindex(void)
 {
-	struct extents all = {};
-	int ret = lends_collect(&all);
+	struct extents all = {}, held = {};
+	int ret = lends_collect(&all, false);
 
+	if (!ret)
+		ret = lends_collect(&held, true);
 	if (ret) {
 		extents_free(&all);
+		extents_free(&held);
 		return ret;
 	}
 	extents_free(&lent);
+	extents_free(&lent_and_held);
 	lent = all;
+	lent_and_held = held;
 	return 0;
 }
 
@@ -141,5 +149,6 @@ void lends_give_back_all(void)
 		lend_release(lend);
 	}
 	extents_free(&lent);
+	extents_free(&lent_and_held);
 	extents_free(&last_given_back);
 }

@@ -31,6 +31,7 @@ struct lend {
 
 extern struct list_head lends;
 extern struct extents lent;		/* of all lends, sorted and merged */
+extern struct extents lent_and_held;	/* of those that the module has a hold on, likewise */
 extern struct extents last_given_back;	/* sorted and merged */
 
 struct lend *lend_new(const struct lend_ops *ops);

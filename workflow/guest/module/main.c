@@ -6,13 +6,17 @@
  */
 
 #include <linux/fs.h>
+#include <linux/memory.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
 
 #include "carveout.h"
+#include "memmap.h"
+#include "waiting.h"
 
-DEFINE_MUTEX(carveout_lock);	/* one request at a time */
+/* One request at a time. While it is held, online memory stays online: see note_memory_change(). */
+DEFINE_MUTEX(carveout_lock);
 
 /* What a request carries, in and out. The largest fits on the stack. */
 union argument {
@@ -110,19 +114,43 @@ static struct miscdevice carveout_device = {
 	.mode = 0600,
 };
 
+/*
+ * Memory that goes offline may lose its struct pages next. By now it no longer counts as online, so
+ * who looks at struct pages after this does not look there, and who does now has the lock.
+ */
+static int note_memory_change(struct notifier_block *block, unsigned long action, void *memory)
+{
+	if (action == MEM_OFFLINE) {
+		mutex_lock(&carveout_lock);
+		mutex_unlock(&carveout_lock);
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block memory_changes = { .notifier_call = note_memory_change };
+
 static int __init carveout_init(void)
 {
-	return misc_register(&carveout_device);
+	int ret = register_memory_notifier(&memory_changes);
+
+	if (ret)
+		return ret;
+	ret = misc_register(&carveout_device);
+	if (ret)
+		unregister_memory_notifier(&memory_changes);
+	return ret;
 }
 
 static void __exit carveout_exit(void)
 {
 	misc_deregister(&carveout_device);
+	unregister_memory_notifier(&memory_changes);
 	lends_give_back_all();
 	unmovable_exit();
 	cma_exit();
 	absent_exit();
 	memmap_exit();
+	waiting_exit();
 }
 
 module_init(carveout_init);

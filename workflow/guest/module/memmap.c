@@ -6,20 +6,27 @@
  *
  * memmap_lent_bytes: each of those physical pages counts with the share of its struct pages
  * that describe lent frames. A page that describes 64 frames of which 16 are lent counts a quarter.
+ *
+ * Sections that are not online are left out: nothing keeps their memmap from being removed under
+ * our eyes, but for that of a device (ZONE_DEVICE), which is held meanwhile. What is online stays
+ * so while carveout_lock is held (main.c).
  */
 
-#include <linux/bitmap.h>
+#include <linux/memory.h>
+#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
 
 #include "carveout.h"
+#include "frame_set.h"
+#include "memmap.h"
 
 #define FRAMES_PER_MEMMAP_PAGE (PAGE_SIZE / sizeof(struct page))
 
-/* Kept from one census to the next, so that the second does not disturb what it reads. */
-static unsigned long *counted;
-static unsigned long counted_first, counted_frames;
+/* Frames that hold memmap, of the last measurement, by who pays for it. */
+static struct frame_set paid_by_host, paid_by_itself;
 
 struct memmap_tally {
 	u64 pages;
@@ -30,27 +37,29 @@ struct memmap_tally {
 	unsigned long described_lent;
 };
 
-static int counted_reset(void)
+/*
+ * Memory that was there at boot never pays for itself: it cannot be removed, with or without its
+ * memmap. Of other memory, memmap on itself lies in the same memory block, or on a device.
+ */
+static bool pays_for_itself(unsigned long backing, unsigned long described)
 {
-	unsigned long first = first_ram_pfn(), frames = end_ram_pfn() - first;
+	unsigned long block_pages = PHYS_PFN(memory_block_size_bytes());
 
-	if (first != counted_first || frames > counted_frames) {
-		vfree(counted);
-		counted = vmalloc(BITS_TO_LONGS(frames) * sizeof(long));
-		counted_first = first;
-		counted_frames = counted ? frames : 0;
-	}
-	if (!counted)
-		return -ENOMEM;
-	bitmap_zero(counted, counted_frames);
-	return 0;
+	if (early_section(__pfn_to_section(described)))
+		return false;
+	return backing / block_pages == described / block_pages || !pfn_to_online_page(backing);
 }
 
-static bool counted_before(unsigned long pfn)
+/* Returns whether the frame was there before. */
+static bool note_backing(unsigned long backing, unsigned long described)
 {
-	if (pfn - counted_first >= counted_frames)
-		return false;
-	return __test_and_set_bit(pfn - counted_first, counted);
+	if (frame_set_has(&paid_by_host, backing) || frame_set_has(&paid_by_itself, backing))
+		return true;
+	if (pays_for_itself(backing, described))
+		frame_set_add(&paid_by_itself, backing);
+	else
+		frame_set_add(&paid_by_host, backing);
+	return false;
 }
 
 static void tally_flush(struct memmap_tally *tally)
@@ -68,16 +77,14 @@ static void tally_add(struct memmap_tally *tally, unsigned long backing, unsigne
 	if (!tally->described || backing != tally->backing) {
 		tally_flush(tally);
 		tally->backing = backing;
-		tally->shared = counted_before(backing);
+		tally->shared = note_backing(backing, pfn);
 	}
 	tally->described += FRAMES_PER_MEMMAP_PAGE;
 	tally->described_lent += extents_pages_within(&lent, pfn, FRAMES_PER_MEMMAP_PAGE);
 }
 
-static void tally_section(struct memmap_tally *tally, unsigned long section)
+static void tally_frames(struct memmap_tally *tally, unsigned long pfn, unsigned long end)
 {
-	unsigned long pfn = section_nr_to_pfn(section), end = section_nr_to_pfn(section + 1);
-
 	for (; pfn < end; pfn += FRAMES_PER_MEMMAP_PAGE) {
 		struct page *backing = vmalloc_to_page(pfn_to_page(pfn));
 
@@ -87,24 +94,61 @@ static void tally_section(struct memmap_tally *tally, unsigned long section)
 	}
 }
 
+static void tally_section(struct memmap_tally *tally, unsigned long section)
+{
+	unsigned long pfn = section_nr_to_pfn(section), end = section_nr_to_pfn(section + 1);
+	struct dev_pagemap *device;
+
+	if (online_section(__nr_to_section(section))) {
+		tally_frames(tally, pfn, end);
+		return;
+	}
+	device = get_dev_pagemap(pfn, NULL);
+	if (!device)
+		return;
+	tally_frames(tally, pfn, end);
+	put_dev_pagemap(device);
+}
+
+static int tally_all(struct memmap_tally *tally)
+{
+	unsigned long section;
+
+	for (section = next_memmap_section(0); section < NR_MEM_SECTIONS;
+	     section = next_memmap_section(section + 1)) {
+		tally_section(tally, section);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	tally_flush(tally);
+	return 0;
+}
+
 int memmap_measure(u64 *bytes, u64 *lent_bytes)
 {
 	struct memmap_tally tally = {};
-	unsigned long section;
-	int ret = counted_reset();
+	int ret = frame_set_clear(&paid_by_host);
 
-	if (ret)
-		return ret;
-	for (section = next_memmap_section(0); section < NR_MEM_SECTIONS;
-	     section = next_memmap_section(section + 1))
-		tally_section(&tally, section);
-	tally_flush(&tally);
+	if (!ret)
+		ret = frame_set_clear(&paid_by_itself);
+	if (!ret)
+		ret = tally_all(&tally);
 	*bytes = PFN_PHYS(tally.pages);
 	*lent_bytes = tally.lent_bytes;
-	return 0;
+	return ret;
+}
+
+/* Of the last measurement. */
+enum memmap_payer memmap_payer(unsigned long pfn)
+{
+	if (frame_set_has(&paid_by_host, pfn))
+		return MEMMAP_HOST;
+	return frame_set_has(&paid_by_itself, pfn) ? MEMMAP_SELF : MEMMAP_NONE;
 }
 
 void memmap_exit(void)
 {
-	vfree(counted);
+	frame_set_free(&paid_by_host);
+	frame_set_free(&paid_by_itself);
 }

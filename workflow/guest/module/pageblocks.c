@@ -27,6 +27,7 @@ int pageblock_types_note(struct pageblock_types *noted)
 	for (pfn = noted->first_pfn; pfn < end; pfn += pageblock_nr_pages) {
 		if (pfn_to_online_page(pfn))
 			*type_noted(noted, pfn) = pageblock_migratetype(pfn);
+		cond_resched();
 	}
 	return 0;
 }
@@ -75,4 +76,36 @@ void pageblock_types_free(struct pageblock_types *noted)
 {
 	kvfree(noted->types);
 	noted->types = NULL;
+}
+
+/*
+ * Freed pages wait on per-CPU lists, and pages on their way to an LRU list in per-CPU batches, which
+ * hold a reference. alloc_contig_range() empties both, of all CPUs, whatever it is asked for.
+ */
+static void drain_zone(struct zone *zone)
+{
+	unsigned long pfn, end = zone_end_pfn(zone);
+
+	for (pfn = pageblock_align(zone->zone_start_pfn); pfn < end; pfn += pageblock_nr_pages) {
+		struct page *page = pfn_to_online_page(pfn);
+
+		if (page && page_zone(page) == zone &&
+		    pageblock_migratetype(pfn) == MIGRATE_MOVABLE && pageblock_make_movable(pfn))
+			return;
+		cond_resched();
+	}
+}
+
+void drain_all_zones(void)
+{
+	int nid, i;
+
+	for_each_online_node(nid) {
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+			if (populated_zone(zone))
+				drain_zone(zone);
+		}
+	}
 }

@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "carveout.h"
+#include "waiting.h"
 
 static LIST_HEAD(placed);
 
@@ -41,6 +42,7 @@ static unsigned long collect_blocks(unsigned long *blocks, unsigned long room)
 	unsigned long pfn, end = end_ram_pfn(), count = 0;
 
 	for (pfn = first_ram_pfn(); pfn < end; pfn += pageblock_nr_pages) {
+		cond_resched();
 		if (!block_takes_unmovable(pfn))
 			continue;
 		if (count < room)
@@ -99,10 +101,14 @@ static int place_all(struct carveout_unmovable *request, unsigned long *blocks,
 
 int unmovable_place(struct carveout_unmovable *request)
 {
-	unsigned long room = collect_blocks(NULL, 0), count;
-	unsigned long *blocks = kvmalloc_array(room + 1, sizeof(*blocks), GFP_KERNEL);
-	int ret;
+	unsigned long room, count;
+	unsigned long *blocks;
+	int ret = waiting_note();
 
+	if (ret)
+		return ret;
+	room = collect_blocks(NULL, 0);
+	blocks = kvmalloc_array(room + 1, sizeof(*blocks), GFP_KERNEL);
 	if (!blocks)
 		return -ENOMEM;
 	count = min(collect_blocks(blocks, room), room);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "tool.h"
@@ -60,13 +61,73 @@ static void put_meminfo(uint64_t waiting_bytes)
 	put("mem_available_bytes", 1024 * counters[AVAILABLE].value + waiting_bytes);
 }
 
-static void put_frames(const struct carveout_census *census)
+static const char * const account_names[CARVEOUT_ACCOUNTS] = {
+	[CARVEOUT_FREE] = "free",
+	[CARVEOUT_MOVABLE_ZONE_FREE] = "movable_zone_free",
+	[CARVEOUT_CMA_IDLE] = "cma_idle",
+	[CARVEOUT_POOL_IDLE] = "pool_idle",
+	[CARVEOUT_MOVABLE] = "movable",
+	[CARVEOUT_MOVABLE_ZONE_USED] = "movable_zone_used",
+	[CARVEOUT_CMA_USED] = "cma_used",
+	[CARVEOUT_RECLAIMABLE] = "reclaimable",
+	[CARVEOUT_UNMOVABLE] = "unmovable",
+	[CARVEOUT_PAGE_TABLES] = "page_tables",
+	[CARVEOUT_MEMMAP_HOST] = "memmap_host",
+	[CARVEOUT_MEMMAP_SELF] = "memmap_self",
+	[CARVEOUT_RESERVED] = "reserved",
+	[CARVEOUT_NO_MAP] = "no_map",
+	[CARVEOUT_HIDDEN] = "hidden",
+	[CARVEOUT_OFFLINE] = "offline",
+	[CARVEOUT_MACHINE] = "machine",
+	[CARVEOUT_DEVICE_MEMORY] = "device",
+	[CARVEOUT_LENT] = "lent",
+};
+
+static void put_accounts(const struct carveout_census *census)
 {
-	put("present_bytes", census->present_bytes);
-	put("lent_absent_bytes", census->lent_absent_bytes);
-	put("hugetlb_unlent_bytes", census->hugetlb_unlent_bytes);
-	put("cma_unlent_bytes", census->cma_unlent_bytes);
-	put("movable_zone_unlent_bytes", census->movable_zone_unlent_bytes);
+	size_t i;
+
+	for (i = 0; i < CARVEOUT_ACCOUNTS; i++)
+		printf("%s\"%s\":%llu", i ? "," : "\"accounts\":{", account_names[i],
+		       (unsigned long long)(census->page_bytes * census->accounts[i]));
+	printf("},");
+}
+
+static bool agree(const char *what, uint64_t wanted_pages, uint64_t found_pages,
+		  uint64_t page_bytes)
+{
+	long long difference = (found_pages - wanted_pages) * page_bytes;
+
+	if (difference)
+		printf("%s: wanted %llu pages, found %llu, %+lld bytes; ", what,
+		       (unsigned long long)wanted_pages, (unsigned long long)found_pages,
+		       difference);
+	return !difference;
+}
+
+/* Says by how much the books are out, if they are. */
+static bool books_balance(const struct carveout_census *census, uint64_t ram_bytes)
+{
+	static const char * const checks[CARVEOUT_CHECKS] = {
+		[CARVEOUT_CHECK_FREE] = "free",
+		[CARVEOUT_CHECK_FREE_CMA] = "free in CMA areas",
+		[CARVEOUT_CHECK_WAITING] = "on per-CPU lists",
+		[CARVEOUT_CHECK_PAGE_TABLES] = "page tables",
+		[CARVEOUT_CHECK_MANAGED] = "managed",
+		[CARVEOUT_CHECK_LENT] = "lent",
+		[CARVEOUT_CHECK_MEMMAP] = "memmap",
+	};
+	uint64_t pages = 0;
+	bool balance;
+	size_t i;
+
+	for (i = 0; i < CARVEOUT_ACCOUNTS; i++)
+		pages += census->accounts[i];
+	balance = agree("all accounts", ram_bytes / census->page_bytes, pages, census->page_bytes);
+	for (i = 0; i < CARVEOUT_CHECKS; i++)
+		balance &= agree(checks[i], census->checks[i].counter, census->checks[i].frames,
+				 census->page_bytes);
+	return balance;
 }
 
 /* The sizes of a zone follow its name, in the order spanned, present, managed. */
@@ -115,7 +176,7 @@ static void put_census(const struct carveout_census *census, const char *map)
 	refresh_counters();
 	put_vmstat(census->page_bytes);
 	put_meminfo(census->page_bytes * put_zones());
-	put_frames(census);
+	put_accounts(census);
 	put("pageblock_bytes", census->pageblock_bytes);
 	put("first_pfn", census->first_pfn);
 	printf("\"pageblocks\":\"%.*s\"\n", (int)census->map_bytes, map);
@@ -124,20 +185,25 @@ static void put_census(const struct carveout_census *census, const char *map)
 int run_census(int count, char **arguments)
 {
 	struct carveout_census census = {};
+	uint64_t ram_bytes;
 	struct cost cost;
 	char *map;
 
-	if (count < 1)
-		return usage("census START:BYTES...");
-	parse_ranges(&census.ranges, count, arguments);
+	if (count < 2)
+		return usage("census RAM_BYTES START:BYTES...");
+	ram_bytes = parse_number("RAM_BYTES", arguments[0]);
+	parse_ranges(&census.ranges, count - 1, arguments + 1);
 	census.map_bytes = ranges_bytes(&census.ranges) / SMALLEST_PAGEBLOCK_BYTES + 1;
+	/* All there before: a census must not fault pages in while it counts them. */
 	map = malloc(census.map_bytes);
-	if (!map)
+	if (!map || mlock(map, census.map_bytes))
 		die("hold the pageblock map");
 	census.map_pointer = (uintptr_t)map;
 	cost = device_request(CARVEOUT_IOC_CENSUS, &census);
 	if (cost.error)
 		return print_cost(&cost);
+	if (!books_balance(&census, ram_bytes))
+		return REFUSED;
 	put_census(&census, map);
 	return DONE;
 }

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The kernel's counters, as exact as it has them: CPUs keep differences of their own. */
+
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/vmstat.h>
+
+#include "counters.h"
+
+static void add_zone(struct counters *counters, struct zone *zone)
+{
+	int cpu;
+
+	counters->free += zone_page_state_snapshot(zone, NR_FREE_PAGES);
+	counters->free_cma += zone_page_state_snapshot(zone, NR_FREE_CMA_PAGES);
+	counters->managed += zone_managed_pages(zone);
+	for_each_online_cpu(cpu)
+		counters->waiting += READ_ONCE(per_cpu_ptr(zone->per_cpu_pageset, cpu)->count);
+}
+
+static long page_tables_of(struct pglist_data *node)
+{
+	long pages = atomic_long_read(&node->vm_stat[NR_PAGETABLE]);
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		pages += per_cpu_ptr(node->per_cpu_nodestats, cpu)->vm_node_stat_diff[NR_PAGETABLE];
+	return pages;
+}
+
+void counters_read(struct counters *counters)
+{
+	int nid, i;
+
+	memset(counters, 0, sizeof(*counters));
+	for_each_online_node(nid) {
+		counters->page_tables += page_tables_of(NODE_DATA(nid));
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+			if (populated_zone(zone))
+				add_zone(counters, zone);
+		}
+	}
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the kernel itself counts of its memory, all CPUs' shares added up. In frames. */
+#ifndef CARVEOUT_COUNTERS_H
+#define CARVEOUT_COUNTERS_H
+
+struct counters {
+	unsigned long free;		/* in the buddy allocator */
+	unsigned long free_cma;
+	unsigned long waiting;		/* on per-CPU lists */
+	unsigned long page_tables;
+	unsigned long managed;
+};
+
+void counters_read(struct counters *counters);
+
+#endif

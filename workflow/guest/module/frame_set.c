@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Sets of frames, as bitmaps over all memory that has a memmap. */
+
+#include <linux/bitmap.h>
+#include <linux/vmalloc.h>
+
+#include "frame_set.h"
+#include "frames.h"
+
+/* Empties the set, and makes room for all frames that there are now. */
+int frame_set_clear(struct frame_set *set)
+{
+	unsigned long first = first_ram_pfn(), frames = end_ram_pfn() - first;
+
+	if (first != set->first_pfn || frames > set->frames) {
+		vfree(set->bits);
+		set->bits = vmalloc(BITS_TO_LONGS(frames) * sizeof(long));
+		set->first_pfn = first;
+		set->frames = set->bits ? frames : 0;
+	}
+	if (!set->bits)
+		return -ENOMEM;
+	bitmap_zero(set->bits, set->frames);
+	return 0;
+}
+
+/* Returns whether the frame is new to the set. One that the set has no room for always is. */
+bool frame_set_add(struct frame_set *set, unsigned long pfn)
+{
+	if (pfn - set->first_pfn >= set->frames)
+		return true;
+	return !__test_and_set_bit(pfn - set->first_pfn, set->bits);
+}
+
+bool frame_set_has(const struct frame_set *set, unsigned long pfn)
+{
+	return pfn - set->first_pfn < set->frames && test_bit(pfn - set->first_pfn, set->bits);
+}
+
+void frame_set_free(struct frame_set *set)
+{
+	vfree(set->bits);
+	*set = (struct frame_set){};
+}

@@ -15,6 +15,7 @@
 
 #include "carveout.h"
 #include "counters.h"
+#include "kernel_tables.h"
 #include "memmap.h"
 #include "waiting.h"
 
@@ -143,7 +144,19 @@ static enum carveout_account account_of(const struct frame_run *run, const struc
 	}
 }
 
-/* Only what is reserved or the kernel's own can hold memmap, and then its neighbour need not. */
+/* Reserved frames and the kernel's own, of which some hold what has an account of its own. */
+static enum carveout_account special_account(unsigned long pfn, enum carveout_account account)
+{
+	switch (memmap_payer(pfn)) {
+	case MEMMAP_HOST:
+		return CARVEOUT_MEMMAP_HOST;
+	case MEMMAP_SELF:
+		return CARVEOUT_MEMMAP_SELF;
+	default:
+		return is_kernel_table(pfn) ? CARVEOUT_PAGE_TABLES : account;
+	}
+}
+
 static void add_unlent(struct carveout_census *census, const struct frame_run *run,
 		       const struct block *block, unsigned long pfn, unsigned long pages)
 {
@@ -155,25 +168,15 @@ static void add_unlent(struct carveout_census *census, const struct frame_run *r
 		census->accounts[account] += pages;
 		return;
 	}
-	for (i = 0; i < pages; i++) {
-		switch (memmap_payer(pfn + i)) {
-		case MEMMAP_HOST:
-			census->accounts[CARVEOUT_MEMMAP_HOST]++;
-			break;
-		case MEMMAP_SELF:
-			census->accounts[CARVEOUT_MEMMAP_SELF]++;
-			break;
-		default:
-			census->accounts[account]++;
-		}
-	}
+	for (i = 0; i < pages; i++)
+		census->accounts[special_account(pfn + i, account)]++;
 }
 
 static void add_to_checks(struct carveout_census *census, const struct frame_run *run,
 			  const struct block *block, unsigned long pfn)
 {
 	struct carveout_count *checks = census->checks;
-	unsigned long i, waiting = 0;
+	unsigned long waiting;
 
 	if (run->page && run->state != FRAME_RESERVED && run->state != FRAME_OFFLINE)
 		checks[CARVEOUT_CHECK_MANAGED].frames += run->pages;
@@ -181,10 +184,7 @@ static void add_to_checks(struct carveout_census *census, const struct frame_run
 		checks[CARVEOUT_CHECK_PAGE_TABLES].frames += run->pages;
 	if (run->state != FRAME_FREE)
 		return;
-	if (free_block_order(pfn) < 0) {
-		for (i = 0; i < run->pages; i++)
-			waiting += is_waiting(pfn + i);
-	}
+	waiting = waiting_within(pfn, run->pages);
 	checks[CARVEOUT_CHECK_WAITING].frames += waiting;
 	checks[CARVEOUT_CHECK_FREE].frames += run->pages - waiting;
 	if (is_migrate_cma(block->migratetype))
@@ -291,6 +291,8 @@ static int census_read_once(struct carveout_census *census, const struct extents
 
 	census_start(census, extents);
 	ret = waiting_note();
+	if (!ret)
+		ret = kernel_tables_note();
 	if (!ret)
 		ret = memmap_measure(&census->memmap_bytes, &census->memmap_lent_bytes);
 	if (!ret)

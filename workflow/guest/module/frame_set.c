@@ -37,6 +37,21 @@ bool frame_set_has(const struct frame_set *set, unsigned long pfn)
 	return pfn - set->first_pfn < set->frames && test_bit(pfn - set->first_pfn, set->bits);
 }
 
+/* How many of the frames from pfn on are in the set. */
+unsigned long frame_set_count(const struct frame_set *set, unsigned long pfn, unsigned long pages)
+{
+	unsigned long at = pfn - set->first_pfn, end, count = 0;
+
+	if (at >= set->frames)
+		return 0;
+	end = min(at + pages, set->frames);
+	while ((at = find_next_bit(set->bits, end, at)) < end) {
+		count++;
+		at++;
+	}
+	return count;
+}
+
 void frame_set_free(struct frame_set *set)
 {
 	vfree(set->bits);

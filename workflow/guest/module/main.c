@@ -12,6 +12,7 @@
 #include <linux/uaccess.h>
 
 #include "carveout.h"
+#include "kernel_tables.h"
 #include "memmap.h"
 #include "waiting.h"
 
@@ -151,6 +152,7 @@ static void __exit carveout_exit(void)
 	absent_exit();
 	memmap_exit();
 	waiting_exit();
+	kernel_tables_exit();
 }
 
 module_init(carveout_init);

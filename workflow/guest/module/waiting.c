@@ -5,7 +5,6 @@
  * a type or a mapping. So the lists are walked, and what is on none of them is in use.
  */
 
-#include <linux/huge_mm.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/spinlock.h>
@@ -14,7 +13,6 @@
 #include "waiting.h"
 
 static struct frame_set waiting;
-static unsigned long noted;	/* frames in the set */
 
 /* pindex_to_order() in mm/page_alloc.c: migratetypes within an order, huge pages last. */
 static unsigned int list_order(unsigned int list)
@@ -27,7 +25,7 @@ static void note_block(unsigned long pfn, unsigned int order)
 	unsigned long i;
 
 	for (i = 0; i < 1UL << order; i++)
-		noted += frame_set_add(&waiting, pfn + i);
+		frame_set_add(&waiting, pfn + i);
 }
 
 static void note_lists(struct per_cpu_pages *lists)
@@ -49,7 +47,6 @@ int waiting_note(void)
 {
 	int cpu, nid, i, ret = frame_set_clear(&waiting);
 
-	noted = 0;
 	if (ret)
 		return ret;
 	for_each_online_node(nid) {
@@ -71,9 +68,9 @@ bool is_waiting(unsigned long pfn)
 	return frame_set_has(&waiting, pfn);
 }
 
-unsigned long waiting_frames(void)
+unsigned long waiting_within(unsigned long pfn, unsigned long pages)
 {
-	return noted;
+	return frame_set_count(&waiting, pfn, pages);
 }
 
 void waiting_exit(void)

@@ -7,7 +7,7 @@
 
 int waiting_note(void);
 bool is_waiting(unsigned long pfn);
-unsigned long waiting_frames(void);
+unsigned long waiting_within(unsigned long pfn, unsigned long pages);
 void waiting_exit(void);
 
 #endif

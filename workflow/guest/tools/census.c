@@ -99,9 +99,9 @@ static bool agree(const char *what, uint64_t wanted_pages, uint64_t found_pages,
 	long long difference = (found_pages - wanted_pages) * page_bytes;
 
 	if (difference)
-		printf("%s: wanted %llu pages, found %llu, %+lld bytes; ", what,
+		printf("%s: wanted %llu pages, found %llu, %lld bytes %s; ", what,
 		       (unsigned long long)wanted_pages, (unsigned long long)found_pages,
-		       difference);
+		       llabs(difference), difference > 0 ? "more" : "less");
 	return !difference;
 }
 

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which frames hold the kernel's own page tables: of the linear map, which has one entry a page with
+ * rodata=full, of the vmemmap, of vmalloc() and of the kernel's image. The kernel marks and counts
+ * only those of processes. The tables are read from the top, as the CPU would.
+ *
+ * Memory that is being removed takes its tables with it. So tables are copied by a means that may
+ * fail, and an address that is read from one is never trusted.
+ */
+
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <asm/pgtable.h>
+#include <asm/sysreg.h>
+
+#include "frame_set.h"
+#include "kernel_tables.h"
+
+/* Arm ARM, D8.3: bits 1 and 0 of an entry that leads to a next table are set above the last level. */
+#define ENTRY_KIND 3
+#define ENTRY_TABLE 3
+
+#define ENTRIES (PAGE_SIZE / sizeof(u64))
+#define BITS_PER_LEVEL (PAGE_SHIFT - 3)
+
+static struct frame_set tables;
+
+/* One copy a level, but the last: what its tables hold are pages. */
+static u64 (*copies)[ENTRIES];
+
+/* How the hardware was told to walk, whatever the kernel was built for. */
+struct walk {
+	phys_addr_t top;
+	unsigned long top_entries;
+	unsigned int levels;
+};
+
+/* Arm ARM, TCR_EL1 and TTBR1_EL1: in the second, bits 5 to 2 are bits 51 to 48 of the address. */
+static struct walk walk_of_kernel(void)
+{
+	u64 ttbr = read_sysreg(ttbr1_el1);
+	unsigned int size = (read_sysreg(tcr_el1) & TCR_T1SZ_MASK) >> TCR_T1SZ_OFFSET;
+	unsigned int bits = 64 - size - PAGE_SHIFT;
+	struct walk walk = { .levels = DIV_ROUND_UP(bits, BITS_PER_LEVEL) };
+
+	walk.top = (ttbr & GENMASK_ULL(47, 6)) | (ttbr & GENMASK_ULL(5, 2)) << 46;
+	walk.top_entries = 1UL << (bits - (walk.levels - 1) * BITS_PER_LEVEL);
+	return walk;
+}
+
+static void note_table(phys_addr_t table, unsigned long count, unsigned int levels)
+{
+	u64 *entries = copies[levels];
+	unsigned long i;
+
+	if (!frame_set_add(&tables, PHYS_PFN(table)) || levels == 1)
+		return;
+	if (copy_from_kernel_nofault(entries, phys_to_virt(table), count * sizeof(*entries)))
+		return;
+	for (i = 0; i < count; i++) {
+		if ((entries[i] & ENTRY_KIND) == ENTRY_TABLE)
+			note_table(__pte_to_phys(__pte(entries[i])), ENTRIES, levels - 1);
+	}
+}
+
+/* Looks at the tables as they are now. */
+int kernel_tables_note(void)
+{
+	struct walk walk = walk_of_kernel();
+	int ret = frame_set_clear(&tables);
+
+	if (!ret && !copies)
+		copies = kvmalloc_array(walk.levels + 1, PAGE_SIZE, GFP_KERNEL);
+	if (!ret && !copies)
+		ret = -ENOMEM;
+	if (!ret)
+		note_table(walk.top, walk.top_entries, walk.levels);
+	return ret;
+}
+
+bool is_kernel_table(unsigned long pfn)
+{
+	return frame_set_has(&tables, pfn);
+}
+
+void kernel_tables_exit(void)
+{
+	kvfree(copies);
+	frame_set_free(&tables);
+}

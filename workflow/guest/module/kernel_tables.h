@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The kernel's own page tables. */
+#ifndef CARVEOUT_KERNEL_TABLES_H
+#define CARVEOUT_KERNEL_TABLES_H
+
+#include <linux/types.h>
+
+int kernel_tables_note(void);
+bool is_kernel_table(unsigned long pfn);
+void kernel_tables_exit(void);
+
+#endif

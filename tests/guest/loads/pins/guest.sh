@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+
+load() {
+	held_bytes=0
+	start_worker /load/pin $((RAM_BYTES * DOSE_PERCENT / 100))
+	reached_dose "$held_bytes" "$RAM_BYTES"
+}

@@ -21,6 +21,7 @@ pages_reclaimed=0
 granted_bytes=0
 extents=0
 largest_extent_bytes=0
+free_pages=0
 # What the tool answers, by evaluating its name=value lines.
 returned_bytes=0
 pages_checked=0
@@ -98,19 +99,23 @@ worker_lives() {
 }
 
 # Sets pages_cached, pages_migrated, pages_reclaimed and oom_kills, of which all but the first are
-# counted since boot; and granted_bytes, extents and largest_extent_bytes of what is lent.
+# counted since boot; granted_bytes, extents and largest_extent_bytes of what is lent; and
+# free_pages, with those on per-CPU lists.
 read_snapshot() {
 	read -r pages_cached pages_migrated pages_reclaimed oom_kills \
-		granted_bytes extents largest_extent_bytes \
+		granted_bytes extents largest_extent_bytes free_pages \
 		</sys/module/carveout/parameters/snapshot ||
 		fault error "the module gave no snapshot"
 }
 
 load_step() {
 	begin_step load
+	read_snapshot
+	free_before=$free_pages
 	run_hook load || fault error "load was refused at $refused_stage: $refused_errno"
 	check_step
-	record load "\"dose_achieved_percent\":$dose_achieved_percent,\"oom_kills\":$oom_kills"
+	record load "\"dose_achieved_percent\":$dose_achieved_percent,\
+\"physical_bytes\":$(((free_before - free_pages) * PAGE_BYTES)),\"oom_kills\":$oom_kills"
 }
 
 # census PHASE

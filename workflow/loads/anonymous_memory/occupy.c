@@ -2,12 +2,15 @@
 /*
  * Holds BYTES of anonymous memory as a process that has lived:
  *
- *   occupy BYTES SEED
+ *   occupy BYTES SEED huge|ordinary
  *
- * It first touches a quarter more than it shall hold, in seeded order, then drops
- * random chunks until BYTES remain, so that what it holds has holes. It prints
- * held_bytes=, as the kernel counts them, and sleeps.
+ * In all it touches a quarter more than it shall hold, stripe after stripe in seeded order.
+ * Whenever it holds SPARE_BYTES more than it shall, and at the end, it drops random chunks of
+ * what it has touched, so that its memory has holes. It prints held_bytes=, as the kernel counts
+ * them, and sleeps. The kernel gives it transparent huge pages unless it is "ordinary".
  */
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,44 +19,118 @@
 
 #include "seeded.h"
 
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+
 #define STRIPE_BYTES (4ul << 20)
+#define SPARE_BYTES (16ul << 20)
 
 static size_t page_bytes;
 
-static void touch(char *start, size_t bytes)
+struct area {
+	char *start;
+	size_t nr_pages;
+	size_t nr_held;		/* pages */
+	size_t stripe_pages;
+	size_t *stripes;	/* in the order in which they are touched */
+	size_t nr_stripes;
+	size_t nr_touched;	/* stripes */
+	char *dropped;		/* whether it is, of each page */
+};
+
+static char *address(const struct area *area, size_t page)
 {
-	for (size_t offset = 0; offset < bytes; offset += page_bytes)
-		__atomic_store_n(start + offset, 1, __ATOMIC_RELAXED);
+	return area->start + page * page_bytes;
 }
 
-static void touch_in_seeded_order(struct seeded *seeded, char *start, size_t bytes)
+static size_t first_page(const struct area *area, size_t stripe)
 {
-	size_t nr = (bytes + STRIPE_BYTES - 1) / STRIPE_BYTES;
-	size_t *stripes = calloc(nr, sizeof(*stripes));
+	return stripe * area->stripe_pages;
+}
+
+/* The last stripe may be a short one. */
+static size_t pages_of(const struct area *area, size_t stripe)
+{
+	size_t left = area->nr_pages - first_page(area, stripe);
+
+	return left < area->stripe_pages ? left : area->stripe_pages;
+}
+
+static void touch_next_stripe(struct area *area)
+{
+	size_t stripe = area->stripes[area->nr_touched++];
+	size_t nr = pages_of(area, stripe);
 
 	for (size_t i = 0; i < nr; i++)
-		stripes[i] = i;
-	seeded_shuffle(seeded, stripes, nr);
-	for (size_t i = 0; i < nr; i++) {
-		size_t offset = stripes[i] * STRIPE_BYTES;
-		size_t left = bytes - offset;
-
-		touch(start + offset, left < STRIPE_BYTES ? left : STRIPE_BYTES);
-	}
-	free(stripes);
+		__atomic_store_n(address(area, first_page(area, stripe) + i), 1, __ATOMIC_RELAXED);
+	area->nr_held += nr;
 }
 
-static void drop_random_chunks(struct seeded *seeded, char *start, size_t nr_pages, size_t wanted)
+/*
+ * What is dropped of a transparent huge page stays allocated until the kernel splits the page,
+ * which it puts off until memory is short. MADV_COLD splits what is mapped in part at once, and
+ * leaves whole huge pages whole.
+ */
+static void drop_random_chunks(struct area *area, struct seeded *seeded, size_t held_pages)
 {
-	char *dropped = calloc(nr_pages, 1);
+	while (area->nr_held > held_pages) {
+		size_t stripe = area->stripes[seeded_below(seeded, area->nr_touched)];
+		size_t first = first_page(area, stripe);
+		struct seeded_chunk chunk = seeded_take_chunk(seeded, area->dropped + first,
+							      pages_of(area, stripe),
+							      area->nr_held - held_pages);
 
-	while (wanted) {
-		struct seeded_chunk chunk = seeded_take_chunk(seeded, dropped, nr_pages, wanted);
-
-		madvise(start + chunk.first * page_bytes, chunk.nr * page_bytes, MADV_DONTNEED);
-		wanted -= chunk.nr;
+		madvise(address(area, first + chunk.first), chunk.nr * page_bytes, MADV_DONTNEED);
+		area->nr_held -= chunk.nr;
 	}
-	free(dropped);
+	madvise(area->start, area->nr_pages * page_bytes, MADV_COLD);
+}
+
+static void live(struct area *area, struct seeded *seeded, size_t held_pages)
+{
+	size_t most_pages = held_pages + SPARE_BYTES / page_bytes;
+
+	seeded_shuffle(seeded, area->stripes, area->nr_stripes);
+	while (area->nr_touched < area->nr_stripes) {
+		touch_next_stripe(area);
+		if (area->nr_held >= most_pages)
+			drop_random_chunks(area, seeded, held_pages);
+	}
+	drop_random_chunks(area, seeded, held_pages);
+}
+
+/*
+ * At a multiple of a stripe, and nothing around it: a huge page must not bring memory of another
+ * stripe that is not its turn yet, or that never is.
+ */
+static char *map_aligned(size_t bytes)
+{
+	char *mapped = mmap(NULL, bytes + STRIPE_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t before = -(uintptr_t)mapped % STRIPE_BYTES;
+
+	if (mapped == MAP_FAILED)
+		return NULL;
+	if (before)
+		munmap(mapped, before);
+	munmap(mapped + before + bytes, STRIPE_BYTES - before);
+	return mapped + before;
+}
+
+static int make_area(struct area *area, size_t nr_pages, bool huge)
+{
+	area->nr_pages = nr_pages;
+	area->stripe_pages = STRIPE_BYTES / page_bytes;
+	area->nr_stripes = (nr_pages + area->stripe_pages - 1) / area->stripe_pages;
+	area->stripes = calloc(area->nr_stripes, sizeof(*area->stripes));
+	area->dropped = calloc(nr_pages, 1);
+	area->start = map_aligned(nr_pages * page_bytes);
+	if (!area->stripes || !area->dropped || !area->start)
+		return -1;
+	for (size_t i = 0; i < area->nr_stripes; i++)
+		area->stripes[i] = i;
+	return huge ? 0 : madvise(area->start, nr_pages * page_bytes, MADV_NOHUGEPAGE);
 }
 
 /* VmRSS is only approximate, since the kernel counts it per CPU. */
@@ -72,26 +149,26 @@ static unsigned long held_bytes(void)
 
 int main(int argc, char **argv)
 {
+	struct area area = {};
 	struct seeded seeded;
-	size_t held_pages, peak_pages;
-	char *start;
+	size_t held_pages;
+	bool huge;
 
-	if (argc != 3) {
-		fputs("usage: occupy BYTES SEED\n", stderr);
+	if (argc != 4) {
+		fputs("usage: occupy BYTES SEED huge|ordinary\n", stderr);
 		return 2;
 	}
 	page_bytes = sysconf(_SC_PAGESIZE);
 	held_pages = strtoull(argv[1], NULL, 10) / page_bytes;
-	peak_pages = held_pages + held_pages / 4;
 	seeded.state = strtoull(argv[2], NULL, 10);
-	start = mmap(NULL, (peak_pages + 1) * page_bytes, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (start == MAP_FAILED) {
-		perror("occupy: mmap");
+	huge = strcmp(argv[3], "ordinary");
+	if (make_area(&area, held_pages + held_pages / 4, huge)) {
+		perror("occupy: memory");
 		return 1;
 	}
-	touch_in_seeded_order(&seeded, start, peak_pages * page_bytes);
-	drop_random_chunks(&seeded, start, peak_pages, peak_pages - held_pages);
+	live(&area, &seeded, held_pages);
+	free(area.stripes);
+	free(area.dropped);
 	printf("held_bytes=%lu\n", held_bytes());
 	fclose(stdout);
 	pause();

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+
+load() {
+	held_bytes=0
+	start_worker /load/occupy $((RAM_BYTES * DOSE_PERCENT / 100)) "$SEED" ordinary
+	reached_dose "$held_bytes" "$RAM_BYTES"
+}

@@ -17,6 +17,8 @@ from carveout.study.matrix import read_matrix
 
 MAIN_CONFIG = Path("config/config.yaml")
 IDLE = {"idle": [0]}
+# The strategy that adds nothing, in its cheapest variant.
+BASELINE = {"baseline": ["transparent_huge_pages"]}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from benchmarks.bench import IDLE, Bench, Job, images_of
+from benchmarks.bench import BASELINE, IDLE, Bench, Job, images_of
 from benchmarks.cost import Cost
 from benchmarks.table import Row
 from carveout.boots.cell_run import cell_machine, guest_parameters
@@ -27,7 +27,7 @@ _PLAIN = "plain QEMU in a shell loop"
 
 def measure(bench: Bench) -> list[Row]:
     """Run the same seeds three times: in a shell loop, by cold boots and by forks."""
-    job = bench.job("job", strategies={"baseline": "all"}, loads=IDLE)
+    job = bench.job("job", strategies=BASELINE, loads=IDLE)
     job.build_images()
     (cell,) = job.cells
     seeds = 1 if bench.quick else cell.seeds

@@ -3,7 +3,7 @@
 
 import psutil
 
-from benchmarks.bench import IDLE, Bench, seconds
+from benchmarks.bench import BASELINE, IDLE, Bench, seconds
 from benchmarks.cost import disk_bytes
 from benchmarks.table import Row, not_run
 from carveout.common.errors import CarveoutError
@@ -36,7 +36,7 @@ def _samples(bench: Bench, ram_bytes: int, seeds: int) -> dict[str, list[float]]
         )
     job = bench.job(
         format_size(ram_bytes),
-        strategies={"baseline": "all"},
+        strategies=BASELINE,
         loads=IDLE,
         ram=[format_size(ram_bytes)],
         lendable=_LENDABLE,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Growth with seeds: the cost per trial when a cell has more seeds, the workflow included."""
 
-from benchmarks.bench import IDLE, Bench
+from benchmarks.bench import BASELINE, IDLE, Bench
 from benchmarks.table import Row
 
 
@@ -10,7 +10,7 @@ def measure(bench: Bench) -> list[Row]:
 
     All its trials share the cost of the boot and of Snakemake itself.
     """
-    job = bench.job("job", strategies={"baseline": "all"}, loads=IDLE)
+    job = bench.job("job", strategies=BASELINE, loads=IDLE)
     job.build_images()
     sizes = (1, 2) if bench.quick else (1, 5, 20, 50)
     (cell,) = job.cells

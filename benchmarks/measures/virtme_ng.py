@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bench import IDLE, Bench, Job, seconds
+from benchmarks.bench import BASELINE, IDLE, Bench, Job, seconds
 from benchmarks.table import Row, not_run
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
@@ -29,7 +29,7 @@ _GREETING = "the-guest-runs-commands"
 def measure(bench: Bench) -> list[Row]:
     """Measure virtme-ng's boots, and carveout's boot and first fork, with the same RAM and CPUs."""
     rounds = 1 if bench.quick else 3
-    job = bench.job("job", strategies={"baseline": "all"}, loads=IDLE)
+    job = bench.job("job", strategies=BASELINE, loads=IDLE)
     job.build_images()
     (cell,) = job.cells
     wall_s: dict[str, list[float]] = {}

@@ -50,7 +50,7 @@ class MadeVariant:
 
 
 VARIANTS = (
-    MadeVariant("baseline", "anonymous", (1, 1, 0.9, 0.8), 40e6),
+    MadeVariant("baseline", "ordinary_pages", (1, 1, 0.9, 0.8), 40e6),
     MadeVariant("mem", "carveout", (1, 1, 1, 1), 2e4, "A", True, True, False, 0.0),
     MadeVariant("cma", "area", (0.95, 0.9, 0.9, 0.8), 3e6, "C", movable_only=True),
     MadeVariant("alloc_contig_range", "whole_memory", (1, 0.7, 0.4, 0.02), 2e7),

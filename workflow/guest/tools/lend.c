@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "tool.h"
@@ -96,10 +97,17 @@ static int lend_carve_out(char **arguments)
 	return print_cost(&cost);
 }
 
+/* The process that will hold the memory inherits it that there are no huge pages. */
 static int lend_anonymous(char **arguments)
 {
-	struct cost cost = holder_start(parse_number("SIZE", arguments[0]), 0);
+	bool ordinary = !strcmp(arguments[1], "ordinary");
+	struct cost cost;
 
+	if (!ordinary && strcmp(arguments[1], "transparent_huge"))
+		return usage("lend anonymous SIZE ordinary|transparent_huge");
+	if (ordinary && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
+		die("do without transparent huge pages");
+	cost = holder_start(parse_number("SIZE", arguments[0]), 0);
 	return print_cost(&cost);
 }
 
@@ -120,7 +128,7 @@ static const struct {
 	{ "contig", 4, lend_contig, "lend contig SIZE ALIGN STEP any|movable" },
 	{ "cma", 1, lend_cma, "lend cma SIZE" },
 	{ "carveout", 2, lend_carve_out, "lend carveout START SIZE" },
-	{ "anonymous", 1, lend_anonymous, "lend anonymous SIZE" },
+	{ "anonymous", 2, lend_anonymous, "lend anonymous SIZE ordinary|transparent_huge" },
 	{ "hugetlbfs", 2, lend_hugetlbfs, "lend hugetlbfs SIZE PAGE_BYTES" },
 };
 

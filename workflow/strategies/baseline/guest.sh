@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 
 lend() {
-	operate touch lend anonymous "$1"
+	operate touch lend anonymous "$1" "$PAGES"
 }
 
 give_back() {

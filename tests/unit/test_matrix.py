@@ -28,7 +28,7 @@ def read(config: dict[str, Any]) -> list[Cell]:
 
 
 def test_cells_are_variants_times_scenarios(config: dict[str, Any]) -> None:
-    config["strategies"] = {"hugetlbfs": ["2M_boot", "1G_boot"], "cma": "all"}
+    config["strategies"] = {"hugetlbfs": ["2M_boot", "1G_boot"], "cma": ["area"]}
     config["loads"] = {"idle": [0], "unmovable_pages": [5, 10]}
     del config["figures"]
     cells = read(config)

@@ -4,8 +4,9 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from benchmarks.bench import IDLE, Bench, seconds
+from benchmarks.bench import BASELINE, IDLE, Bench, seconds
 from benchmarks.table import Row
+from carveout.study.cell import Cell
 
 FIRST_INSTRUCTION = "start of a guest to its trial's first instruction"
 _QUANTITIES = {
@@ -22,9 +23,7 @@ def measure(bench: Bench) -> list[Row]:
 
     The strategy is the one that adds nothing, the baseline.
     """
-    job = bench.job(
-        "job", strategies={"baseline": "all"}, **({"loads": IDLE} if bench.quick else {})
-    )
+    job = bench.job("job", strategies=BASELINE, **({"loads": IDLE} if bench.quick else {}))
     job.build_images()
     rounds = 1 if bench.quick else 3
     samples: dict[tuple[str, str, str], list[float]] = defaultdict(list)
@@ -34,10 +33,16 @@ def measure(bench: Bench) -> list[Row]:
             _, forked = job.run_cell(cell, boot="fork", seeds=3)
             for quantity, columns in _QUANTITIES.items():
                 first, *further = seconds(forked, "trial", *columns)
-                samples[quantity, cell.load, _COLD] += seconds(cold, "trial", *columns)
-                samples[quantity, cell.load, _FIRST] += [first]
-                samples[quantity, cell.load, _FORK] += further
-    return list(_rows(samples, [cell.load for cell in job.cells]))
+                load = _load_of(cell)
+                samples[quantity, load, _COLD] += seconds(cold, "trial", *columns)
+                samples[quantity, load, _FIRST] += [first]
+                samples[quantity, load, _FORK] += further
+    return list(_rows(samples, [_load_of(cell) for cell in job.cells]))
+
+
+def _load_of(cell: Cell) -> str:
+    dose = f" {cell.dose_percent} %" if cell.dose_percent else ""
+    return cell.load.replace("_", " ") + dose
 
 
 def _rows(samples: dict[tuple[str, str, str], list[float]], loads: list[str]) -> Iterator[Row]:
@@ -57,4 +62,4 @@ def _rows(samples: dict[tuple[str, str, str], list[float]], loads: list[str]) ->
 
 
 def _case(way: str, load: str) -> str:
-    return f"{way}, {load.replace('_', ' ')}"
+    return f"{way}, {load}"

@@ -96,7 +96,7 @@ def made_cells(count: int) -> list[MadeCell]:
             f"--cells: wanted a multiple of {len(_VARIANTS)}, above 1000 one that machines of "
             f"up to {_SCENARIOS_A_MACHINE} scenarios share evenly, such as 10000; found {count}"
         )
-    (main_dose,) = _MAIN_JOB["loads"]["anonymous_memory"]
+    main_dose = _MAIN_JOB["loads"]["anonymous_memory"][0]
     doses = (main_dose, *(dose for dose in range(1, 99) if dose != main_dose))
     loaded = [(load, dose) for dose in doses for load in LOADS if load != "idle"]
     return [

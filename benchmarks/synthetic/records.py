@@ -8,11 +8,27 @@ from typing import Any
 from carveout.common.files import write_json_atomically
 from carveout.common.sizes import GIB, MIB
 from carveout.records.channel import RECORDS_VERSION
+from carveout.tables.accounts import ACCOUNTS
 
 RAM_BYTES = 4 * GIB
 KERNEL_SHA256 = "4f" * 32
+ZERO_NS_A_PAGE = 400
 # What the collection adds to a trial.
 KERNEL_FACTS = {"kernel_version": "6.12.107-1", "kernel_pinned": "6.12.107-1"}
+
+
+def accounts(ram_bytes: int = RAM_BYTES, **held: int) -> dict[str, int]:
+    """Return the books of a host: what the accounts hold, and the rest of the RAM free."""
+    usual = {
+        **dict.fromkeys(ACCOUNTS, 0),
+        "movable": 512 * MIB,
+        "unmovable": 64 * MIB,
+        "page_tables": MIB,
+        "memmap_host": 64 * MIB,
+        "reserved": 48 * MIB,
+        **held,
+    }
+    return usual | {"free": ram_bytes - sum(usual.values())}
 
 
 def census(cycle: int, phase: str, **members: Any) -> dict[str, Any]:
@@ -21,6 +37,7 @@ def census(cycle: int, phase: str, **members: Any) -> dict[str, Any]:
         "record": "census",
         "cycle": cycle,
         "phase": phase,
+        "accounts": accounts(),
         "memmap_bytes": 64 * MIB,
         "memmap_lent_bytes": 0,
         "memmap_counter_bytes": 64 * MIB,
@@ -28,11 +45,6 @@ def census(cycle: int, phase: str, **members: Any) -> dict[str, Any]:
         "mem_total_bytes": 3900 * MIB,
         "mem_free_bytes": 3000 * MIB,
         "mem_available_bytes": 3000 * MIB,
-        "present_bytes": RAM_BYTES,
-        "lent_absent_bytes": 0,
-        "hugetlb_unlent_bytes": 0,
-        "cma_unlent_bytes": 0,
-        "movable_zone_unlent_bytes": 0,
         "zones": [
             {"name": "DMA", "managed_pages": 9, "present_pages": 10, "spanned_pages": 11},
             {"name": "Normal", "managed_pages": 5, "present_pages": 6, "spanned_pages": 7},
@@ -44,18 +56,33 @@ def census(cycle: int, phase: str, **members: Any) -> dict[str, Any]:
     }
 
 
-def lend(cycle: int, granted_bytes: int, **members: Any) -> dict[str, Any]:
+def costs(lend_ns: int) -> dict[str, int]:
+    """Return the parts of the time that a lend took."""
+    parts = {"search_ns": lend_ns // 8, "migrate_ns": lend_ns // 2, "reclaim_ns": lend_ns // 16}
+    map_ns = (lend_ns - sum(parts.values())) // 2
+    return {**parts, "map_ns": map_ns, "rest_ns": lend_ns - sum(parts.values()) - map_ns}
+
+
+def lend(cycle: int, granted_bytes: int, lend_ns: int = 1000, **members: Any) -> dict[str, Any]:
     """Return the record of a request of 256 MiB, with what was granted of it."""
+    refused = granted_bytes == 0
     return {
         "record": "lend",
         "cycle": cycle,
         "request_bytes": 256 * MIB,
-        "stage": None,
-        "errno": None,
+        "stage": "alloc" if refused else None,
+        "refused_by": "kernel" if refused else None,
+        "reason": None,
+        "errno": "EBUSY" if refused else None,
+        "kernel_log": None,
         "granted_bytes": granted_bytes,
         "extents": 1 if granted_bytes else 0,
         "largest_extent_bytes": granted_bytes,
-        "lend_ns": 1000,
+        "lend_ns": lend_ns,
+        "costs": costs(lend_ns),
+        "content_ns": 0,
+        "cleared_pages": 0,
+        "attempts": None,
         "pages_migrated": 3,
         "pages_reclaimed": 0,
         "oom_kills": 0,
@@ -70,21 +97,29 @@ def whole_cycle(
     lent: Mapping[str, Any] | None = None,
     censuses: Mapping[str, Mapping[str, Any]] | None = None,
     returned: Mapping[str, Any] | None = None,
+    *,
+    ram_bytes: int = RAM_BYTES,
 ) -> list[dict[str, Any]]:
     """Return all records of one cycle.
 
     Args:
         cycle: its number, from 1.
-        granted_bytes: what was lent, checked, given back and used again.
+        granted_bytes: what was lent, checked, given back and used again; without any, nothing
+            says what comes back.
         lent: members of the lend record that differ from the usual ones.
         censuses: likewise of the census record, by phase.
         returned: likewise of the give_back record.
+        ram_bytes: what the accounts sum to.
     """
+    idle: dict[str, Any] = {"accounts": accounts(ram_bytes)}
     seen: Mapping[str, Mapping[str, Any]] = {
+        "before": idle,
+        "after": idle,
         "lent": {
+            "accounts": accounts(ram_bytes, lent=granted_bytes),
             "mem_available_bytes": 3000 * MIB - granted_bytes,
             "memmap_lent_bytes": granted_bytes // 64,
-        }
+        },
     } | dict(censuses or {})
 
     def stage(name: str) -> dict[str, Any]:
@@ -92,7 +127,7 @@ def whole_cycle(
 
     return [
         stage("census"),
-        census(cycle, "before", **seen.get("before", {})),
+        census(cycle, "before", **seen["before"]),
         stage("lend"),
         lend(cycle, granted_bytes, **(lent or {})),
         stage("census"),
@@ -101,31 +136,47 @@ def whole_cycle(
         {
             "record": "verify",
             "cycle": cycle,
+            "zero_ns": granted_bytes // 4096 * ZERO_NS_A_PAGE,
+            "zero_pages": granted_bytes // 4096,
             "pages_checked": granted_bytes // 4096,
             "pages_bad": 0,
             "pages_overlapping": 0,
             "pages_free": 0,
+            "scribbled_bytes": 3000 * MIB - granted_bytes,
+            "pages_reclaimed": 0,
+            "compacted": False,
         },
         stage("give_back"),
         {
             "record": "give_back",
             "cycle": cycle,
             "stage": None,
+            "refused_by": None,
+            "reason": None,
             "errno": None,
+            "kernel_log": None,
             "returned_bytes": granted_bytes,
             "give_back_ns": 500,
             **(returned or {}),
         },
         stage("census"),
-        census(cycle, "after", **seen.get("after", {})),
+        census(cycle, "after", **seen["after"]),
         stage("reuse"),
-        {
-            "record": "reuse",
-            "cycle": cycle,
-            "reuse_movable_bytes": granted_bytes,
-            "reuse_unmovable_bytes": 0,
-        },
+        *([_reuse(cycle, granted_bytes)] if granted_bytes else []),
     ]
+
+
+def _reuse(cycle: int, granted_bytes: int) -> dict[str, Any]:
+    return {
+        "record": "reuse",
+        "cycle": cycle,
+        "movable": {
+            "allocator_bytes": granted_bytes * 3 // 4,
+            "address_bytes": granted_bytes // 8,
+            "untried_bytes": granted_bytes - granted_bytes * 3 // 4 - granted_bytes // 8,
+        },
+        "unmovable": {"allocator_bytes": 0, "address_bytes": 0, "untried_bytes": 0},
+    }
 
 
 def cell(**members: Any) -> dict[str, Any]:
@@ -168,7 +219,12 @@ def trial(
             "module_version": "1",
         },
         {"record": "stage", "stage": "load", "cycle": 0},
-        {"record": "load", "dose_achieved_percent": 10.0, "oom_kills": 0},
+        {
+            "record": "load",
+            "dose_achieved_percent": 10.0,
+            "physical_bytes": 410 * MIB,
+            "oom_kills": 0,
+        },
     ]
     return {
         "records_version": RECORDS_VERSION,

@@ -23,7 +23,15 @@ import orjson
 
 from benchmarks.bench import MAIN_CONFIG
 from benchmarks.synthetic import records as made_records
-from benchmarks.synthetic.trials import LOADS, REQUESTS_BYTES, VARIANTS, MadeVariant, pageblock_maps
+from benchmarks.synthetic.trials import (
+    LOADS,
+    RAM_BYTES,
+    REQUESTS_BYTES,
+    VARIANTS,
+    MadeVariant,
+    books,
+    pageblock_maps,
+)
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of_json, write_atomically
 from carveout.common.schemas import load_yaml
@@ -100,7 +108,7 @@ def made_cells(count: int) -> list[MadeCell]:
     doses = (main_dose, *(dose for dose in range(1, 99) if dose != main_dose))
     loaded = [(load, dose) for dose in doses for load in LOADS if load != "idle"]
     return [
-        MadeCell(1 + machine, variant, load, dose)
+        MadeCell(RAM_BYTES // GIB + machine, variant, load, dose)
         for machine in range(machines)
         for variant in _VARIANTS
         for load, dose in [("idle", 0), *loaded][: scenarios // machines]
@@ -136,7 +144,7 @@ def _trial(
             blocks = maps[phase].copy()
             blocks[places] = letters
             blocks[375 + cycle : 375 + cycle + place] = ord("M")
-            censuses[phase] = _census(cell.variant, phase, request_bytes, seed) | {
+            censuses[phase] = _census(cell, phase, request_bytes, seed) | {
                 "pageblocks": blocks.tobytes().decode()
             }
         made = _cycle(random, cell, cycle, request_bytes, censuses)
@@ -160,20 +168,18 @@ _ZONES = [
 ]
 
 
-def _census(variant: MadeVariant, phase: str, request_bytes: int, seed: int) -> dict[str, Any]:
+def _census(cell: MadeCell, phase: str, request_bytes: int, seed: int) -> dict[str, Any]:
     """Return the members of a census that differ between variants, phases and seeds."""
     lent_bytes = request_bytes if phase == "lent" else 0
-    memmap_bytes = (48 if variant.memmap_hidden else 64) * MIB
+    held = books(cell.variant, cell.load, 0, cell.ram_gib * GIB)
     return {
-        "present_bytes": GIB,
-        "memmap_bytes": memmap_bytes,
-        "memmap_counter_bytes": memmap_bytes,
-        "memmap_lent_bytes": 0 if variant.memmap_hidden else lent_bytes // 64,
+        "accounts": held,
+        "memmap_bytes": held["memmap_host"],
+        "memmap_counter_bytes": held["memmap_host"],
+        "memmap_lent_bytes": 0 if cell.variant.memmap_hidden else lent_bytes // 64,
         "page_table_bytes": 2 * MIB + 4096 * (seed % 97),
         "mem_free_bytes": 2500 * MIB - lent_bytes - 4096 * (seed % 1009),
         "mem_available_bytes": 2600 * MIB - lent_bytes - 4096 * (seed % 1013),
-        "hugetlb_unlent_bytes": GIB - lent_bytes if variant.stranded else 0,
-        "cma_unlent_bytes": GIB - lent_bytes if variant.movable_only else 0,
         "zones": _ZONES,
     }
 
@@ -190,22 +196,28 @@ def _cycle(
     scale = request_bytes / REQUESTS_BYTES[0] * (1 + cell.dose_percent / 50)
     lend_ns = int(variant.lend_ns * scale * random.lognormal(0, 0.5))
     lent: dict[str, Any] = {"request_bytes": request_bytes, "lend_ns": lend_ns}
+
+    def whole(granted_bytes: int, **returned: int) -> list[dict[str, Any]]:
+        held = books(variant, cell.load, granted_bytes, cell.ram_gib * GIB)
+        seen = {**censuses, "lent": {**censuses["lent"], "accounts": held}}
+        return made_records.whole_cycle(cycle, granted_bytes, lent, seen, returned)
+
     if random.random() < chance:
-        returned = {"give_back_ns": int(lend_ns * random.uniform(0.05, 0.3))}
         lent["pages_migrated"] = int(random.integers(0, 60_000))
-        return made_records.whole_cycle(cycle, request_bytes, lent, censuses, returned)
+        return whole(request_bytes, give_back_ns=int(lend_ns * random.uniform(0.05, 0.3)))
     if variant.strategy == "baseline":
         fault = {"record": "fault", "stage": "lend", "cause": "oom", "message": "it was a oom"}
-        return [*made_records.whole_cycle(cycle, 0, lent, censuses)[:3], fault]
+        return [*whole(0)[:3], fault]
     if variant.strategy == "virtio-mem":
-        return made_records.whole_cycle(cycle, request_bytes // 2, lent, censuses)
+        lent |= {"stage": "resize", "refused_by": "driver", "reason": "not_reached"}
+        return whole(request_bytes // 2)
     blocker = {"pfn": int(random.integers(262_144, 1_310_720)), "type": "slab", "flags": "slab"}
-    refusal = {
+    lent |= {
         "stage": "alloc",
         "errno": "ENOMEM" if cell.load == "page_cache" else "EBUSY",
         "blocker": blocker if variant.strategy == "alloc_contig_range" else None,
     }
-    return made_records.whole_cycle(cycle, 0, lent | refusal, censuses)
+    return whole(0)
 
 
 def write_cell(results: Path, cell: MadeCell, seeds: int, asked: int) -> None:

@@ -9,8 +9,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from benchmarks.synthetic import records as made_records
 from carveout.common.sizes import GIB, MIB
 from carveout.records.outcomes import PHASES
+from carveout.tables.accounts import GROUPS, column
 from carveout.tables.definitions import ZONES
 
 RAM_BYTES = 4 * GIB
@@ -48,7 +50,18 @@ class MadeVariant:
     movable_only: bool = False
     regained: float = 1.0
 
+    @property
+    def aside(self) -> str:
+        """The account of what it sets aside, "free" when it sets nothing aside."""
+        if self.stranded:
+            return "pool_idle" if self.strategy == "hugetlbfs" else "hidden"
+        if self.movable_only:
+            return "cma_idle" if self.strategy == "cma" else "movable_zone_free"
+        return "free"
 
+
+# What the kernel's own default makes a CMA area of.
+DEFAULT_CMA_BYTES = 64 * MIB
 VARIANTS = (
     MadeVariant("baseline", "ordinary_pages", (1, 1, 0.9, 0.8), 40e6),
     MadeVariant("mem", "carveout", (1, 1, 1, 1), 2e4, "A", True, True, False, 0.0),
@@ -141,6 +154,7 @@ def _trial(
         "load": load,
         "dose_target": dose,
         "dose_achieved": None if load == "idle" else round(dose - random.uniform(0, 0.6), 1),
+        "physical_bytes": RAM_BYTES * dose // 100,
         "requests": "quarter_then_whole",
         "trials_asked": 5,
         "replication": None,
@@ -149,11 +163,16 @@ def _trial(
         "align_bytes": 2 * MIB,
         "stage": None,
         "cause": None,
+        "refused_by": None,
+        "reason": None,
         "errno": None,
+        "kernel_log": None,
+        "attempts": None,
         "message": None,
         "memmap_idle_bytes": memmap_bytes,
-        "stranded_bytes": LENDABLE_BYTES if variant.stranded else 3 * MIB,
-        "movable_only_bytes": LENDABLE_BYTES if variant.movable_only else 0,
+        **_set_aside(variant),
+        "give_back_refused_by": None,
+        "give_back_reason": None,
         "give_back_errno": None,
         "blocker": None,
     }
@@ -165,30 +184,58 @@ def _trial(
     )
 
 
+def _set_aside(variant: MadeVariant) -> dict[str, int]:
+    area = LENDABLE_BYTES if variant.aside == "cma_idle" else DEFAULT_CMA_BYTES
+    zone = LENDABLE_BYTES if variant.aside == "movable_zone_free" else 0
+    return {
+        "stranded_bytes": LENDABLE_BYTES if variant.stranded else 3 * MIB,
+        "movable_only_bytes": area + zone,
+        "cma_area_bytes": area,
+        "movable_zone_bytes": zone,
+        "cma_used_bytes": area // 32,
+    }
+
+
+def _spent(lend_ns: int) -> dict[str, int]:
+    parts = made_records.costs(lend_ns)
+    return {"lend_ns": lend_ns} | {f"lend_{name}": part_ns for name, part_ns in parts.items()}
+
+
 def _granted(
     random: np.random.Generator, variant: MadeVariant, request_bytes: int, memmap_bytes: int
 ) -> dict[str, object]:
     memmap_lent_bytes = 0 if variant.memmap_hidden else request_bytes // 64
     lend_ns = variant.lend_ns * (request_bytes / REQUESTS_BYTES[0]) * random.lognormal(0, 0.5)
     planted = random.random() < 0.004
+    reachable_bytes = 0 if variant.strategy == "virtio-mem" else request_bytes
+    regained_bytes = int(request_bytes * variant.regained)
+    unmovable_bytes = 0 if variant.movable_only else regained_bytes
+    saved_bytes = request_bytes // 64 if variant.strategy == "virtio-mem" else 0
     return {
         "outcome": "granted",
         "granted_bytes": request_bytes,
         "extents": request_bytes // 16_384 if variant.strategy == "baseline" else 1,
         "largest_extent_bytes": request_bytes,
-        "lend_ns": int(lend_ns),
+        **_spent(int(lend_ns)),
+        "content_ns": reachable_bytes // 4096 * 90 if variant.strategy == "cma" else 0,
+        "zero_ns": reachable_bytes // 4096 * made_records.ZERO_NS_A_PAGE or None,
+        "zero_pages": reachable_bytes // 4096,
         "give_back_ns": int(lend_ns * random.uniform(0.05, 0.3)),
         "memmap_bytes": memmap_bytes,
         "memmap_lent_bytes": memmap_lent_bytes,
         "verify": "not_checked" if variant.strategy == "virtio-mem" else "failed" * planted or "ok",
         "verify_pages_checked": request_bytes // 4096,
         "verify_pages_bad": int(planted),
+        "scribbled_bytes": 2 * GIB,
         "returned_bytes": request_bytes,
-        "regained_bytes": int(request_bytes * variant.regained),
-        "reuse_movable_bytes": int(request_bytes * variant.regained),
-        "reuse_unmovable_bytes": 0
-        if variant.movable_only
-        else int(request_bytes * variant.regained),
+        "regained_bytes": regained_bytes - saved_bytes,
+        "kept_back_bytes": 0,
+        "reuse_movable_bytes": regained_bytes * 7 // 8,
+        "reuse_movable_address_bytes": regained_bytes - regained_bytes * 7 // 8,
+        "reuse_movable_untried_bytes": 0,
+        "reuse_unmovable_bytes": unmovable_bytes // 2,
+        "reuse_unmovable_address_bytes": unmovable_bytes // 4,
+        "reuse_unmovable_untried_bytes": unmovable_bytes // 4,
         "pages_migrated": int(random.integers(0, 60_000)),
         "pages_reclaimed": 0,
         "oom_kills": 0,
@@ -202,12 +249,13 @@ def _failed(
     failure: dict[str, object] = {
         "outcome": "refused",
         "stage": "alloc",
-        "errno": "EBUSY" if load != "page_cache" else "ENOMEM",
+        **_refusal(variant, load),
         "blocker": blocker if variant.strategy == "alloc_contig_range" else None,
         "granted_bytes": 0,
         "extents": 0,
         "largest_extent_bytes": 0,
-        "lend_ns": int(variant.lend_ns * random.uniform(1, 3)),
+        **_spent(int(variant.lend_ns * random.uniform(1, 3))),
+        "content_ns": 0,
         "verify": "not_checked",
     }
     if variant.strategy == "virtio-mem":
@@ -219,17 +267,56 @@ def _failed(
             "largest_extent_bytes": half_bytes // 2,
             "memmap_lent_bytes": 0,
             "regained_bytes": half_bytes,
+            "kept_back_bytes": 0,
+            "returned_bytes": half_bytes,
         }
     if variant.strategy == "baseline":
         crash = {
             "outcome": "crashed",
             "stage": "lend",
+            "refused_by": None,
             "errno": None,
+            "kernel_log": None,
             "cause": "oom",
             "message": "killed",
         }
-        return failure | crash | {"lend_ns": None}
+        return failure | crash | dict.fromkeys((*_spent(0), "content_ns"))
     return failure
+
+
+def _refusal(variant: MadeVariant, load: str) -> dict[str, object]:
+    """Return who refuses: carveout finds nothing under page cache, else the kernel says no."""
+    if variant.strategy == "alloc_contig_range" and load == "page_cache":
+        return {"refused_by": "carveout", "reason": "no_candidate", "attempts": 0}
+    if variant.strategy == "virtio-mem":
+        return {"refused_by": "driver", "reason": "not_reached"}
+    return {
+        "refused_by": "kernel",
+        "errno": "EBUSY" if load != "page_cache" else "ENOMEM",
+        "kernel_log": "cma: cma_alloc: reserved: alloc failed, req-size: 8192 pages, ret: -16"
+        if variant.strategy == "cma"
+        else None,
+    }
+
+
+def books(
+    variant: MadeVariant, load: str, lent_bytes: int, ram_bytes: int = RAM_BYTES
+) -> dict[str, int]:
+    """Return the accounts of a host that lends so much."""
+    dose = LOADS[load][0]
+    lent = "machine" if variant.strategy == "virtio-mem" else "lent"
+    aside = {} if variant.aside == "free" else {variant.aside: LENDABLE_BYTES - lent_bytes}
+    held = {
+        "movable": 128 * MIB + (0 if load == "unmovable_pages" else RAM_BYTES * dose // 200),
+        "unmovable": 96 * MIB + (RAM_BYTES * dose // 100 if load == "unmovable_pages" else 0),
+        "page_tables": 2 * MIB,
+        "memmap_host": (48 if variant.idle == "A" else 64) * MIB,
+        "cma_used": DEFAULT_CMA_BYTES // 32,
+        "cma_idle": DEFAULT_CMA_BYTES - DEFAULT_CMA_BYTES // 32,
+        **aside,
+        lent: lent_bytes,
+    }
+    return made_records.accounts(ram_bytes, **held)
 
 
 def pageblock_maps(
@@ -260,18 +347,26 @@ def _censuses(
         for zone in ZONES
         for what in ("managed", "present", "spanned")
     }
-    return pd.DataFrame(
-        _key(variant, load, seed)
-        | {"cycle": 1, "phase": phase, "pageblocks": "".join(maps[phase])}
-        | dict.fromkeys(_CENSUS_BYTES, 64 * MIB)
-        | zones
-        | {"first_pfn": 0x40000, "pageblock_bytes": 2 * MIB}
-        for phase in PHASES
-    )
+    rows = []
+    for phase in PHASES:
+        held = books(variant, load, REQUESTS_BYTES[0] if phase == "lent" else 0)
+        memmap_bytes = held["memmap_host"]
+        rows.append(
+            _key(variant, load, seed)
+            | {"cycle": 1, "phase": phase, "request_bytes": REQUESTS_BYTES[0]}
+            | {"pageblocks": "".join(maps[phase])}
+            | {column(account): size_bytes for account, size_bytes in held.items()}
+            | {
+                f"{name}_bytes": sum(held[account] for account in GROUPS[name])
+                for name in ("stranded", "movable_only", "serving")
+            }
+            | dict.fromkeys(_CENSUS_BYTES, 64 * MIB)
+            | dict.fromkeys(("memmap_bytes", "memmap_counter_bytes"), memmap_bytes)
+            | {"memmap_lent_bytes": held["lent"] // 64}
+            | zones
+            | {"first_pfn": 0x40000, "pageblock_bytes": 2 * MIB}
+        )
+    return pd.DataFrame(rows)
 
 
-_CENSUS_BYTES = (
-    *("memmap_bytes", "memmap_lent_bytes", "memmap_counter_bytes", "page_table_bytes"),
-    *("mem_total_bytes", "mem_free_bytes", "mem_available_bytes", "present_bytes"),
-    *("lent_absent_bytes", "stranded_bytes", "movable_only_bytes"),
-)
+_CENSUS_BYTES = ("page_table_bytes", "mem_total_bytes", "mem_free_bytes", "mem_available_bytes")

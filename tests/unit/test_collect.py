@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from benchmarks.synthetic.records import (
     KERNEL_FACTS,
-    RAM_BYTES,
+    ZERO_NS_A_PAGE,
+    accounts,
     cell,
     run,
     trial,
@@ -25,6 +26,7 @@ from carveout.study.cell import CellPath
 from carveout.tables.collect import collect
 from carveout.tables.parquet import read_metadata, read_table
 from carveout.tables.rows import TrialRows
+from carveout.tables.rules import REUSE_COLUMNS
 
 CELL = CellPath("debian-6.12", "4GiB", "cma", "area", "idle-0.twice")
 TABLE_NAMES = ("trials", "phases", "runs")
@@ -42,6 +44,9 @@ def test_a_trial_that_ends_well() -> None:
     assert (first["outcome"], second["outcome"]) == ("granted", "refused")
     assert first["scenario"] == "idle-10.twice"
     assert first["regained_bytes"] == 256 * MIB
+    assert first["kept_back_bytes"] == 0
+    assert first["physical_bytes"] == 410 * MIB
+    assert first["scribbled_bytes"] == 2744 * MIB
     assert first["memmap_lent_bytes"] == 4 * MIB
     assert first["verify"] == "ok"
     assert first["stranded_bytes"] == 0
@@ -68,7 +73,7 @@ def test_absent_frames_need_no_pattern() -> None:
     records = whole_cycle(1, 256 * MIB)
     next(r for r in records if r["record"] == "verify")["pages_checked"] = 0
     lent = next(r for r in records if r.get("phase") == "lent")
-    lent["lent_absent_bytes"] = 256 * MIB
+    lent["accounts"] = accounts(machine=256 * MIB)
     assert rows(records)[0]["verify"] == "ok"
 
 
@@ -93,10 +98,99 @@ def test_a_guest_that_dies_in_its_second_cycle() -> None:
     assert second["granted_bytes"] == 256 * MIB
 
 
-def test_hidden_memory_and_idle_huge_pages_are_stranded() -> None:
+def with_accounts(phase: str, **held: int) -> list[dict[str, Any]]:
+    """Returns a cycle that lends 256 MiB, one census of which has other books."""
+    records = whole_cycle(1, 256 * MIB)
+    census = next(r for r in records if r.get("phase") == phase)
+    census["accounts"] = accounts(**held)
+    return records
+
+
+def test_stranded_is_what_linux_cannot_use() -> None:
+    held = {"hidden": MIB, "no_map": 2 * MIB, "pool_idle": 4 * MIB}
+    held |= {"offline": 8 * MIB, "device": 16 * MIB}
+    assert rows(with_accounts("before", **held))[0]["stranded_bytes"] == 31 * MIB
+
+
+def test_movable_only_counts_a_frame_once_and_tells_its_parts_apart() -> None:
+    held = {"cma_idle": 40 * MIB, "cma_used": 24 * MIB}
+    held |= {"movable_zone_free": 40 * MIB, "movable_zone_used": 3 * MIB}
+    row = rows(with_accounts("before", **held))[0]
+    assert row["movable_only_bytes"] == 107 * MIB
+    assert (row["cma_area_bytes"], row["movable_zone_bytes"]) == (64 * MIB, 43 * MIB)
+    assert row["cma_used_bytes"] == 24 * MIB
+
+
+def test_who_saves_memmap_while_it_lends_loses_nothing_to_it() -> None:
+    """Onlining memory again costs memmap: what serves Linux is as before, and no less."""
+    records = whole_cycle(1, 256 * MIB)
+    lent = next(r for r in records if r.get("phase") == "lent")
+    lent["accounts"] = accounts(machine=256 * MIB, memmap_host=60 * MIB)
+    row = rows(records)[0]
+    assert row["regained_bytes"] == 252 * MIB
+    assert row["kept_back_bytes"] == 0
+
+
+def test_what_stays_behind_is_kept_back() -> None:
+    row = rows(with_accounts("after", pool_idle=2 * MIB))[0]
+    assert row["kept_back_bytes"] == 2 * MIB
+    assert row["regained_bytes"] == 254 * MIB
+
+
+def test_nothing_comes_back_where_nothing_was_granted() -> None:
+    """Else the cycle before would be told of again."""
+    records = whole_cycle(1, 256 * MIB) + whole_cycle(2, 0)
+    first, second = rows(records)
+    assert first["reuse_movable_bytes"] == 192 * MIB
+    assert first["reuse_movable_address_bytes"] == 32 * MIB
+    assert first["reuse_movable_untried_bytes"] == 32 * MIB
+    assert first["reuse_unmovable_bytes"] == 0
+    assert {second[name] for name in REUSE_COLUMNS} == {None}
+    stale = {**next(r for r in records if r["record"] == "reuse"), "cycle": 2}
+    assert {rows([*records, stale])[1][name] for name in REUSE_COLUMNS} == {None}
+
+
+def test_a_refusal_says_whose_word_it_is() -> None:
+    mine = {"refused_by": "carveout", "reason": "no_candidate", "errno": None, "attempts": 7}
+    log = {"kernel_log": "cma: number of available pages: 32768"}
+    row = rows(whole_cycle(1, 0, {"stage": "search", **mine, **log}))[0]
+    assert row.items() >= {"stage": "search", **mine, **log}.items()
+
+
+def test_the_clearing_of_single_pages_is_no_part_of_a_lend() -> None:
+    cost = {"search_ns": 1, "migrate_ns": 2, "reclaim_ns": 3, "map_ns": 5000, "rest_ns": 4}
+    lent = {"lend_ns": 5010, "costs": cost, "cleared_pages": 3, "content_ns": 70}
+    row = rows(whole_cycle(1, 256 * MIB, lent))[0]
+    assert row["lend_map_ns"] == 5000 - 3 * ZERO_NS_A_PAGE
+    assert row["lend_ns"] == 5010 - 3 * ZERO_NS_A_PAGE
+    assert row["content_ns"] == 70 + 3 * ZERO_NS_A_PAGE
+    assert row["zero_ns"] == row["zero_pages"] * ZERO_NS_A_PAGE
+    lent["cleared_pages"] = 1000
+    row = rows(whole_cycle(1, 256 * MIB, lent))[0]
+    assert (row["lend_map_ns"], row["lend_ns"]) == (0, 10)
+
+
+def test_where_no_page_was_cleared_to_compare_with_nothing_is_moved() -> None:
+    lent = {"lend_ns": 1000, "cleared_pages": 3}
+    row = rows(whole_cycle(1, 0, lent))[0]
+    assert (row["lend_ns"], row["content_ns"]) == (1000, 0)
+    assert (row["zero_ns"], row["zero_pages"]) == (None, 0)
+
+
+def test_a_request_of_which_nothing_was_granted_has_no_verdict() -> None:
+    assert rows(whole_cycle(1, 0))[0]["verify"] == "not_checked"
     records = whole_cycle(1, 0)
-    records[1] |= {"present_bytes": RAM_BYTES - 1024 * MIB, "hugetlb_unlent_bytes": 2 * MIB}
-    assert rows(records)[0]["stranded_bytes"] == 1026 * MIB
+    next(r for r in records if r["record"] == "verify")["pages_overlapping"] = 1
+    assert rows(records)[0]["verify"] == "failed"
+
+
+def test_a_page_that_is_neither_checked_nor_in_the_machine_fails_the_verification() -> None:
+    records = with_accounts("lent", machine=128 * MIB, lent=128 * MIB)
+    verify = next(r for r in records if r["record"] == "verify")
+    verify["pages_checked"] = 128 * MIB // 4096
+    assert rows(records)[0]["verify"] == "ok"
+    verify["pages_checked"] -= 1
+    assert rows(records)[0]["verify"] == "failed"
 
 
 def written(folder: Path, cells: Mapping[CellPath, Sequence[Mapping[str, Any]]]) -> Path:
@@ -117,12 +211,14 @@ def some_cells() -> dict[CellPath, list[dict[str, Any]]]:
         *(("4GiB", "idle-0.twice", 5), ("4GiB", "page_cache-10.twice", 1)),
         *(("16GiB", "idle-0.twice", 2), ("16GiB", "page_cache-10.twice", 0)),
     ):
+        ram_bytes = parse_size(ram, "")
         load, dose = scenario.removesuffix(".twice").split("-")
         members = {
-            "cell": cell(ram_bytes=parse_size(ram, ""), load=load, dose_percent=int(dose)),
+            "cell": cell(ram_bytes=ram_bytes, load=load, dose_percent=int(dose)),
             "trial_id": ram + scenario,
         }
-        records = whole_cycle(1, 256 * MIB) + whole_cycle(2, 0)
+        records = whole_cycle(1, 256 * MIB, ram_bytes=ram_bytes)
+        records += whole_cycle(2, 0, ram_bytes=ram_bytes)
         cells[replace(CELL, ram=ram, scenario=scenario)] = [
             trial([] if seed == 2 else records, "panic" if seed == 2 else None, **members)
             | {"seed": seed, "trial_id": f"{ram}-{scenario}-{seed}"}
@@ -146,7 +242,7 @@ def test_trials_on_another_kernel_of_the_same_name_are_refused(tmp_path: Path) -
 def test_trials_of_another_format_are_refused(tmp_path: Path) -> None:
     cells = some_cells()
     del next(iter(cells.values()))[0]["records_version"]
-    with pytest.raises(CarveoutError, match="wanted trials of records version 2, found 1; CHANGE"):
+    with pytest.raises(CarveoutError, match="wanted trials of records version 3, found 1; CHANGE"):
         collect(written(tmp_path, cells), cells)
 
 
@@ -208,6 +304,32 @@ def test_what_cannot_be_collected_is_one_line_and_leaves_nothing(
     assert [word for word in words if word not in str(error.value)] == [], error.value
     assert "\n" not in str(error.value)
     assert not any((tmp_path / "tables").glob("*"))
+
+
+def test_a_census_that_does_not_balance_says_whose_and_by_how_much(tmp_path: Path) -> None:
+    cells = some_cells()
+    records = cells[CELL][2]["records"]
+    lent = [record for record in records if record.get("phase") == "lent"][1]
+    lent["accounts"] = lent["accounts"] | {"free": lent["accounts"]["free"] - 4096}
+    wanted = (
+        "wanted: the accounts sum to ram_bytes; found 4294963200 and 4294967296, which is -4096, "
+        "for trial_id 4GiB-idle-0.twice-3, cycle 2, phase lent"
+    )
+    with pytest.raises(CarveoutError, match=wanted):
+        collect(written(tmp_path, cells), cells)
+
+
+def test_a_census_with_less_lent_than_was_granted_is_refused(tmp_path: Path) -> None:
+    cells = some_cells()
+    last = replace(CELL, ram="16GiB")
+    lent = next(r for r in cells[last][0]["records"] if r.get("phase") == "lent")
+    lent["accounts"] = accounts(lent=256 * MIB - 4096)
+    wanted = (
+        rf"{last}\.jsonl: trial 16GiB-idle-0.twice-1, cycle 1: wanted at least the 268435456 bytes "
+        "that were granted in lent . machine of the census, found 268431360"
+    )
+    with pytest.raises(CarveoutError, match=wanted):
+        collect(written(tmp_path, cells), cells)
 
 
 def test_what_is_no_column_type_is_one_line(tmp_path: Path) -> None:

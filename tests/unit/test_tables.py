@@ -85,6 +85,19 @@ def change(**columns: Any) -> pd.DataFrame:
         (change(outcome="partial"), ["partial"]),
         (change(outcome="crashed", cause=None), ["crashed", "cause"]),
         (change(trial_id="same"), ["one row for each trial_id, cycle"]),
+        (change(lend_map_ns=7), ["lend_ns is the sum of its parts", "cycle 1"]),
+        (change(lend_rest_ns=change()["lend_rest_ns"] + 5), ["which is -5"]),
+        (change(zero_pages=0), ["zero_ns is known where, and only where"]),
+        (change(zero_ns=None), ["zero_ns is known where, and only where"]),
+        (change(cma_area_bytes=0), ["movable_only_bytes is cma_area_bytes + movable_zone"]),
+        (change(cma_used_bytes=2**40), ["cma_used_bytes is a part"]),
+        (change(reuse_unmovable_untried_bytes=0), ["null where nothing was granted"]),
+        (change(reuse_movable_address_bytes=2**40), ["null where nothing was granted"]),
+        (change(returned_bytes=5), ["no more comes back than was given back"]),
+        (change(verify="ok"), ["where nothing was granted, no verification is ok"]),
+        (change(refused_by=None), ["a refused row says who refused"]),
+        (change(errno=None, reason=None), ["the kernel's errno or a reason"]),
+        (change(refused_by="shell", errno="EBUSY"), ["an errno is the kernel's or a driver's"]),
     ],
 )
 def test_what_does_not_fit_is_one_line_and_leaves_nothing(
@@ -96,6 +109,42 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(
     assert all(word in str(error.value) for word in [*words, "trials.parquet"])
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def balanced(**columns: Any) -> pd.DataFrame:
+    """Censuses with other values in some columns, by as much as `free` has less."""
+    changed = made_phases().assign(**columns)
+    more = sum(changed[name] - made_phases()[name] for name in columns if name.startswith("acc"))
+    return changed.assign(account_free_bytes=changed["account_free_bytes"] - more)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (
+            made_phases().assign(account_lent_bytes=made_phases()["account_lent_bytes"] + 4096),
+            ["accounts sum to ram_bytes", "which is +4096", "cycle 1, phase before"],
+        ),
+        (balanced(account_hidden_bytes=4096), ["stranded_bytes is the sum of its accounts"]),
+        (balanced(account_cma_used_bytes=4096), ["movable_only_bytes is the sum"]),
+        (balanced(account_reserved_bytes=4096), ["serving_bytes is the sum of its accounts"]),
+        (balanced(memmap_counter_bytes=4096), ["memmap_bytes is what the kernel counts"]),
+        (balanced(memmap_lent_bytes=2**40), ["memmap_lent_bytes is a part of"]),
+        (made_phases().assign(pageblocks="FMURCXLPDAZ"), ["letters of FMURCXLPDA"]),
+    ],
+)
+def test_books_that_do_not_balance_are_refused(
+    frame: pd.DataFrame, words: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(CarveoutError) as error:
+        write_table("phases", frame, tmp_path / "phases.parquet")
+    assert [word for word in words if word not in str(error.value)] == [], error.value
+
+
+def test_a_kernel_that_does_not_count_its_memmap_is_no_contradiction(tmp_path: Path) -> None:
+    for counter in (0, None):
+        frame = balanced(memmap_counter_bytes=counter)
+        write_table("phases", frame, tmp_path / "phases.parquet")
 
 
 def test_a_file_of_another_schema_is_refused(tmp_path: Path) -> None:

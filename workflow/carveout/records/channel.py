@@ -12,7 +12,7 @@ from carveout.common.errors import CarveoutError
 Record = Mapping[str, Any]
 
 # Goes up when what the runner writes of a trial changes: CHANGELOG.md says how.
-RECORDS_VERSION = 2
+RECORDS_VERSION = 3
 
 # What a guest says last: that it came to its end, or that something went wrong in it.
 LAST_RECORDS = ("end", "fault")

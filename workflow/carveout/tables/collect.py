@@ -24,7 +24,7 @@ from carveout.common.revision import git_revision
 from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import CellPath
 from carveout.tables.parquet import TableWriter, checked_piece, open_table
-from carveout.tables.rows import RunRows, TrialRows
+from carveout.tables.rows import RunRows, Tables, TrialRows
 
 Object = Mapping[str, Any]
 
@@ -218,7 +218,7 @@ def read_piece(piece: Piece) -> Collected:
     source = piece.parts[0].path
     try:
         for batch in _batches(piece):
-            for name, rows in batch.tables().items():
+            for name, rows in _tables(batch, piece).items():
                 tables[name].append(rows)
             for made_of in batch.digests():
                 for name, digest in made_of.items():
@@ -234,6 +234,19 @@ def read_piece(piece: Piece) -> Collected:
     return Collected(
         {name: _stream(checked_piece(name, made, source)) for name, made in tables.items()}, digests
     )
+
+
+def _tables(batch: TrialRows | RunRows, piece: Piece) -> Tables:
+    """Return a batch's rows; of trials that contradict themselves, the error names the file."""
+    try:
+        return batch.tables()
+    except CarveoutError as error:
+        if len(piece.parts) > 1:
+            for part in piece.parts:
+                read_piece(Piece(piece.kind, [part]))  # raises an error that names the file
+        raise CarveoutError(
+            f"{piece.parts[0].path}: {error}; remove the file to run its cell again"
+        ) from error
 
 
 def _batches(piece: Piece) -> Iterator[TrialRows | RunRows]:

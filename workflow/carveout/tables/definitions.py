@@ -6,13 +6,16 @@ from collections.abc import Mapping
 import pandera.pandas as pa
 
 from carveout.records.outcomes import CAUSES, OUTCOMES, PHASES, VERDICTS
+from carveout.tables import rules
+from carveout.tables.accounts import ACCOUNTS, column
+from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 from carveout.tables.schema import Table, integer, letters, measured, number, rule, text
 
-PAGEBLOCK_LETTERS = "FMURCXLA"
+PAGEBLOCK_LETTERS = "FMURCXLPDA"
 ZONES = ("dma", "dma32", "normal", "movable")
 
 # Goes up when a column comes, goes or means something else: CHANGELOG.md says what changed.
-TABLES_VERSION = "2"
+TABLES_VERSION = "3"
 
 _KERNEL_COLUMNS = {
     # As the config names it.
@@ -37,6 +40,7 @@ _CELL_COLUMNS = {
     "request_bytes": integer(least=1),
 }
 CELL = tuple(_CELL_COLUMNS)
+REFUSED_BY = ("kernel", "driver", "carveout", "shell")
 _ORDER = ("kernel", "ram_bytes", "strategy", "variant", "scenario", "seed")
 
 TRIALS = Table(
@@ -54,6 +58,8 @@ TRIALS = Table(
         "load": text(),
         "dose_target": integer(most=100),
         "dose_achieved": number(null=True),
+        # Free memory that the load took.
+        "physical_bytes": integer(least=None, null=True),
         "requests": text(),
         # How many seeds the config gives the cell, which may end earlier.
         "trials_asked": integer(least=1),
@@ -68,29 +74,54 @@ TRIALS = Table(
         "cause": text(values=CAUSES, null=True),
         # What ended a trial that crashed, in one line for a person.
         "message": text(null=True),
+        # Whose word a refusal is. The errno is the kernel's own, null where it gave none.
+        "refused_by": text(values=REFUSED_BY, null=True),
+        "reason": text(null=True),
         "errno": text(null=True),
+        # What the kernel logged last during the lend, at warning or worse.
+        "kernel_log": text(null=True),
+        # Candidates that were asked of alloc_contig_range(), where there is such a search.
+        "attempts": measured(),
         "granted_bytes": integer(),
         "extents": integer(),
         "largest_extent_bytes": integer(),
+        # The sum of its parts. What went into clearing is none of them.
         "lend_ns": measured(),
+        **{f"lend_{part}_ns": measured() for part in LEND_PARTS},
+        # Clearing and cache cleaning that the kernel did by itself during the lend.
+        "content_ns": measured(),
+        # One pass that clears every lent page, the same work for all; null where it had no page.
+        "zero_ns": measured(),
+        "zero_pages": measured(),
         "give_back_ns": measured(),
         # memmap of the whole host: census "before" (idle) and census "lent".
         "memmap_idle_bytes": measured(),
         "memmap_bytes": measured(),
         # memmap of the lent frames alone: census "lent".
         "memmap_lent_bytes": measured(),
-        # What is set aside while nothing is lent: census "before".
+        # What is set aside while nothing is lent: census "before". Movable only is the sum of CMA
+        # areas and ZONE_MOVABLE; `cma_used_bytes` is what is in use of the former.
         "stranded_bytes": measured(),
         "movable_only_bytes": measured(),
+        "cma_area_bytes": measured(),
+        "movable_zone_bytes": measured(),
+        "cma_used_bytes": measured(),
         "verify": text(values=VERDICTS),
         "verify_pages_checked": measured(),
         "verify_pages_bad": measured(),
+        # What the host wrote over between the writing and the reading of the pattern.
+        "scribbled_bytes": measured(),
         "returned_bytes": measured(),
+        "give_back_refused_by": text(values=REFUSED_BY, null=True),
+        "give_back_reason": text(null=True),
         "give_back_errno": text(null=True),
-        # MemAvailable: census "after" less census "lent". The load lives on, so it may be negative.
+        # What serves Linux: census "after" less census "lent", and census "before" less census
+        # "after". The load lives on, so either may be negative.
         "regained_bytes": integer(least=None, null=True),
-        "reuse_movable_bytes": measured(),
-        "reuse_unmovable_bytes": measured(),
+        "kept_back_bytes": integer(least=None, null=True),
+        # What the page allocator handed out, what only a search by address got, what nobody tried;
+        # null where nothing was granted.
+        **{name: measured() for name in REUSE_COLUMNS},
         "pages_migrated": measured(),
         "pages_reclaimed": measured(),
         "oom_kills": measured(),
@@ -98,27 +129,7 @@ TRIALS = Table(
     },
     key=("trial_id", "cycle"),
     order=(*_ORDER, "cycle", "trial_id"),
-    rules=(
-        rule(
-            "a granted row has granted_bytes >= request_bytes",
-            lambda t: (t["outcome"] != "granted") | (t["granted_bytes"] >= t["request_bytes"]),
-        ),
-        rule(
-            "a partial row has 0 < granted_bytes < request_bytes",
-            lambda t: (
-                (t["outcome"] != "partial")
-                | ((t["granted_bytes"] > 0) & (t["granted_bytes"] < t["request_bytes"]))
-            ),
-        ),
-        rule(
-            "a refused row has granted_bytes = 0",
-            lambda t: (t["outcome"] != "refused") | (t["granted_bytes"] == 0),
-        ),
-        rule(
-            "a crashed row has a cause",
-            lambda t: (t["outcome"] != "crashed") | t["cause"].notna(),
-        ),
-    ),
+    rules=rules.OF_TRIALS,
 )
 
 PHASES_TABLE = Table(
@@ -132,6 +143,12 @@ PHASES_TABLE = Table(
         "seed": integer(),
         "cycle": integer(least=1),
         "phase": text(values=PHASES),
+        "request_bytes": integer(least=1),
+        # The books: they sum to ram_bytes. carveout.tables.accounts says what each holds.
+        **{column(account): integer() for account in ACCOUNTS},
+        "stranded_bytes": integer(),
+        "movable_only_bytes": integer(),
+        "serving_bytes": integer(),
         "memmap_bytes": integer(),
         "memmap_lent_bytes": integer(),
         "memmap_counter_bytes": measured(),
@@ -139,10 +156,6 @@ PHASES_TABLE = Table(
         "mem_total_bytes": integer(),
         "mem_free_bytes": integer(),
         "mem_available_bytes": integer(),
-        "present_bytes": integer(),
-        "lent_absent_bytes": integer(),
-        "stranded_bytes": integer(),
-        "movable_only_bytes": integer(),
         **{
             f"{zone}_{what}_pages": measured()
             for zone in ZONES
@@ -154,6 +167,7 @@ PHASES_TABLE = Table(
     },
     key=("trial_id", "cycle", "phase"),
     order=(*_ORDER, "cycle", "phase", "trial_id"),
+    rules=rules.OF_PHASES,
     # Small groups: the pageblock map finds its three rows without reading all maps.
     rows_per_group=4096,
 )
@@ -203,14 +217,25 @@ _SHARES = {
     "extents_p50": number(null=True),
     "memmap_per_lent_gib_bytes": number(null=True),
     "regained_share": number(least=None, null=True),
-    "reuse_movable_share": number(null=True),
-    "reuse_unmovable_share": number(null=True),
+    "kept_back_share": number(least=None, null=True),
+    **{f"{name.removesuffix('_bytes')}_share": number(null=True) for name in REUSE_COLUMNS},
+}
+# Medians over successful lends: the parts of a lend's time, and what went into clearing.
+_PARTS = {
+    name: number(null=True)
+    for name in (
+        *(f"lend_{part}_ns_p50" for part in LEND_PARTS),
+        *("content_ns_p50", "zero_ns_p50"),
+    )
 }
 _IDLE = {
     # Medians of the census before the lend; in `comparison`, before the trials' first lend.
     "memmap_idle_bytes": number(null=True),
     "stranded_bytes": number(null=True),
     "movable_only_bytes": number(null=True),
+    "cma_area_bytes": number(null=True),
+    "movable_zone_bytes": number(null=True),
+    "cma_used_bytes": number(null=True),
 }
 _SUCCESS_RULE = rule(
     "outcomes add up to trials",
@@ -224,10 +249,12 @@ SUMMARY = Table(
         "replication": text(null=True),
         **_SUCCESS,
         "dose_achieved": number(null=True),
+        "physical_bytes": number(least=None, null=True),
         **_IDLE,
         "memmap_bytes": number(null=True),
         **_SHARES,
         **_quantiles("lend_ns"),
+        **_PARTS,
         **_quantiles("give_back_ns"),
         "refusal_ns_p50": number(null=True),
         "pages_migrated_p50": number(null=True),
@@ -252,6 +279,7 @@ COMPARISON = Table(
         "memmap_bytes": number(null=True),
         **_SHARES,
         "lend_ns_p50": number(null=True),
+        **_PARTS,
         "give_back_ns_p50": number(null=True),
     },
     key=(*MACHINE, "strategy", "variant", "request_bytes"),
@@ -262,7 +290,8 @@ COMPARISON = Table(
 
 _FAILURE = (
     *(*MACHINE, "strategy", "variant"),
-    *("outcome", "cause", "stage", "errno", "blocker_type"),
+    *("outcome", "cause", "stage"),
+    *("refused_by", "reason", "errno", "blocker_type"),
 )
 
 FAILURES = Table(
@@ -274,8 +303,12 @@ FAILURES = Table(
         "outcome": text(values=(*OUTCOMES, "verify failed")),
         "cause": text(null=True),
         "stage": text(null=True),
+        "refused_by": text(null=True),
+        "reason": text(null=True),
         "errno": text(null=True),
         "blocker_type": text(null=True),
+        # One of those that the kernel logged, the most frequent one.
+        "kernel_log": text(null=True),
         "loads": text(),
         "count": integer(least=1),
     },

@@ -200,21 +200,25 @@ def _checked(
         return _table(name).schema(columns).validate(frame, lazy=True, inplace=True)
     except SchemaErrors as error:
         raise CarveoutError(
-            f"table {name} ({path}): {_first_failure(error.failure_cases)}"
+            f"table {name} ({path}): {_first_failure(name, frame, error.failure_cases)}"
         ) from error
 
 
-def _first_failure(cases: pd.DataFrame) -> str:
+def _first_failure(name: str, frame: pd.DataFrame, cases: pd.DataFrame) -> str:
     """Return in one line what a failed check wanted and found."""
     first = cases.iloc[0]
     rows = cases["index"].dropna().nunique()
     others = f" and {rows - 1} more" if rows > 1 else ""
     where = "" if pd.isna(first["index"]) else f" in row {first['index']}{others}"
-    if first["schema_context"] == "DataFrameSchema":
-        return f"wanted: {first['check']}; found otherwise{where}"
-    return (
-        f"wanted {first['check']} of column {first['column']}; found {first['failure_case']}{where}"
-    )
+    if first["schema_context"] != "DataFrameSchema":
+        return (
+            f"wanted {first['check']} of column {first['column']}; "
+            f"found {first['failure_case']}{where}"
+        )
+    found = ""
+    if not pd.isna(first["index"]):
+        found = _table(name).found(str(first["check"]), frame.loc[[first["index"]]])
+    return f"wanted: {first['check']}; found {found or 'otherwise'}{where}"
 
 
 def _ordered(name: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,9 +15,13 @@ from typing import Any
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from carveout.common.errors import CarveoutError
 from carveout.records.outcomes import PHASES, bad_pages, last_stage, request_outcomes
 from carveout.study.cell import scenario_name
+from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
+from carveout.tables.costs import with_clearing_apart
 from carveout.tables.definitions import MACHINE, TABLES, ZONES
+from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS, REUSE_KINDS
 
 Object = Mapping[str, Any]
 Columns = Mapping[str, pyarrow.Array]
@@ -52,7 +56,14 @@ class TrialRows:
         if about["cause"] is not None:
             last = last_stage(records["stage"])
             about |= {"last_stage": last.stage, "last_cycle": last.cycle}
-        records["lend"] = [{**lend, "blocker": _blocker(lend)} for lend in records["lend"]]
+        records["census"] = [
+            {**census, **_account_columns(census["accounts"])} for census in records["census"]
+        ]
+        records["lend"] = [
+            {**lend, **_part_columns(lend["costs"]), "blocker": _blocker(lend)}
+            for lend in records["lend"]
+        ]
+        records["reuse"] = [_reuse_columns(reuse) for reuse in records["reuse"]]
         records["verify"] = [
             {**verify, "verify_pages_bad": bad_pages(verify)} for verify in records["verify"]
         ]
@@ -80,14 +91,16 @@ class TrialRows:
             **self._records["census"].columns(),
             **self._zones.columns(_zone_columns, _ZONE_COLUMNS),
         }
-        ram_bytes = trials["ram_bytes"].take(censuses["trial"])
         censuses |= {
-            "stranded_bytes": stranded_bytes(ram_bytes, censuses),
-            "movable_only_bytes": movable_only_bytes(censuses),
+            f"{name}_bytes": total(censuses, GROUPS[name], pc.add) for name in _NAMED_GROUPS
         }
+        requests = self._records["request"].columns()
+        sizes = _of_requests(censuses, {name: requests[name] for name in (*_PLACE, _SIZE)})[_SIZE]
         return {
             "trials": _table("trials", self._request_columns(trials, censuses)),
-            "phases": _table("phases", {**_of_trials(trials, censuses, _KEY), **censuses}),
+            "phases": _table(
+                "phases", {**_of_trials(trials, censuses, _KEY), **censuses, _SIZE: sizes}
+            ),
         }
 
     def _request_columns(self, trials: Columns, censuses: Columns) -> Columns:
@@ -101,12 +114,14 @@ class TrialRows:
         before, lent, after = (
             _of_requests(requests, _of_phase(censuses, phase)) for phase in PHASES
         )
+        _check_lent(requests, lend, lent)
         died = pc.equal(requests["cycle"], requests["last_cycle"])
         dead = pc.fill_null(pc.greater_equal(requests["cycle"], requests["last_cycle"]), False)
         last_stage = pc.if_else(died, requests["last_stage"], "earlier_cycle")
+        nothing = pc.equal(pc.fill_null(lend["granted_bytes"], 0), 0)
         return {
-            **lend,
-            **reuse,
+            **with_clearing_apart(lend, verify),
+            **{name: pc.if_else(nothing, None, reuse[name]) for name in REUSE_COLUMNS},
             **requests,
             "dose_achieved": requests["dose_achieved_percent"],
             "stage": pc.if_else(dead, last_stage, lend["stage"]),
@@ -119,14 +134,19 @@ class TrialRows:
             "memmap_idle_bytes": before["memmap_bytes"],
             "stranded_bytes": before["stranded_bytes"],
             "movable_only_bytes": before["movable_only_bytes"],
+            "cma_area_bytes": before["cma_area_bytes"],
+            "movable_zone_bytes": before["movable_zone_bytes"],
+            "cma_used_bytes": before[column("cma_used")],
             "memmap_bytes": lent["memmap_bytes"],
             "memmap_lent_bytes": lent["memmap_lent_bytes"],
-            "regained_bytes": pc.subtract(
-                after["mem_available_bytes"], lent["mem_available_bytes"]
-            ),
+            "regained_bytes": pc.subtract(after["serving_bytes"], lent["serving_bytes"]),
+            "kept_back_bytes": pc.subtract(before["serving_bytes"], after["serving_bytes"]),
             "verify_pages_checked": verify["pages_checked"],
             "verify_pages_bad": verify["verify_pages_bad"],
             "give_back_ns": give_back["give_back_ns"],
+            "scribbled_bytes": verify["scribbled_bytes"],
+            "give_back_refused_by": give_back["refused_by"],
+            "give_back_reason": give_back["reason"],
             "give_back_errno": give_back["errno"],
             "returned_bytes": give_back["returned_bytes"],
         }
@@ -228,7 +248,7 @@ def _table(name: str, columns: Columns) -> pyarrow.Table:
 # Which trial a row is of.
 _KEY = ("trial_id", *MACHINE, "strategy", "variant", "scenario", "seed")
 # What a trial has only once: what booted, and the stage and cycle that a crash struck.
-_BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent")
+_BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent", "physical_bytes")
 _LAST = ("last_stage", "last_cycle")
 _UNKNOWN: Object = dict.fromkeys((*_BOOT, *_LAST))
 # The records of its cycles, with the members that columns are made of.
@@ -237,18 +257,41 @@ _RECORDS = {
     "census": (
         *("cycle", "phase", "memmap_bytes", "memmap_lent_bytes", "memmap_counter_bytes"),
         *("page_table_bytes", "mem_total_bytes", "mem_free_bytes", "mem_available_bytes"),
-        *("present_bytes", "lent_absent_bytes", "hugetlb_unlent_bytes", "cma_unlent_bytes"),
-        *("movable_zone_unlent_bytes", "first_pfn", "pageblock_bytes", "pageblocks"),
+        *("first_pfn", "pageblock_bytes", "pageblocks"),
+        *map(column, ACCOUNTS),
     ),
     "lend": (
-        *("cycle", "stage", "errno", "granted_bytes", "extents"),
-        *("largest_extent_bytes", "lend_ns", "pages_migrated", "pages_reclaimed"),
+        *("cycle", "stage", "refused_by", "reason", "errno", "kernel_log", "attempts"),
+        *("granted_bytes", "extents", "largest_extent_bytes", "lend_ns"),
+        *(f"lend_{part}_ns" for part in LEND_PARTS),
+        *("content_ns", "cleared_pages", "pages_migrated", "pages_reclaimed"),
         *("oom_kills", "blocker"),
     ),
-    "verify": ("cycle", "pages_checked", "verify_pages_bad"),
-    "give_back": ("cycle", "give_back_ns", "errno", "returned_bytes"),
-    "reuse": ("cycle", "reuse_movable_bytes", "reuse_unmovable_bytes"),
+    "verify": (
+        *("cycle", "pages_checked", "verify_pages_bad", "zero_ns", "zero_pages"),
+        "scribbled_bytes",
+    ),
+    "give_back": ("cycle", "give_back_ns", "refused_by", "reason", "errno", "returned_bytes"),
+    "reuse": ("cycle", *REUSE_COLUMNS),
 }
+
+
+def _account_columns(accounts: Object) -> Object:
+    return {column(name): accounts[name] for name in ACCOUNTS}
+
+
+def _part_columns(costs: Object) -> Object:
+    return {f"lend_{part}_ns": costs[f"{part}_ns"] for part in LEND_PARTS}
+
+
+def _reuse_columns(reuse: Object) -> Object:
+    """Return what came back of each kind by whom, in the order of `REUSE_COLUMNS`."""
+    came_back = [
+        reuse[kind][f"{how}_bytes"]
+        for kind in REUSE_KINDS
+        for how in ("allocator", "address", "untried")
+    ]
+    return {"cycle": reuse["cycle"], **dict(zip(REUSE_COLUMNS, came_back, strict=True))}
 
 
 def _cell_columns(cell: Object) -> Object:
@@ -291,23 +334,16 @@ def _zone_columns(zones: Sequence[Object]) -> Object:
     }
 
 
-def stranded_bytes(ram_bytes: pyarrow.Array, censuses: Columns) -> pyarrow.Array:
-    """Return the bytes that are set aside and not lent, and that Linux cannot use.
-
-    They are unknown to Linux, or idle in a huge-page pool: the machine's RAM, less what Linux has a
-    memmap for and may use, less what is lent of the memory that Linux does not have; plus the huge
-    pages that are lent to nobody.
-    """
-    known = pc.add(censuses["present_bytes"], censuses["lent_absent_bytes"])
-    return pc.add(pc.subtract(ram_bytes, known), censuses["hugetlb_unlent_bytes"])
-
-
-def movable_only_bytes(censuses: Columns) -> pyarrow.Array:
-    """Return the bytes that Linux may use for movable pages alone.
-
-    They are in CMA areas and in ZONE_MOVABLE, and not lent.
-    """
-    return pc.add(censuses["cma_unlent_bytes"], censuses["movable_zone_unlent_bytes"])
+def _check_lent(requests: Columns, lend: Columns, lent: Columns) -> None:
+    """Refuse a trial whose census says that less is lent than was granted just before."""
+    less = pc.fill_null(pc.less(lent["lent_out_bytes"], lend["granted_bytes"]), False)
+    if pc.any(less).as_py():
+        row = pc.index(less, value=True).as_py()
+        raise CarveoutError(
+            f"trial {requests['trial_id'][row]}, cycle {requests['cycle'][row]}: wanted at least "
+            f"the {lend['granted_bytes'][row]} bytes that were granted in lent + machine of the "
+            f"census, found {lent['lent_out_bytes'][row]}"
+        )
 
 
 def _of_trials(trials: Columns, rows: Columns, names: Iterable[str]) -> Columns:
@@ -321,9 +357,13 @@ def _of_phase(censuses: Columns, phase: str) -> Columns:
     return {name: censuses[name].filter(wanted) for name in _IN_TRIALS}
 
 
+# Not the memmap, which the census counts besides, wherever it lies.
+_NAMED_GROUPS = tuple(name for name in GROUPS if name != "memmap")
+_PLACE = ("trial", "cycle")
+_SIZE = "request_bytes"
 _IN_TRIALS = (
-    *("trial", "cycle", "memmap_bytes", "memmap_lent_bytes", "mem_available_bytes"),
-    *("lent_absent_bytes", "stranded_bytes", "movable_only_bytes"),
+    *(*_PLACE, "memmap_bytes", "memmap_lent_bytes", column("cma_used")),
+    *(f"{name}_bytes" for name in _NAMED_GROUPS),
 )
 
 

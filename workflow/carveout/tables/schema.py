@@ -64,12 +64,46 @@ def measured() -> pa.Column:
     return integer(null=True)
 
 
-def rule(name: str, holds: Callable[[pd.DataFrame], "pd.Series[bool]"]) -> pa.Check:
-    """Return a check across columns; `name` is what the user reads when it fails."""
-    return pa.Check(holds, name=name, error=name, ignore_na=False)
+@dataclass(frozen=True)
+class Rule:
+    """A rule across columns; `name` is what the user reads when it does not hold."""
+
+    name: str
+    holds: Callable[[pd.DataFrame], "pd.Series[bool]"]
+
+    def check(self) -> pa.Check:
+        """Return the rule for a schema."""
+        return pa.Check(self.holds, name=self.name, error=self.name, ignore_na=False)
 
 
-def _each_once(key: Sequence[str]) -> pa.Check:
+@dataclass(frozen=True)
+class Sums(Rule):
+    """A rule that two sums of columns are equal wherever both are known."""
+
+    left: Callable[[pd.DataFrame], "pd.Series[int]"]
+    right: Callable[[pd.DataFrame], "pd.Series[int]"]
+
+    def found(self, row: pd.DataFrame) -> str:
+        """Return what both sums are in a row, and by how much they differ."""
+        left, right = int(self.left(row).iloc[0]), int(self.right(row).iloc[0])
+        return f"{left} and {right}, which is {left - right:+}"
+
+
+def sums(
+    name: str,
+    left: Callable[[pd.DataFrame], "pd.Series[int]"],
+    right: Callable[[pd.DataFrame], "pd.Series[int]"],
+) -> Sums:
+    """Return the rule that two sums are equal, whose error says by how much they differ."""
+    return Sums(name, lambda t: (left(t) == right(t)).fillna(True).astype(bool), left, right)
+
+
+def rule(name: str, holds: Callable[[pd.DataFrame], "pd.Series[bool]"]) -> Rule:
+    """Return a rule across columns; where it cannot be told (null), it holds."""
+    return Rule(name, lambda t: holds(t).fillna(True).astype(bool))
+
+
+def _each_once(key: Sequence[str]) -> Rule:
     names = ", ".join(key)
     return rule(f"one row for each {names}", lambda t: ~t.duplicated(list(key), keep=False))
 
@@ -81,7 +115,7 @@ class Table:
     columns: Mapping[str, pa.Column]
     key: Sequence[str]
     order: Sequence[str]
-    rules: Sequence[pa.Check] = ()
+    rules: Sequence[Rule] = ()
     csv: bool = False
     rows_per_group: int = 131_072
 
@@ -91,10 +125,17 @@ class Table:
             return pa.DataFrameSchema({n: self.columns[n] for n in names}, strict=True)
         return pa.DataFrameSchema(
             dict(self.columns),
-            checks=[_each_once(self.key), *self.rules],
+            checks=[rule.check() for rule in (_each_once(self.key), *self.rules)],
             strict=True,
             ordered=True,
         )
+
+    def found(self, name: str, row: pd.DataFrame) -> str:
+        """Return which row breaks the rule of a name, and what was found in it."""
+        place = ", ".join(f"{key} {row[key].iloc[0]}" for key in self.key)
+        broken = [rule for rule in self.rules if rule.name == name and isinstance(rule, Sums)]
+        what = [rule.found(row) for rule in broken] or ["otherwise"]
+        return f"{', '.join(what)}, for {place}"
 
     def dtypes(self, names: Sequence[str] | None = None) -> dict[str, ExtensionDtype]:
         """Return each column's pandas type."""

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What holds in every row by definition, whatever was measured."""
+
+import operator
+
+import pandas as pd
+
+from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
+from carveout.tables.schema import Rule, rule, sums
+
+# The parts of the time that a lend takes.
+LEND_PARTS = ("search", "migrate", "reclaim", "map", "rest")
+REUSE_KINDS = ("movable", "unmovable")
+# By whom the frames were got: the page allocator, by address alone, or not tried.
+REUSE_COLUMNS = tuple(
+    f"reuse_{kind}{how}_bytes" for kind in REUSE_KINDS for how in ("", "_address", "_untried")
+)
+
+
+def _sum(table: pd.DataFrame, columns: list[str]) -> "pd.Series[int]":
+    added = table[columns[0]]
+    for name in columns[1:]:
+        added = added + table[name]
+    return added
+
+
+def _of_group(name: str) -> Rule:
+    """Return the rule that a group's column is the sum of its accounts."""
+
+    def added(table: pd.DataFrame) -> "pd.Series[int]":
+        series = {column(account): table[column(account)] for account in GROUPS[name]}
+        return total(series, GROUPS[name], operator.add)
+
+    return sums(
+        f"{name}_bytes is the sum of its accounts", lambda t: t[f"{name}_bytes"], added
+    )
+
+
+def _counter_is_known(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return where the kernel counts its memmap, and counts what the census does."""
+    withheld = table[column("offline")] + table[column("device")]
+    return (table["memmap_counter_bytes"].fillna(0) > 0) & (withheld == 0)
+
+
+OF_TRIALS = (
+    rule(
+        "a granted row has granted_bytes >= request_bytes",
+        lambda t: (t["outcome"] != "granted") | (t["granted_bytes"] >= t["request_bytes"]),
+    ),
+    rule(
+        "a partial row has 0 < granted_bytes < request_bytes",
+        lambda t: (
+            (t["outcome"] != "partial")
+            | ((t["granted_bytes"] > 0) & (t["granted_bytes"] < t["request_bytes"]))
+        ),
+    ),
+    rule(
+        "a refused row has granted_bytes = 0",
+        lambda t: (t["outcome"] != "refused") | (t["granted_bytes"] == 0),
+    ),
+    rule(
+        "a refused row says who refused, and gives the kernel's errno or a reason",
+        lambda t: (
+            (t["outcome"] != "refused")
+            | (t["refused_by"].notna() & (t["errno"].notna() | t["reason"].notna()))
+        ),
+    ),
+    rule(
+        "an errno is the kernel's or a driver's",
+        lambda t: t["errno"].isna() | t["refused_by"].isin(["kernel", "driver"]),
+    ),
+    rule(
+        "a crashed row has a cause",
+        lambda t: (t["outcome"] != "crashed") | t["cause"].notna(),
+    ),
+    sums(
+        "lend_ns is the sum of its parts",
+        lambda t: t["lend_ns"],
+        lambda t: _sum(t, [f"lend_{part}_ns" for part in LEND_PARTS]),
+    ),
+    rule(
+        "zero_ns is known where, and only where, zero_pages > 0",
+        lambda t: t["zero_ns"].notna() == (t["zero_pages"].fillna(0) > 0),
+    ),
+    sums(
+        "movable_only_bytes is cma_area_bytes + movable_zone_bytes",
+        lambda t: t["movable_only_bytes"],
+        lambda t: _sum(t, ["cma_area_bytes", "movable_zone_bytes"]),
+    ),
+    rule(
+        "cma_used_bytes is a part of cma_area_bytes",
+        lambda t: t["cma_used_bytes"] <= t["cma_area_bytes"],
+    ),
+    rule(
+        "what comes back is null where nothing was granted",
+        lambda t: (t["granted_bytes"] > 0) | t[list(REUSE_COLUMNS)].isna().all(axis="columns"),
+    ),
+    rule(
+        "no more comes back than was given back",
+        lambda t: (
+            (_came_back(t, "movable") <= t["returned_bytes"])
+            & (_came_back(t, "unmovable") <= t["returned_bytes"])
+        ),
+    ),
+    rule(
+        "where nothing was granted, no verification is ok",
+        lambda t: (t["granted_bytes"] > 0) | (t["verify"] != "ok"),
+    ),
+)
+
+OF_PHASES = (
+    sums(
+        "the accounts sum to ram_bytes",
+        lambda t: _sum(t, [column(account) for account in ACCOUNTS]),
+        lambda t: t["ram_bytes"],
+    ),
+    *map(_of_group, ("stranded", "movable_only", "serving")),
+    rule(
+        "memmap_bytes is what the kernel counts, where nothing is offline or on a device",
+        lambda t: ~_counter_is_known(t) | (t["memmap_bytes"] == t["memmap_counter_bytes"]),
+    ),
+    rule(
+        "memmap_lent_bytes is a part of memmap_bytes",
+        lambda t: t["memmap_lent_bytes"] <= t["memmap_bytes"],
+    ),
+)
+
+
+def _came_back(table: pd.DataFrame, kind: str) -> "pd.Series[int]":
+    return _sum(table, [name for name in REUSE_COLUMNS if name.startswith(f"reuse_{kind}_")])

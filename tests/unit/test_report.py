@@ -11,6 +11,7 @@ from benchmarks.synthetic.trials import VARIANTS, made_metadata, made_runs, made
 from carveout.common.sizes import GIB, KIB, MIB
 from carveout.figures.labels import Labels, bytes_label, ns_label, percent_label, success_label
 from carveout.report.text import comparison_text
+from carveout.report.views import ASIDE, BACK, MEMMAP, comparison_view, failures_view
 from carveout.report.write import inline_svg, write_report
 from carveout.statistics.summarize import compare, list_failures, summarize
 from carveout.tables.parquet import read_table, write_table
@@ -99,14 +100,56 @@ def test_the_text_table_has_a_line_a_variant_and_cuts_nothing_off(tables: Path) 
     lines = text.splitlines()
     assert lines[0].startswith("debian-6.12-arm64 (6.12.107-1), 4 GiB RAM")
     assert len([line for line in lines if "/20" in line]) == len(VARIANTS)
+    assert len([line for line in lines if line.startswith(" CMA area")]) == 2
+    assert text.count("a CMA area of 64 MiB by default") == 1
     assert "…" not in text
-    assert max(map(len, lines)) <= 165
+    assert max(map(len, lines)) <= 180
+
+
+def of_cma(frame: pd.DataFrame, group: str, name: str) -> str:
+    """A cell of the comparison's row of a CMA area."""
+    view = comparison_view(frame, Labels.read(DESCRIPTIONS))
+    return str(view.loc["CMA area", (group, name)])
+
+
+def test_memmap_of_lent_memory_is_told_for_each_request(tables: Path) -> None:
+    """Who hides memory in whole blocks alone pays for a request that is smaller than one."""
+    comparison = read_table("comparison", tables / "comparison.parquet")
+    small = comparison["request_bytes"] == 256 * MIB
+    comparison.loc[small, "memmap_per_lent_gib_bytes"] = 8 * MIB
+    comparison.loc[~small, "memmap_per_lent_gib_bytes"] = 0
+    assert of_cma(comparison, MEMMAP, "per GiB lent, 256 MiB") == "8 MiB"
+    assert of_cma(comparison, MEMMAP, "per GiB lent, 1 GiB") == "0"
+
+
+def test_the_kernels_default_area_stands_apart(tables: Path) -> None:
+    comparison = read_table("comparison", tables / "comparison.parquet")
+    view = comparison_view(comparison, Labels.read(DESCRIPTIONS))
+    zone = view.loc["alloc_contig_range(), ZONE_MOVABLE"]
+    assert zone[(ASIDE, "CMA area")] == "64 MiB"
+    assert zone[(ASIDE, "ZONE_MOVABLE")] == "1 GiB"
+
+
+def test_what_is_kept_back_stands_beside_what_is_regained(tables: Path) -> None:
+    comparison = read_table("comparison", tables / "comparison.parquet")
+    assert of_cma(comparison, BACK, "regained") == "100 %"
+    assert of_cma(comparison, BACK, "kept back") == "0 %"
+
+
+def test_a_failure_says_who_refused_and_what_the_kernel_logged(tables: Path) -> None:
+    labels = Labels.read(DESCRIPTIONS)
+    view = failures_view(read_table("failures", tables / "failures.parquet"), labels)
+    assert set(view["who refused"]) >= {"kernel", "driver", "carveout"}
+    assert view["the kernel's log, for example"].str.contains("cma_alloc").any()
+    searched = view[view["reason"] == "no candidate"]
+    assert set(searched["who refused"]) == {"carveout"}
+    assert set(searched["errno"]) == {"–"}
 
 
 def test_two_machines_are_two_tables(tables: Path) -> None:
     comparison = read_table("comparison", tables / "comparison.parquet")
     both = pd.concat([comparison, comparison.assign(ram_bytes=8 * GIB)])
-    assert comparison_text(both, Labels()).count("8 GiB RAM") == 1
+    assert comparison_text(both, Labels()).count("8 GiB RAM") == 2
 
 
 def test_a_kernel_that_is_not_the_pinned_one_says_so(tables: Path) -> None:
@@ -115,7 +158,7 @@ def test_a_kernel_that_is_not_the_pinned_one_says_so(tables: Path) -> None:
     wanted = "debian-6.12-arm64 (6.12.117-1 in place of the pinned 6.12.107-1), 4 GiB RAM"
     assert wanted in comparison_text(moved, Labels())
     both = comparison_text(pd.concat([comparison, moved]), Labels())
-    assert both.count("4 GiB RAM") == 2, "kernels of one name and two versions never mix"
+    assert both.count("4 GiB RAM") == 4, "kernels of one name and two versions never mix"
 
 
 def test_inlined_figures_have_ids_of_their_own(tmp_path: Path) -> None:

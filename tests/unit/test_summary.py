@@ -104,6 +104,36 @@ def test_failures_name_the_blocking_page_and_the_loads(trials: pd.DataFrame) -> 
     assert set(failures.loc[failures["outcome"] == "crashed", "cause"]) == {"oom"}
 
 
+def test_failures_are_apart_by_who_refused_and_keep_a_line_of_the_log(
+    trials: pd.DataFrame,
+) -> None:
+    refused = trials[(trials["strategy"] == "cma") & (trials["outcome"] == "refused")].copy()
+    refused = pd.concat([refused] * 2, ignore_index=True).iloc[:5]
+    refused["errno"], refused["refused_by"] = "EBUSY", "kernel"
+    refused["kernel_log"] = ["b", "b", "a", None, "a"]
+    refused.loc[4, ["refused_by", "errno", "reason"]] = ["carveout", None, "no_candidate"]
+    failures = list_failures(refused.assign(stage="alloc", request_bytes=1))
+    found = failures.set_index("refused_by")[["count", "kernel_log"]].to_dict("index")
+    assert found == {
+        "kernel": {"count": 4, "kernel_log": "b"},
+        "carveout": {"count": 1, "kernel_log": "a"},
+    }
+
+
+def test_costs_and_what_comes_back_are_of_their_own_trials(trials: pd.DataFrame) -> None:
+    cma = trials[trials["strategy"] == "cma"]
+    row = compare(cma).iloc[0]
+    own = cma[(cma["request_bytes"] == row["request_bytes"]) & (cma["granted_bytes"] > 0)]
+    good = own[(own["outcome"] == "granted") & (own["verify"] != "failed")]
+    for name in ("lend_search_ns", "lend_map_ns", "content_ns", "zero_ns"):
+        assert row[f"{name}_p50"] == good[name].median(), name
+    assert row["kept_back_share"] == 0
+    assert row["reuse_movable_share"] == 7 / 8
+    assert row["reuse_movable_address_share"] == 1 / 8
+    assert row["reuse_unmovable_untried_share"] == 0
+    assert (row["cma_area_bytes"], row["movable_zone_bytes"]) == (GIB, 0)
+
+
 def test_no_failures_make_an_empty_table(trials: pd.DataFrame, tmp_path: Path) -> None:
     good = trials[(trials["outcome"] == "granted") & (trials["verify"] == "ok")]
     write_table("failures", list_failures(good), tmp_path / "failures.parquet")

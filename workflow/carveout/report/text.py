@@ -18,12 +18,15 @@ _TEXT_WIDTH = 240
 
 
 def comparison_text(comparison: pd.DataFrame, labels: Labels) -> str:
-    """Return the comparison as plain text, one table per machine."""
-    return "\n".join(
-        f"{machine}; success with its 95 % interval; medians\n"
-        + _text_table(views.comparison_view(rows, labels))
-        for machine, rows in by_machine(comparison)
-    )
+    """Return the comparison as plain text, two tables per machine."""
+    texts = []
+    for machine, rows in by_machine(comparison):
+        memory, lending = views.memory_and_lending(views.comparison_view(rows, labels))
+        texts += [
+            f"{machine}; medians\n" + _text_table(memory) + f"{views.DEFAULT_AREA}\n",
+            f"{machine}; success with its 95 % interval; medians\n" + _text_table(lending),
+        ]
+    return "\n".join(texts)
 
 
 def _text_table(view: pd.DataFrame) -> str:

@@ -20,6 +20,13 @@ from carveout.figures.labels import (
 
 ASIDE = "set aside, idle"
 BACK = "after give back"
+# Stands below the table in which it is to be seen.
+DEFAULT_AREA = (
+    "Debian's kernels reserve a CMA area of 64 MiB by default; "
+    "until it is asked for, it serves movable pages."
+)
+FOR_MOVABLE = "reuse, movable"
+FOR_UNMOVABLE = "reuse, unmovable"
 LEND = "median lend"
 MEMMAP = "memmap"
 SUCCESS = "success (95 % interval)"
@@ -37,6 +44,12 @@ def comparison_view(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         _comparison_cells([by_row.get((*row, size)) for size in requests], requests) for row in rows
     ]
     return _framed(cells, [labels.variant(*row) for row in rows])
+
+
+def memory_and_lending(view: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the comparison as two tables, each narrow enough to be read: memory, and lending."""
+    of_memory = [column[0] in (MEMMAP, ASIDE) for column in view.columns]
+    return view.loc[:, of_memory], view.loc[:, [not wanted for wanted in of_memory]]
 
 
 def success_rates(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame:
@@ -82,19 +95,24 @@ def failures_view(failures: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         "outcome": "outcome",
         "cause": "cause",
         "stage": "stage",
+        "refused_by": "who refused",
+        "reason": "reason",
         "errno": "errno",
         "blocker_type": "blocking page",
+        "kernel_log": "the kernel's log, for example",
         "loads": "under",
         "count": "trials",
     }
     view = ordered[list(names)].rename(columns=names)
-    view["under"] = view["under"].str.replace("_", " ")
+    for name in ("under", "reason"):
+        view[name] = view[name].str.replace("_", " ")
     return view.astype(object).where(view.notna(), NOTHING).reset_index(drop=True)
 
 
 def loads_view(trials: pd.DataFrame) -> pd.DataFrame:
     """Return each load with the dose that was wanted and the doses that were achieved."""
     doses = trials.groupby(["load", "dose_target"])["dose_achieved"].agg(["median", "min", "max"])
+    doses["physical"] = trials.groupby(["load", "dose_target"])["physical_bytes"].median()
     doses = doses.reset_index().sort_values("load", key=lambda load: load.where(load != "idle", ""))
     return pd.DataFrame(
         {
@@ -103,6 +121,7 @@ def loads_view(trials: pd.DataFrame) -> pd.DataFrame:
             "achieved, median": [_dose(value) for value in doses["median"]],
             "least": [_dose(value) for value in doses["min"]],
             "most": [_dose(value) for value in doses["max"]],
+            "free memory it took, median": [bytes_label(value) for value in doses["physical"]],
         }
     )
 
@@ -112,28 +131,47 @@ def _comparison_cells(
 ) -> dict[tuple[str, str], str]:
     """Return one variant's row.
 
-    Idle costs are the same for all requests. Quantities per lent byte are shown for the largest
-    request that was ever granted.
+    Idle costs are the same for all requests. What else is not told of each request is of the
+    largest that was ever granted.
     """
     idle = next(row for row in found if row is not None)
     lent = next(
         (row for row in reversed(found) if row and pd.notna(row["memmap_per_lent_gib_bytes"])), idle
     )
-    cells = {
-        (MEMMAP, "host, idle"): bytes_label(idle["memmap_idle_bytes"]),
-        (MEMMAP, "per lent GiB"): bytes_label(lent["memmap_per_lent_gib_bytes"]),
+    sizes = [bytes_label(size) for size in requests]
+    cells = {(MEMMAP, "host, idle"): bytes_label(idle["memmap_idle_bytes"])}
+    for size, row in zip(sizes, found, strict=True):
+        per_gib = bytes_label(row["memmap_per_lent_gib_bytes"]) if row else NOTHING
+        cells[(MEMMAP, f"per GiB lent, {size}")] = per_gib
+    cells |= {
         (ASIDE, "stranded"): bytes_label(idle["stranded_bytes"]),
-        (ASIDE, "movable only"): bytes_label(idle["movable_only_bytes"]),
+        (ASIDE, "CMA area"): bytes_label(idle["cma_area_bytes"]),
+        (ASIDE, "CMA area in use"): bytes_label(idle["cma_used_bytes"]),
+        (ASIDE, "ZONE_MOVABLE"): bytes_label(idle["movable_zone_bytes"]),
     }
-    for size, row in zip(requests, found, strict=True):
-        cells[(SUCCESS, bytes_label(size))] = success_label(row) if row else NOTHING
-    for size, row in zip(requests, found, strict=True):
-        cells[(LEND, bytes_label(size))] = ns_label(row["lend_ns_p50"]) if row else NOTHING
+    for size, row in zip(sizes, found, strict=True):
+        cells[(SUCCESS, size)] = success_label(row) if row else NOTHING
+    for size, row in zip(sizes, found, strict=True):
+        cells[(LEND, size)] = ns_label(row["lend_ns_p50"]) if row else NOTHING
     return cells | {
+        (LEND, "clearing, apart"): _clearing(lent),
         (LEND, "extents"): _count(lent["extents_p50"]),
         (BACK, "regained"): percent_label(lent["regained_share"]),
-        (BACK, "movable"): percent_label(lent["reuse_movable_share"]),
-        (BACK, "unmovable"): percent_label(lent["reuse_unmovable_share"]),
+        (BACK, "kept back"): percent_label(lent["kept_back_share"]),
+        **_reuse_cells(FOR_MOVABLE, "movable", lent),
+        **_reuse_cells(FOR_UNMOVABLE, "unmovable", lent),
+    }
+
+
+def _clearing(row: Mapping[Any, Any]) -> str:
+    """Return the one pass over all lent pages; where the host reaches none, there is none."""
+    return ns_label(row["zero_ns_p50"])
+
+
+def _reuse_cells(heading: str, kind: str, row: Mapping[Any, Any]) -> dict[tuple[str, str], str]:
+    return {
+        (heading, name): percent_label(row[f"reuse_{kind}{how}_share"])
+        for name, how in (("allocated", ""), ("by address", "_address"), ("untried", "_untried"))
     }
 
 

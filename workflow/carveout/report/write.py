@@ -30,6 +30,7 @@ _TRIAL_COLUMNS = (
         "load",
         "dose_target",
         "dose_achieved",
+        "physical_bytes",
         "seed",
         "replication",
         "cycle",
@@ -77,6 +78,7 @@ def write_report(
         ],
         run=_run_facts(trials, tables) | dict(facts),
         provenance=_provenance(tables),
+        default_area=views.DEFAULT_AREA,
         loads=_html(views.loads_view(trials), index=False),
         figures=[_figure(svg, caption) for svg, caption in zip(figures, captions, strict=True)],
         strategies=[_strategy(labels, name, comparison) for name in labels.strategies(comparison)],
@@ -84,14 +86,18 @@ def write_report(
     write_atomically(path, page)
 
 
-def comparison_html(comparison: pd.DataFrame, labels: Labels) -> Markup:
-    """Return one machine's comparison as an HTML table, with a bar behind each success rate."""
+def comparison_html(comparison: pd.DataFrame, labels: Labels) -> list[Markup]:
+    """Return one machine's comparison as HTML tables, with a bar behind each success rate."""
     view = views.comparison_view(comparison, labels)
     # An interval stands below its rate, which makes the table narrow enough for a small window.
     view = view.map(lambda cell: cell.replace(" (", "\n("))
-    rates = views.success_rates(comparison, labels)
-    bars = rates.map(_bar).reindex(columns=view.columns, fill_value="")
-    return _styled(view.style.apply(lambda _: bars, axis=None), "comparison")
+    rates = views.success_rates(comparison, labels).map(_bar)
+    return [_with_bars(part, rates) for part in views.memory_and_lending(view)]
+
+
+def _with_bars(view: pd.DataFrame, bars: pd.DataFrame) -> Markup:
+    styles = bars.reindex(columns=view.columns, fill_value="")
+    return _styled(view.style.apply(lambda _: styles, axis=None), "comparison")
 
 
 def inline_svg(path: Path) -> Markup:

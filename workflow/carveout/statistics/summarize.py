@@ -22,18 +22,24 @@ from carveout.common.sizes import GIB
 from carveout.records.outcomes import OUTCOMES
 from carveout.tables.definitions import CELL, COMPARISON, FAILURES, MACHINE, QUANTILES, SUMMARY
 from carveout.tables.parquet import read_metadata, read_table, write_table
+from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 
 _VARIANT = (*MACHINE, "strategy", "variant")
-_IDLE = ("memmap_idle_bytes", "stranded_bytes", "movable_only_bytes")
+_IDLE = (
+    *("memmap_idle_bytes", "stranded_bytes", "movable_only_bytes"),
+    *("cma_area_bytes", "movable_zone_bytes", "cma_used_bytes"),
+)
 _MEDIANS = (
     "dose_achieved",
     "memmap_bytes",
     "extents_p50",
     "memmap_per_lent_gib_bytes",
     "regained_share",
-    "reuse_movable_share",
-    "reuse_unmovable_share",
+    "kept_back_share",
+    *(f"{name.removesuffix('_bytes')}_share" for name in REUSE_COLUMNS),
 )
+# The parts of a lend's time, and what went into clearing: none of its parts.
+_PARTS = (*(f"lend_{part}_ns" for part in LEND_PARTS), "content_ns", "zero_ns")
 
 # The columns of the trials that the statistics need; no others are read.
 COLUMNS = (
@@ -44,13 +50,14 @@ COLUMNS = (
         "outcome",
         "verify",
         "dose_achieved",
+        "physical_bytes",
         "granted_bytes",
         "extents",
     ),
-    *("lend_ns", "give_back_ns"),
-    *("memmap_bytes", "memmap_lent_bytes", "regained_bytes"),
-    *("reuse_movable_bytes", "reuse_unmovable_bytes", "pages_migrated", "pages_reclaimed"),
-    *("cause", "stage", "errno", "blocker"),
+    *("lend_ns", *_PARTS, "give_back_ns"),
+    *("memmap_bytes", "memmap_lent_bytes", "regained_bytes", "kept_back_bytes"),
+    *(*REUSE_COLUMNS, "pages_migrated", "pages_reclaimed"),
+    *("cause", "stage", "refused_by", "reason", "errno", "kernel_log", "blocker"),
 )
 
 
@@ -61,8 +68,9 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
         [
             _counts(groups),
             groups[["trials_asked", "replication"]].first(),
-            groups[[*_MEDIANS, *_IDLE]].median(),
+            groups[[*_MEDIANS, "physical_bytes", *_IDLE]].median(),
             _quantiles(groups, "lend_ns"),
+            groups[list(_PARTS)].median().add_suffix("_p50"),
             _quantiles(groups, "give_back_ns"),
             groups["refusal_ns"].median().rename("refusal_ns_p50"),
             groups[["pages_migrated", "pages_reclaimed"]].median().add_suffix("_p50"),
@@ -88,7 +96,7 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
             _counts(groups),
             asked,
             groups[list(_MEDIANS)].median(),
-            groups[["lend_ns", "give_back_ns"]].median().add_suffix("_p50"),
+            groups[["lend_ns", *_PARTS, "give_back_ns"]].median().add_suffix("_p50"),
         ],
         axis="columns",
     )
@@ -97,7 +105,10 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `failures`: how often each variant failed in which way, and the loads."""
+    """Return the table `failures`: how often each variant failed in which way, and the loads.
+
+    Of the lines that the kernel logged, each row has the most frequent one as an example.
+    """
     failed = trials[~succeeded(trials)]
     failed = failed.assign(
         # A granted lend is only here because its verification failed.
@@ -109,7 +120,13 @@ def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
     counts = failed.groupby(key, dropna=False, sort=False)["count"].sum().reset_index()
     loads = failed[[*key, "load"]].drop_duplicates().sort_values("load")
     loads = loads.groupby(key, dropna=False, sort=False)["load"].agg(", ".join).reset_index()
-    return counts.merge(loads.rename(columns={"load": "loads"}), on=key)[list(FAILURES.columns)]
+    counts = counts.merge(loads.rename(columns={"load": "loads"}), on=key)
+    logged = failed.dropna(subset=["kernel_log"])
+    logged_counts = logged.groupby([*key, "kernel_log"], dropna=False, sort=False)["count"].sum()
+    lines = logged_counts.reset_index()
+    lines = lines.sort_values(["count", "kernel_log"], ascending=[False, True])
+    example = lines.drop_duplicates(key)[[*key, "kernel_log"]]
+    return counts.merge(example, on=key, how="left")[list(FAILURES.columns)]
 
 
 def wilson_intervals(successes: Sequence[int], trials: Sequence[int]) -> pd.DataFrame:
@@ -141,10 +158,13 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
         memmap_bytes=trials["memmap_bytes"].where(success),
         memmap_per_lent_gib_bytes=trials["memmap_lent_bytes"] / lent_bytes * GIB,
         regained_share=trials["regained_bytes"] / lent_bytes,
-        reuse_movable_share=trials["reuse_movable_bytes"] / lent_bytes,
-        reuse_unmovable_share=trials["reuse_unmovable_bytes"] / lent_bytes,
+        kept_back_share=trials["kept_back_bytes"] / lent_bytes,
+        **{
+            f"{name.removesuffix('_bytes')}_share": trials[name] / lent_bytes
+            for name in REUSE_COLUMNS
+        },
         refusal_ns=trials["lend_ns"].where(trials["outcome"] == "refused"),
-        lend_ns=trials["lend_ns"].where(success),
+        **{name: trials[name].where(success) for name in ("lend_ns", *_PARTS)},
         give_back_ns=trials["give_back_ns"].where(success),
         pages_migrated=trials["pages_migrated"].where(success),
         pages_reclaimed=trials["pages_reclaimed"].where(success),

@@ -31,9 +31,7 @@ def _of_group(name: str) -> Rule:
         series = {column(account): table[column(account)] for account in GROUPS[name]}
         return total(series, GROUPS[name], operator.add)
 
-    return sums(
-        f"{name}_bytes is the sum of its accounts", lambda t: t[f"{name}_bytes"], added
-    )
+    return sums(f"{name}_bytes is the sum of its accounts", lambda t: t[f"{name}_bytes"], added)
 
 
 def _counter_is_known(table: pd.DataFrame) -> "pd.Series[bool]":

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from benchmarks.synthetic.trials import made_phases, made_trials
+from benchmarks.synthetic.trials import VARIANTS, made_phases, made_trials
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from carveout.figures import cost, memmap_overhead, pageblock_map, style, success
+from carveout.common.sizes import MIB
+from carveout.figures import accounts, cost, memmap_overhead, pageblock_map, style, success
 from carveout.figures.labels import Labels
 from carveout.statistics.summarize import compare, summarize
+from carveout.tables.accounts import DRAWN
+from carveout.tables.definitions import PAGEBLOCK_LETTERS
 from carveout.tables.parquet import read_table, write_table
 
 DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))
@@ -33,6 +37,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def draw(tables: Path, figure: str, folder: Path, *where: str) -> subprocess.CompletedProcess[str]:
     table = {
         "memmap_overhead": "comparison",
+        "accounts": "phases",
         "success": "summary",
         "cost": "trials",
         "pageblock_map": "phases",
@@ -53,6 +58,7 @@ def draw(tables: Path, figure: str, folder: Path, *where: str) -> subprocess.Com
     ("figure", "where"),
     [
         ("memmap_overhead", []),
+        ("accounts", []),
         ("success", []),
         ("cost", []),
         ("pageblock_map", ["strategy=cma", "variant=area", "seed=1", "cycle=1"]),
@@ -88,8 +94,8 @@ def test_a_variant_that_never_succeeds_is_shown(tables: Path) -> None:
     trials = read_table("trials", tables / "trials.parquet")
     refused = trials["strategy"] == "cma"
     trials.loc[refused, "outcome"] = "refused"
-    for column in ("granted_bytes", "memmap_lent_bytes"):
-        trials.loc[refused, column] = 0
+    trials.loc[refused, "granted_bytes"] = 0
+    trials.loc[refused, "memmap_lent_bytes"] = None
     assert "no success in 20 trials" in texts(cost.draw(trials, Labels()))
     assert "never lent" in texts(memmap_overhead.draw(compare(trials), Labels()))
 
@@ -129,6 +135,68 @@ def test_the_map_of_a_trial_that_died_says_so(tables: Path) -> None:
     phases = read_table("phases", tables / "phases.parquet", where={"strategy": "cma"})
     died = phases[phases["phase"] == "before"]
     assert "the trial ended before this census" in texts(pageblock_map.draw(died, Labels()))
+
+
+def bars(figure: Figure) -> list[list[Rectangle]]:
+    """The parts of each bar of a figure of stacked bars, from the top, from the left."""
+    stacked: dict[float, list[Rectangle]] = {}
+    for part in figure.axes[0].patches:
+        assert isinstance(part, Rectangle)
+        stacked.setdefault(round(part.get_y(), 6), []).append(part)
+    return [stacked[y] for y in sorted(stacked)]
+
+
+def test_each_bar_of_the_books_is_as_long_as_the_ram(tables: Path) -> None:
+    phases = read_table("phases", tables / "phases.parquet", accounts.COLUMNS)
+    drawn = bars(accounts.draw(phases, Labels()))
+    assert len(drawn) == 3 * len(VARIANTS)
+    for parts in drawn:
+        assert sum(part.get_width() for part in parts) == pytest.approx(4096)
+    lent = [parts[list(DRAWN).index("lent")].get_width() for parts in drawn]
+    assert lent == pytest.approx([0, 256, 0] * len(VARIANTS))
+
+
+def test_the_books_are_of_the_largest_request_that_was_lent_anything(tables: Path) -> None:
+    phases = read_table("phases", tables / "phases.parquet", accounts.COLUMNS)
+    cma = phases[phases["strategy"] == "cma"]
+    larger = cma.assign(cycle=2, request_bytes=2 * cma["request_bytes"])
+    refused = larger.assign(
+        account_free_bytes=larger["account_free_bytes"] + larger["account_lent_bytes"],
+        account_lent_bytes=0,
+    )
+    figure = accounts.draw(pd.concat([cma, refused]), Labels())
+    assert bars(figure)[1][-1].get_width() == pytest.approx(256)
+    refused = refused[refused["phase"] != "after"]
+    assert "nothing was ever lent" in texts(accounts.draw(refused, Labels()))
+
+
+def test_the_parts_of_a_lend_are_all_of_it(tables: Path) -> None:
+    trials = read_table("trials", tables / "trials.parquet", cost.COLUMNS)
+    figure = cost.draw(trials[trials["strategy"] == "cma"], Labels())
+    parts = [patch for ax in figure.axes for patch in ax.patches if isinstance(patch, Rectangle)]
+    assert sum(part.get_width() for part in parts) == pytest.approx(100, abs=0.1)
+    shown = texts(figure)
+    for word in ("search", "migrate", "reclaim", "map", "rest", "clearing"):
+        assert word in shown
+
+
+def test_a_requests_memmap_is_drawn_even_when_only_a_larger_one_is_free_of_it(
+    tables: Path,
+) -> None:
+    comparison = read_table("comparison", tables / "comparison.parquet")
+    comparison = comparison[comparison["strategy"] == "virtio-mem"]
+    small = comparison["request_bytes"] == comparison["request_bytes"].min()
+    comparison.loc[small, "memmap_per_lent_gib_bytes"] = 16 * MIB
+    written = texts(memmap_overhead.draw(comparison, Labels()))
+    assert "lent: 256 MiB request" in written
+    assert " 16 " in written
+
+
+def test_every_class_of_pageblock_has_a_colour_of_its_own(tables: Path) -> None:
+    phases = read_table("phases", tables / "phases.parquet", where={"strategy": "cma"})
+    letters = PAGEBLOCK_LETTERS * 10
+    legend = texts(pageblock_map.draw(phases.assign(pageblocks=letters), Labels()))
+    assert all(f"{letter}  " in legend for letter in PAGEBLOCK_LETTERS)
 
 
 def test_the_map_counts_what_it_shows(tables: Path) -> None:

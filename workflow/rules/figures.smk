@@ -2,7 +2,7 @@
 # Figures: one rule per figure. Each reads one table; titles and order come from the strategies' folders.
 
 DESCRIPTIONS = [f"{folder}/strategy.yaml" for folder in STRATEGY_FOLDERS.values()]
-FIGURES = ["memmap_overhead", "success", "cost"]
+FIGURES = ["memmap_overhead", "accounts", "success", "cost"]
 if "pageblock_map" in config["figures"]:
     FIGURES.append("pageblock_map")
 
@@ -27,6 +27,31 @@ rule draw_memmap_overhead:
         code=code_digest("carveout.figures.draw", "carveout.figures.memmap_overhead"),
     shell:
         "python -m carveout.figures.draw memmap_overhead {input.table:q}"
+        " --descriptions {input.descriptions:q}"
+        " --svg {output.svg:q} --png {output.png:q} >{log:q}"
+
+
+rule draw_accounts:
+    input:
+        table=table("phases"),
+        digests=table_digests("phases"),
+        descriptions=DESCRIPTIONS,
+    output:
+        svg=report(
+            "<results>/figures/accounts.svg",
+            caption="../report/accounts.rst",
+            category="Figures",
+            labels={"figure": "the books: where the RAM stands"},
+        ),
+        png="<results>/figures/accounts.png",
+    log:
+        "<logs>/figures/draw_accounts.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.figures.draw", "carveout.figures.accounts"),
+    shell:
+        "python -m carveout.figures.draw accounts {input.table:q}"
         " --descriptions {input.descriptions:q}"
         " --svg {output.svg:q} --png {output.png:q} >{log:q}"
 

@@ -16,13 +16,24 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from carveout.figures import style
 from carveout.figures.labels import Labels, by_machine, load_label, loads_of, ns_label
 from carveout.tables.definitions import MACHINE
+from carveout.tables.rules import LEND_PARTS
 
 TABLE = "trials"
 COLUMNS = (
     *(*MACHINE, "strategy", "variant", "load", "dose_target"),
     *("request_bytes", "outcome", "verify", "lend_ns", "give_back_ns"),
+    *(f"lend_{part}_ns" for part in LEND_PARTS),
+    *("content_ns", "zero_ns"),
 )
 _STEPS = {"lend_ns": "lend", "give_back_ns": "give back"}
+# Lightness falls from part to part, so that grey prints are legible too.
+_PART_COLORS = dict(
+    zip(LEND_PARTS, ("#FDE9A9", "#F2A65A", "#D1495B", "#3D5A80", "#BBBBBB"), strict=True)
+)
+_CLEARING = {
+    "zero_ns": ("the same pass for all", "o"),
+    "content_ns": ("by the kernel meanwhile", "x"),
+}
 # A log scale has no zero: a cost that is less than this is drawn at this value.
 _LEAST_NS = 100
 # More trials than this in a cell are drawn as a box instead of dots.
@@ -34,7 +45,9 @@ def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
     machines = dict(by_machine(trials))
     rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
     requests = trials["request_bytes"].nunique()
-    figure = style.new_figure((rows * style.ROW_IN * 1.3 + 0.75) * requests * len(machines) + 0.4)
+    panels = requests * 1.3 + 1
+    height_in = rows * style.ROW_IN * panels + 0.75 * (requests + 1) + 0.7
+    figure = style.new_figure(height_in * len(machines))
     for part, of_machine in zip(
         style.parts(figure, list(machines)), machines.values(), strict=True
     ):
@@ -47,21 +60,87 @@ def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None
     loads = _load_looks(trials)
     requests = sorted(trials["request_bytes"].unique())
     granted = trials[(trials["outcome"] == "granted") & (trials["verify"] != "failed")]
-    grid = part.subplots(len(requests), len(_STEPS), sharex=True, sharey=True, squeeze=False)
-    for line, request_bytes in zip(grid, requests, strict=True):
+    heights = [1.3] * len(requests) + [1]
+    grid = part.subplots(len(heights), 2, sharey=True, squeeze=False, height_ratios=heights)
+    for line, request_bytes in zip(grid, requests, strict=False):
         for ax, (column, step) in zip(line, _STEPS.items(), strict=True):
             of_request = granted[granted["request_bytes"] == request_bytes]
             _draw_costs(ax, of_request, column, rows, loads)
             _draw_failing(ax, trials[trials["request_bytes"] == request_bytes], of_request, rows)
             style.draw_variant_rows(ax, labels, rows)
             ax.set_title(f"{step}, {style.request_label(request_bytes)}")
-            ax.set_xscale("log")
-            ax.xaxis.set_major_locator(LogLocator(numticks=20))
-            ax.xaxis.set_minor_locator(LogLocator(numticks=1))
-            ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ns_label(value)))
             ax.tick_params(labelbottom=True, labelleft=column == "lend_ns")
-    part.supxlabel("guest time (1 ns = 1 instruction), log scale", fontsize=9)
+    largest = _largest(granted)
+    _draw_parts(grid[-1][0], largest, rows)
+    _draw_clearing(grid[-1][1], largest, rows)
+    for ax in grid[-1]:
+        style.draw_variant_rows(ax, labels, rows)
+    grid[-1][1].tick_params(labelleft=False)
+    _share_times([*grid[:-1].flat, grid[-1][1]])
+    part.supxlabel("guest time (1 ns = 1 instruction), log scale, but for the parts", fontsize=9)
     _draw_legend(part, loads)
+
+
+def _share_times(axes: Sequence[Axes]) -> None:
+    """Give all axes of times the same log scale."""
+    for ax in axes:
+        ax.sharex(axes[0]) if ax is not axes[0] else None
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(numticks=20))
+        ax.xaxis.set_minor_locator(LogLocator(numticks=1))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ns_label(value)))
+
+
+def _largest(granted: pd.DataFrame) -> pd.DataFrame:
+    """Return the lends of each variant's largest request that was ever granted."""
+    most = granted.groupby(["strategy", "variant"])["request_bytes"].transform("max")
+    return granted[granted["request_bytes"] == most]
+
+
+def _draw_parts(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]) -> None:
+    """Draw where the time of lends goes, as shares of all of it."""
+    columns = [f"lend_{name}_ns" for name in LEND_PARTS]
+    spent = granted.groupby(["strategy", "variant"])[columns].sum().astype(float)
+    shares = spent.div(spent.sum(axis="columns").clip(lower=1), axis="index") * 100
+    shares = shares.reindex(pd.MultiIndex.from_tuples(rows)).fillna(0)
+    left = np.zeros(len(rows))
+    for column, (name, color) in zip(columns, _PART_COLORS.items(), strict=True):
+        ax.barh(
+            range(len(rows)),
+            shares[column],
+            left=left,
+            height=0.62,
+            color=color,
+            label=name,
+        )
+        left += shares[column].to_numpy()
+    ax.set(title="parts of a lend, largest request", xlim=(0, 100), xlabel="% of its time")
+    _legend_below(ax)
+
+
+def _draw_clearing(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]) -> None:
+    """Draw what went into clearing, which is no part of a lend's time."""
+    medians = granted.groupby(["strategy", "variant"])[list(_CLEARING)].median()
+    medians = medians.reindex(pd.MultiIndex.from_tuples(rows)).astype(float)
+    for column, (name, marker) in _CLEARING.items():
+        values = medians[column].to_numpy()
+        some = values > 0
+        ax.scatter(
+            values[some].clip(min=_LEAST_NS),
+            np.arange(len(rows))[some],
+            s=22,
+            marker=marker,
+            color=style.INK,
+            label=name,
+        )
+    ax.set_title("clearing, apart, median")
+    _legend_below(ax)
+
+
+def _legend_below(ax: Axes) -> None:
+    ax.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=5, columnspacing=1.2, handlelength=1.2
+    )
 
 
 def _load_looks(trials: pd.DataFrame) -> dict[tuple[str, int], tuple[str, str]]:

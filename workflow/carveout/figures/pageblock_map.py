@@ -31,6 +31,8 @@ _CLASSES = {
     "R": ("reclaimable", "#3A9E85"),
     "U": ("unmovable", "#C23B22"),
     "X": ("reserved", "#5A3A6E"),
+    "D": ("device memory", "#D8D8D8"),
+    "P": ("partly lent", "#5F6B7A"),
     "L": ("lent", "#08121F"),
 }
 _PANEL_TITLES = {"before": "before", "lent": "lent", "after": "given back"}

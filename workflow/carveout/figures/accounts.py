@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Figure: in which accounts the host's RAM stands before, during and after a lend."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
+
+from carveout.common.sizes import MIB
+from carveout.figures import style
+from carveout.figures.labels import VARIANT, Labels, by_machine
+from carveout.records.outcomes import PHASES
+from carveout.tables.accounts import ACCOUNTS, DRAWN, GROUPS, column
+from carveout.tables.definitions import MACHINE
+
+TABLE = "phases"
+COLUMNS = (
+    *(*MACHINE, *VARIANT, "scenario", "seed", "cycle", "phase", "request_bytes"),
+    *map(column, ACCOUNTS),
+)
+# The map of pageblocks has the same colours for the same things. Hatched is for movable pages only.
+_LOOKS: Mapping[str, tuple[str, str]] = {
+    "free": ("#E9F0D8", ""),
+    "free, for movable pages only": ("#E9F0D8", "////"),
+    "in use, movable": ("#A9D3F0", ""),
+    "in use, cannot move": ("#C23B22", ""),
+    "kernel image, reserved": ("#5A3A6E", ""),
+    "memmap": ("#E3A72F", ""),
+    "stranded": ("#FFFFFF", "...."),
+    "lent": ("#08121F", ""),
+}
+_BARS = {"before": "before", "lent": "lent", "after": "given back"}
+_BAR_ROWS = 0.27
+
+
+def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
+    """Draw a bar for each census of each variant's largest request that was lent anything.
+
+    A bar is the mean over these trials: means of accounts sum to the RAM, medians do not.
+    """
+    machines = dict(by_machine(phases))
+    rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
+    figure = style.new_figure((rows * style.ROW_IN * 1.75 + 1.3) * len(machines))
+    for part, of_machine in zip(
+        style.parts(figure, list(machines)), machines.values(), strict=True
+    ):
+        _draw_machine(part, of_machine, labels)
+    return figure
+
+
+def _draw_machine(part: SubFigure, phases: pd.DataFrame, labels: Labels) -> None:
+    rows = labels.variants(phases)
+    ax = part.subplots()
+    means = _means(phases)
+    for place, row in enumerate(rows):
+        _draw_variant(ax, means, row, place)
+    style.draw_variant_rows(ax, labels, rows)
+    ram_mib = means.sum(axis="columns").max()
+    ax.set(xlim=(0, ram_mib * 1.09), xlabel="MiB of the host's RAM")
+    handles = [
+        Patch(facecolor=color, hatch=hatch, edgecolor=style.MUTED, linewidth=0.6, label=name)
+        for name, (color, hatch) in _LOOKS.items()
+    ]
+    part.legend(handles=handles, loc="outside upper center", ncols=4)
+
+
+def _means(phases: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean MiB of what is drawn, by variant and phase; without a lend, before alone."""
+    lent_bytes = phases[[column(account) for account in GROUPS["lent_out"]]].sum(axis="columns")
+    key = [*VARIANT, "scenario", "seed", "cycle"]
+    lends = phases[(phases["phase"] == "lent") & (lent_bytes > 0)]
+    largest = lends.groupby(VARIANT)["request_bytes"].max().rename("largest").reset_index()
+    lends = lends.merge(largest, on=VARIANT)
+    lends = lends.loc[lends["request_bytes"] == lends["largest"], key].drop_duplicates()
+    wanted = phases.merge(lends.assign(was_lent=True), on=key, how="left")
+    ever = wanted.groupby(VARIANT)["was_lent"].transform("count") > 0
+    wanted = wanted[wanted["was_lent"].notna() | (~ever & (wanted["phase"] == "before"))]
+    drawn = pd.DataFrame(
+        {
+            name: wanted[[column(account) for account in accounts]].sum(axis="columns") / MIB
+            for name, accounts in DRAWN.items()
+        }
+    ).astype(float)
+    return drawn.groupby([wanted[name] for name in (*VARIANT, "phase")]).mean()
+
+
+def _draw_variant(ax: Axes, means: pd.DataFrame, row: tuple[str, str], place: int) -> None:
+    for number, phase in enumerate(PHASES):
+        y = place + (number - 1) * _BAR_ROWS
+        if (*row, phase) in means.index:
+            sizes = means.loc[(*row, phase), list(DRAWN)]
+            _draw_bar(ax, y, list(sizes))
+            _write(ax, y, float(sizes.sum()), _BARS[phase])
+        elif number == 1:
+            style.note(ax, y + _BAR_ROWS / 2, "nothing was ever lent")
+
+
+def _draw_bar(ax: Axes, y: float, sizes_mib: Sequence[float]) -> None:
+    left = 0.0
+    for size, (color, hatch) in zip(sizes_mib, _LOOKS.values(), strict=True):
+        ax.barh(
+            y,
+            size,
+            left=left,
+            height=_BAR_ROWS * 0.86,
+            facecolor=color,
+            hatch=hatch,
+            edgecolor=style.MUTED,
+            linewidth=0.3,
+        )
+        left += size
+
+
+def _write(ax: Axes, y: float, end: float, text: str) -> None:
+    ax.annotate(
+        text,
+        (end, y),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=6.5,
+        color=style.INK,
+    )

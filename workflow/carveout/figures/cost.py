@@ -34,6 +34,7 @@ _CLEARING = {
     "zero_ns": ("the same pass for all", "o"),
     "content_ns": ("by the kernel meanwhile", "x"),
 }
+_NOT_CLEARED = "the host reaches none of it"
 # A log scale has no zero: a cost that is less than this is drawn at this value.
 _LEAST_NS = 100
 # More trials than this in a cell are drawn as a box instead of dots.
@@ -62,6 +63,9 @@ def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None
     granted = trials[(trials["outcome"] == "granted") & (trials["verify"] != "failed")]
     heights = [1.3] * len(requests) + [1]
     grid = part.subplots(len(heights), 2, sharey=True, squeeze=False, height_ratios=heights)
+    times = [*grid[:-1].flat, grid[-1][1]]
+    for ax in times[1:]:
+        ax.sharex(times[0])
     for line, request_bytes in zip(grid, requests, strict=False):
         for ax, (column, step) in zip(line, _STEPS.items(), strict=True):
             of_request = granted[granted["request_bytes"] == request_bytes]
@@ -76,19 +80,14 @@ def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None
     for ax in grid[-1]:
         style.draw_variant_rows(ax, labels, rows)
     grid[-1][1].tick_params(labelleft=False)
-    _share_times([*grid[:-1].flat, grid[-1][1]])
-    part.supxlabel("guest time (1 ns = 1 instruction), log scale, but for the parts", fontsize=9)
-    _draw_legend(part, loads)
-
-
-def _share_times(axes: Sequence[Axes]) -> None:
-    """Give all axes of times the same log scale."""
-    for ax in axes:
-        ax.sharex(axes[0]) if ax is not axes[0] else None
+    for ax in times:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(numticks=20))
         ax.xaxis.set_minor_locator(LogLocator(numticks=1))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ns_label(value)))
+    for ax in (*grid[-2], grid[-1][1]):
+        ax.set_xlabel("guest time (1 ns = 1 instruction), log scale")
+    _draw_legend(part, loads)
 
 
 def _largest(granted: pd.DataFrame) -> pd.DataFrame:
@@ -102,7 +101,10 @@ def _draw_parts(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]
     columns = [f"lend_{name}_ns" for name in LEND_PARTS]
     spent = granted.groupby(["strategy", "variant"])[columns].sum().astype(float)
     shares = spent.div(spent.sum(axis="columns").clip(lower=1), axis="index") * 100
-    shares = shares.reindex(pd.MultiIndex.from_tuples(rows)).fillna(0)
+    shares = shares.reindex(pd.MultiIndex.from_tuples(rows))
+    for place in np.flatnonzero(shares.isna().all(axis="columns")):
+        style.note(ax, place, "no success")
+    shares = shares.fillna(0)
     left = np.zeros(len(rows))
     for column, (name, color) in zip(columns, _PART_COLORS.items(), strict=True):
         ax.barh(
@@ -122,6 +124,9 @@ def _draw_clearing(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, st
     """Draw what went into clearing, which is no part of a lend's time."""
     medians = granted.groupby(["strategy", "variant"])[list(_CLEARING)].median()
     medians = medians.reindex(pd.MultiIndex.from_tuples(rows)).astype(float)
+    lent = set(zip(granted["strategy"], granted["variant"], strict=True))
+    for place in np.flatnonzero(medians["zero_ns"].isna()):
+        style.note(ax, place, _NOT_CLEARED if rows[place] in lent else "no success")
     for column, (name, marker) in _CLEARING.items():
         values = medians[column].to_numpy()
         some = values > 0
@@ -139,7 +144,12 @@ def _draw_clearing(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, st
 
 def _legend_below(ax: Axes) -> None:
     ax.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=5, columnspacing=1.2, handlelength=1.2
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        borderaxespad=4.2,
+        ncols=5,
+        columnspacing=1.2,
+        handlelength=1.2,
     )
 
 

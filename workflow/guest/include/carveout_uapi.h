@@ -116,6 +116,21 @@ struct carveout_blocker {
 	char flags[112];
 };
 
+/* Why carveout itself refuses memory that Linux shall leave alone. */
+enum carveout_reason {
+	CARVEOUT_NO_REASON,
+	CARVEOUT_NO_MEMORY,		/* by the word of the firmware */
+	CARVEOUT_LINUX_HAS_IT,
+	CARVEOUT_RESERVED_MEMORY,	/* a node of /reserved-memory has some of it */
+};
+
+struct carveout_carve_out {
+	__u64 start;
+	__u64 bytes;
+	__u32 reason;		/* out */
+	__u32 reserved;		/* 0 */
+};
+
 enum carveout_kind {
 	CARVEOUT_CONTIG,
 	CARVEOUT_CMA,
@@ -138,8 +153,23 @@ struct carveout_absent {
 /* Undoes the newest lend that is not CARVEOUT_ABSENT. */
 struct carveout_give_back {
 	__u32 kind;
-	__u32 holder;		/* the process to end, or 0 */
+	__u32 reserved;
 	__u64 bytes;
+	__u64 ns;		/* for freeing the frames, or until their holder had ended */
+};
+
+/* Clears every lent page that the host can reach, lent twice or not. */
+struct carveout_zero {
+	__u64 pages;
+	__u64 ns;		/* in the loop that clears, nothing else */
+};
+
+/* Overwrites all free memory where the pattern with this seed would be. */
+struct carveout_scribble {
+	__u64 seed;
+	__u32 reclaim;		/* some memory, too: later requests meet a changed host */
+	__u32 reserved;		/* 0 */
+	__u64 bytes;		/* out: free memory that was had */
 };
 
 struct carveout_pattern {
@@ -153,10 +183,11 @@ struct carveout_pattern {
 struct carveout_reuse {
 	struct carveout_ranges ranges;	/* none: what was given back last */
 	__u32 movable;
-	__u32 exhaustive;	/* by the page allocator alone, until no memory is left: slow */
-	__u64 bytes;		/* out: asked and obtained */
-	__u64 allocated_bytes;	/* out: all that had to be allocated to obtain them */
-	__u64 untried_bytes;	/* out: free, but too scattered to ask for each piece */
+	__u32 reserved;		/* 0 */
+	__u64 allocator_bytes;	/* out: asked, and handed out by the page allocator */
+	__u64 address_bytes;	/* out: asked, free, and to be had by address alone */
+	__u64 untried_bytes;	/* out: asked and free, but not asked for by address */
+	__u64 allocated_bytes;	/* out: all that had to be allocated to find out */
 };
 
 struct carveout_unmovable {
@@ -170,7 +201,7 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_PAUSE		_IO(0xca, 1)
 #define CARVEOUT_IOC_LEND_CONTIG	_IOWR(0xca, 2, struct carveout_contig)
 #define CARVEOUT_IOC_LEND_CMA		_IOWR(0xca, 3, struct carveout_range)
-#define CARVEOUT_IOC_LEND_CARVE_OUT	_IOW(0xca, 4, struct carveout_range)
+#define CARVEOUT_IOC_LEND_CARVE_OUT	_IOWR(0xca, 4, struct carveout_carve_out)
 #define CARVEOUT_IOC_LEND_MAPPING	_IOW(0xca, 5, struct carveout_mapping)
 #define CARVEOUT_IOC_ABSENT_BASELINE	_IOWR(0xca, 6, struct carveout_absent)
 #define CARVEOUT_IOC_LEND_ABSENT	_IOWR(0xca, 7, struct carveout_absent)
@@ -182,5 +213,11 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_POKE		_IOW(0xca, 13, __u64)
 #define CARVEOUT_IOC_REUSE		_IOWR(0xca, 14, struct carveout_reuse)
 #define CARVEOUT_IOC_UNMOVABLE		_IOWR(0xca, 15, struct carveout_unmovable)
+#define CARVEOUT_IOC_ZERO		_IOR(0xca, 30, struct carveout_zero)
+#define CARVEOUT_IOC_SCRIBBLE		_IOWR(0xca, 31, struct carveout_scribble)
+/* Returns when the lend of a mapping by this open file is given back: then the caller shall end. */
+#define CARVEOUT_IOC_HOLD		_IO(0xca, 32)
+/* For tests: frees one lent page, and leaves the lend as it is. */
+#define CARVEOUT_IOC_LOSE		_IOW(0xca, 33, __u64)
 
 #endif

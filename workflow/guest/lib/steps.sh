@@ -28,8 +28,17 @@ pages_checked=0
 pages_bad=0
 pages_overlapping=0
 pages_free=0
-movable_bytes=0
-unmovable_bytes=0
+zero_ns=0
+zero_pages=0
+scribbled_bytes=0
+movable_allocator_bytes=0
+movable_address_bytes=0
+movable_untried_bytes=0
+unmovable_allocator_bytes=0
+unmovable_address_bytes=0
+unmovable_untried_bytes=0
+# What this cycle's lend step was granted.
+verified_bytes=0
 
 # begin_step STAGE: from here on, faults and costs are this step's
 begin_step() {
@@ -136,6 +145,7 @@ census() {
 lend_step() {
 	request_bytes=$1
 	begin_step lend
+	echo 1 >/sys/module/carveout/parameters/lend_step
 	read_snapshot
 	migrated_before=$pages_migrated
 	reclaimed_before=$pages_reclaimed
@@ -176,18 +186,51 @@ record_lend() {
 \"oom_kills\":$((oom_kills - killed_before)),\"blocker\":$blocker"
 }
 
+# Between the writing and the reading of the pattern the host works with what it believes to be free.
+# Reclaim and compaction change the host for good: they come when no further request will meet it.
 write_pattern() {
 	begin_step verify
-	carveout pattern write "$SEED" 3>&- >/dev/null ||
+	verified_bytes=$granted_bytes
+	written=$(carveout pattern write "$SEED" 3>&-) ||
 		fault error "writing the pattern failed"
+	eval "$written"
+	scribble
+}
+
+scribble() {
+	compacted=false
+	reclaim=
+	! is_last_request || {
+		compacted=true
+		reclaim=reclaim
+	}
+	read_snapshot
+	reclaimed_before=$pages_reclaimed
+	# An empty word is no argument.
+	# shellcheck disable=SC2086
+	scribbled=$(carveout scribble "$SEED" $reclaim 3>&-) ||
+		fault error "scribbling over free memory failed"
+	eval "$scribbled"
+	read_snapshot
+	reclaimed=$((pages_reclaimed - reclaimed_before))
+}
+
+is_last_request() {
+	# The requests are words on purpose.
+	# shellcheck disable=SC2086
+	set -- $REQUESTS_BYTES
+	[ "$cycle" -eq $# ]
 }
 
 check_pattern() {
 	checked=$(carveout pattern check "$SEED" 3>&-) ||
 		fault error "reading the pattern failed"
 	eval "$checked"
-	record verify "\"cycle\":$cycle,\"pages_checked\":$pages_checked,\
-\"pages_bad\":$pages_bad,\"pages_overlapping\":$pages_overlapping,\"pages_free\":$pages_free"
+	record verify "\"cycle\":$cycle,\"zero_ns\":$zero_ns,\"zero_pages\":$zero_pages,\
+\"pages_checked\":$pages_checked,\"pages_bad\":$pages_bad,\
+\"pages_overlapping\":$pages_overlapping,\"pages_free\":$pages_free,\
+\"scribbled_bytes\":$scribbled_bytes,\"pages_reclaimed\":$reclaimed,\
+\"compacted\":$compacted"
 }
 
 give_back_step() {
@@ -203,11 +246,20 @@ give_back_step() {
 \"returned_bytes\":$returned_bytes,\"give_back_ns\":$step_ns"
 }
 
+# Where nothing was granted, nothing came back, and there is nothing to say.
 reuse_step() {
+	[ "$verified_bytes" -gt 0 ] || return 0
 	begin_step reuse
 	probed=$(carveout reuse last 3>&-) || fault error "the reuse probe failed"
 	eval "$probed"
 	check_step
-	record reuse "\"cycle\":$cycle,\"reuse_movable_bytes\":$movable_bytes,\
-\"reuse_unmovable_bytes\":$unmovable_bytes"
+	came_back "$movable_allocator_bytes" "$movable_address_bytes" "$movable_untried_bytes"
+	movable_json=$json
+	came_back "$unmovable_allocator_bytes" "$unmovable_address_bytes" "$unmovable_untried_bytes"
+	record reuse "\"cycle\":$cycle,\"movable\":$movable_json,\"unmovable\":$json"
+}
+
+# came_back ALLOCATOR_BYTES ADDRESS_BYTES UNTRIED_BYTES: sets `json`
+came_back() {
+	json="{\"allocator_bytes\":$1,\"address_bytes\":$2,\"untried_bytes\":$3}"
 }

@@ -5,6 +5,7 @@
  */
 
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 
 #include "carveout.h"
 
@@ -29,6 +30,8 @@ static int collect_gone(struct extents *gone, const struct extent *extent)
 		if (is_gone(&run))
 			ret = extents_append(gone, pfn, run.pages);
 		pfn += run.pages;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		cond_resched();
 	}
 	return ret;
@@ -63,25 +66,14 @@ int absent_take_baseline(struct carveout_absent *absent)
 	return 0;
 }
 
-static int append_all_without(struct extents *to, const struct extents *from,
-			      const struct extents *sorted)
-{
-	unsigned long i;
-	int ret = 0;
-
-	for (i = 0; i < from->count && !ret; i++)
-		ret = extents_append_without(to, &from->list[i], sorted);
-	return ret;
-}
-
 /* Of the frames that are gone, those that were there before and that no other lend has. */
 static int absent_note(struct lend *lend, const struct extents *gone, u64 *bytes)
 {
 	struct extents fresh = {};
-	int ret = append_all_without(&fresh, gone, &baseline);
+	int ret = extents_append_all_without(&fresh, gone, &baseline);
 
 	if (!ret)
-		ret = append_all_without(&lend->extents, &fresh, &lent);
+		ret = extents_append_all_without(&lend->extents, &fresh, &lent);
 	extents_free(&fresh);
 	if (!ret && !lend->extents.count)
 		ret = -ENOENT;
@@ -120,6 +112,7 @@ static int absent_split(const struct lend *lend, struct extents *gone, struct ex
 
 			ret = extents_append(is_gone(&run) ? gone : back, pfn, run.pages);
 			pfn += run.pages;
+			cond_resched();
 		}
 	}
 	return ret;

@@ -12,7 +12,7 @@
 #include <linux/slab.h>
 
 #include "carveout.h"
-#include "pageblocks.h"
+#include "drain.h"
 #include "waiting.h"
 
 static const char * const state_words[FRAME_STATES] = {
@@ -210,7 +210,7 @@ static int blocker_search(struct carveout_blocker *blocker)
 	unsigned long best;
 	int ret;
 
-	drain_all_zones();
+	empty_per_cpu_lists();
 	ret = waiting_note();
 	if (ret)
 		return ret;

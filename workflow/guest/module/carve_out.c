@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lends memory that Linux was told to leave alone ("mem=", or a no-map region). Whether there is
- * memory at all is the firmware's word: touching an address without memory is fatal.
+ * Lends memory that Linux was told to leave alone ("mem="). Whether there is memory at all is the
+ * firmware's word: touching an address without memory is fatal. So is it whether the memory is
+ * somebody's: what it named in /reserved-memory is a device's or its own, mapped by Linux or not.
  */
 
 #include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/of.h>
 #include <linux/of_address.h>
+#include <linux/of_reserved_mem.h>
 
 #include "carveout.h"
 
@@ -36,6 +38,42 @@ static bool firmware_has_memory(u64 start, u64 last)
 	return false;
 }
 
+static bool touches(u64 start, u64 last, u64 other_start, u64 other_last)
+{
+	return start <= other_last && other_start <= last;
+}
+
+/* By the addresses that it names, or by the place that the kernel found for it at boot. */
+static bool node_touches(struct device_node *node, u64 start, u64 last)
+{
+	struct reserved_mem *placed = of_reserved_mem_lookup(node);
+	struct resource named;
+	int i;
+
+	for (i = 0; !of_address_to_resource(node, i, &named); i++) {
+		if (touches(start, last, named.start, named.end))
+			return true;
+	}
+	return placed && placed->size &&
+	       touches(start, last, placed->base, placed->base + placed->size - 1);
+}
+
+static bool firmware_reserves(u64 start, u64 last)
+{
+	struct device_node *parent = of_find_node_by_path("/reserved-memory"), *node;
+	bool found = false;
+
+	for_each_available_child_of_node(parent, node) {
+		found = node_touches(node, start, last);
+		if (found) {
+			of_node_put(node);
+			break;
+		}
+	}
+	of_node_put(parent);
+	return found;
+}
+
 static void carve_out_give_back(struct lend *lend)
 {
 	memunmap(lend->cookie);
@@ -53,13 +91,14 @@ static const struct lend_ops carve_out_ops = {
 	.address = carve_out_address,
 };
 
-static int carve_out_map(struct lend *lend, const struct carveout_range *range)
+static int carve_out_map(struct lend *lend, const struct carveout_carve_out *request)
 {
-	int ret = extents_append(&lend->extents, PHYS_PFN(range->start), PHYS_PFN(range->bytes));
+	int ret = extents_append(&lend->extents, PHYS_PFN(request->start),
+				 PHYS_PFN(request->bytes));
 
 	if (ret)
 		return ret;
-	lend->cookie = memremap(range->start, range->bytes, MEMREMAP_WB);
+	lend->cookie = memremap(request->start, request->bytes, MEMREMAP_WB);
 	if (!lend->cookie)
 		return -ENOMEM;
 	ret = lend_add(lend);
@@ -68,23 +107,41 @@ static int carve_out_map(struct lend *lend, const struct carveout_range *range)
 	return ret;
 }
 
-int carve_out_lend(const struct carveout_range *range)
+static int refuse(struct carveout_carve_out *request, enum carveout_reason reason, int error)
+{
+	request->reason = reason;
+	return error;
+}
+
+static int carve_out_check(struct carveout_carve_out *request)
+{
+	u64 start = request->start, last = request->start + request->bytes - 1;
+
+	if (!firmware_has_memory(start, last))
+		return refuse(request, CARVEOUT_NO_MEMORY, -ENXIO);
+	if (firmware_reserves(start, last))
+		return refuse(request, CARVEOUT_RESERVED_MEMORY, -EPERM);
+	if (region_intersects(start, request->bytes, IORESOURCE_SYSTEM_RAM,
+			      IORES_DESC_NONE) != REGION_DISJOINT)
+		return refuse(request, CARVEOUT_LINUX_HAS_IT, -EBUSY);
+	return 0;
+}
+
+int carve_out_lend(struct carveout_carve_out *request)
 {
 	struct extent extent;
 	struct lend *lend;
-	int ret = extent_from_user(&extent, range->start, range->bytes);
+	int ret = extent_from_user(&extent, request->start, request->bytes);
 
+	request->reason = CARVEOUT_NO_REASON;
+	if (!ret)
+		ret = carve_out_check(request);
 	if (ret)
 		return ret;
-	if (!firmware_has_memory(range->start, range->start + range->bytes - 1))
-		return -ENXIO;
-	if (region_intersects(range->start, range->bytes, IORESOURCE_SYSTEM_RAM,
-			      IORES_DESC_NONE) != REGION_DISJOINT)
-		return -EBUSY;
 	lend = lend_new(&carve_out_ops);
 	if (!lend)
 		return -ENOMEM;
-	ret = carve_out_map(lend, range);
+	ret = carve_out_map(lend, request);
 	if (ret)
 		lend_free(lend);
 	return ret;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the files do that answer requests, one file each. extents.c, frames.c and lends.c, which
- * they stand on, have headers of their own and do not see this one. The parts of reuse.c, which
- * answer no request, are in probe.h and pageblocks.h.
+ * they stand on, have headers of their own. The parts of scribble.c and reuse.c, which answer no
+ * request, are in drain.h, probe.h and pageblocks.h.
  */
 #ifndef CARVEOUT_H
 #define CARVEOUT_H
@@ -28,20 +28,28 @@ int blocker_find(struct carveout_blocker *blocker);
 int contig_check(u64 bytes, u64 align_bytes, u64 step_bytes);
 int contig_lend(struct carveout_contig *request);
 int contig_allocate(unsigned long pfn, unsigned long pages);
+int contig_allocate_as(unsigned long pfn, unsigned long pages, int migratetype);
 int contig_allocate_anywhere(unsigned long pfn, unsigned long pages);
 int cma_lend(struct carveout_range *range);
 void cma_exit(void);
-int carve_out_lend(const struct carveout_range *range);
-int mapping_lend(const struct carveout_mapping *mapping);
+int carve_out_lend(struct carveout_carve_out *request);
+int mapping_lend(struct file *file, const struct carveout_mapping *mapping);
+int mapping_hold(struct file *file);
+void mapping_release(struct file *file);
 int absent_take_baseline(struct carveout_absent *absent);
 int absent_lend(struct carveout_absent *absent);
 int absent_forget(u64 *bytes);
 void absent_exit(void);
 
+int pattern_zero(struct carveout_zero *zero);
 int pattern_write(const struct carveout_pattern *pattern);
 int pattern_check(struct carveout_pattern *pattern);
 int pattern_poke(u64 index);
+int pattern_lose(u64 index);
+void pattern_scribble(void *address, u64 seed, unsigned long pfn);
 u64 seeded(u64 seed, u64 index);
+
+int scribble_free_memory(struct carveout_scribble *scribble);
 
 int reuse_probe(struct carveout_reuse *reuse);
 int unmovable_place(struct carveout_unmovable *request);

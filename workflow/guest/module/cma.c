@@ -37,9 +37,14 @@ static void cma_free(size_t bytes, void *cookie, dma_addr_t dma)
 	dma_free_attrs(&requester->dev, bytes, cookie, dma, DMA_ATTR_NO_KERNEL_MAPPING);
 }
 
+/* The DMA API takes back all or nothing. */
 static void cma_give_back(struct lend *lend)
 {
-	cma_free(PFN_PHYS(lend->extents.list->pages), lend->cookie, lend->dma);
+	struct extents own = {};
+
+	if (!lend_own_frames(lend, &own) && extents_pages(&own) == extents_pages(&lend->extents))
+		cma_free(PFN_PHYS(lend->extents.list->pages), lend->cookie, lend->dma);
+	extents_free(&own);
 }
 
 static const struct lend_ops cma_ops = {

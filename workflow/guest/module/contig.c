@@ -37,7 +37,7 @@ int contig_check(u64 bytes, u64 align_bytes, u64 step_bytes)
  * The frames become ordinary single pages with one reference each, and their pageblocks of that
  * type. Newer kernels leave the type as it is, but want to know of CMA areas.
  */
-static int allocate_range(unsigned long pfn, unsigned long pages, int migratetype)
+int contig_allocate_as(unsigned long pfn, unsigned long pages, int migratetype)
 {
 	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN;
 
@@ -53,13 +53,13 @@ static int allocate_range(unsigned long pfn, unsigned long pages, int migratetyp
 /* Not from CMA areas. */
 int contig_allocate(unsigned long pfn, unsigned long pages)
 {
-	return allocate_range(pfn, pages, MIGRATE_MOVABLE);
+	return contig_allocate_as(pfn, pages, MIGRATE_MOVABLE);
 }
 
 /* For frames in pageblocks of one type, whichever, that shall keep it. */
 int contig_allocate_anywhere(unsigned long pfn, unsigned long pages)
 {
-	return allocate_range(pfn, pages, pageblock_migratetype(pfn));
+	return contig_allocate_as(pfn, pages, pageblock_migratetype(pfn));
 }
 
 static bool run_is_hopeless(const struct frame_run *run, u32 area)
@@ -104,14 +104,23 @@ static unsigned long next_candidate(struct outlook *outlook, unsigned long pfn,
 	return end;
 }
 
+/* Without memory to find out which frames may be freed, none is. */
 static void contig_give_back(struct lend *lend)
 {
-	free_contig_range(lend->extents.list->pfn, lend->extents.list->pages);
+	struct extents own = {};
+	unsigned long i;
+
+	if (!lend_own_frames(lend, &own)) {
+		for (i = 0; i < own.count; i++)
+			free_contig_range(own.list[i].pfn, own.list[i].pages);
+	}
+	extents_free(&own);
 }
 
 static const struct lend_ops contig_ops = {
 	.kind = CARVEOUT_CONTIG,
 	.give_back = contig_give_back,
+	.frees_pages = true,
 };
 
 static int contig_note(unsigned long pfn, unsigned long pages)

@@ -80,15 +80,29 @@ void extents_sort_and_merge(struct extents *extents)
 	extents->count = kept + 1;
 }
 
-bool extents_overlap_themselves(const struct extents *sorted)
+/* Runs that overlap become one. Returns how many frames were in more than one of them. */
+unsigned long extents_unite(struct extents *sorted)
 {
-	unsigned long i;
+	unsigned long i, kept = 0, twice = 0, twice_end = 0;
 
 	for (i = 1; i < sorted->count; i++) {
-		if (sorted->list[i - 1].pfn + sorted->list[i - 1].pages > sorted->list[i].pfn)
-			return true;
+		struct extent *last = &sorted->list[kept], *next = &sorted->list[i];
+		unsigned long last_end = last->pfn + last->pages, end = next->pfn + next->pages;
+		unsigned long from = max(next->pfn, twice_end), until = min(end, last_end);
+
+		if (next->pfn > last_end) {
+			sorted->list[++kept] = *next;
+			continue;
+		}
+		if (from < until) {
+			twice += until - from;
+			twice_end = until;
+		}
+		last->pages = max(end, last_end) - last->pfn;
 	}
-	return false;
+	if (sorted->count)
+		sorted->count = kept + 1;
+	return twice;
 }
 
 unsigned long extents_pages(const struct extents *extents)
@@ -163,6 +177,17 @@ int extents_append_without(struct extents *extents, const struct extent *run,
 	}
 	if (pfn < end && !ret)
 		ret = extents_append(extents, pfn, end - pfn);
+	return ret;
+}
+
+int extents_append_all_without(struct extents *extents, const struct extents *others,
+			       const struct extents *sorted)
+{
+	unsigned long i;
+	int ret = 0;
+
+	for (i = 0; i < others->count && !ret; i++)
+		ret = extents_append_without(extents, &others->list[i], sorted);
 	return ret;
 }
 

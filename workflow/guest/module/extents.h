@@ -22,8 +22,10 @@ int extents_append(struct extents *extents, unsigned long pfn, unsigned long pag
 int extents_append_all(struct extents *extents, const struct extents *other);
 int extents_append_without(struct extents *extents, const struct extent *run,
 			   const struct extents *sorted);
+int extents_append_all_without(struct extents *extents, const struct extents *others,
+			       const struct extents *sorted);
 void extents_sort_and_merge(struct extents *extents);
-bool extents_overlap_themselves(const struct extents *sorted);
+unsigned long extents_unite(struct extents *sorted);
 unsigned long extents_pages(const struct extents *extents);
 unsigned long extents_pages_within(const struct extents *sorted, unsigned long pfn,
 				   unsigned long pages);

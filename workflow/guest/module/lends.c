@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The list of lends: what is lent, newest first, and what was given back last. */
+/*
+ * The list of lends: what is lent, newest first, and what was given back last.
+ *
+ * Lends that overlap are taken as they come: that a frame was lent twice is what a verification
+ * has to find, and no refusal of the kernel's. No frame is freed twice for it.
+ */
 
+#include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 
-#include "lends.h"
+#include "carveout.h"
 
 LIST_HEAD(lends);
 struct extents lent;
 struct extents lent_and_held;
+unsigned long lent_more_than_once;
 struct extents last_given_back;
 
 struct lend *lend_new(const struct lend_ops *ops)
@@ -23,6 +31,7 @@ struct lend *lend_new(const struct lend_ops *ops)
 void lend_free(struct lend *lend)
 {
 	extents_free(&lend->extents);
+	extents_free(&lend->lost);
 	kfree(lend);
 }
 
@@ -60,24 +69,13 @@ int lends_reindex(void)
 		extents_free(&held);
 		return ret;
 	}
+	lent_more_than_once = extents_unite(&all);
+	extents_unite(&held);
 	extents_free(&lent);
 	extents_free(&lent_and_held);
 	lent = all;
 	lent_and_held = held;
 	return 0;
-}
-
-static bool lend_overlaps(const struct lend *lend)
-{
-	unsigned long i;
-
-	for (i = 0; i < lend->extents.count; i++) {
-		const struct extent *extent = &lend->extents.list[i];
-
-		if (extents_pages_within(&lent, extent->pfn, extent->pages))
-			return true;
-	}
-	return extents_overlap_themselves(&lend->extents);
 }
 
 /* Takes the lend over only when it succeeds. */
@@ -86,8 +84,6 @@ int lend_add(struct lend *lend)
 	int ret;
 
 	extents_sort_and_merge(&lend->extents);
-	if (lend_overlaps(lend))
-		return -EEXIST;
 	list_add(&lend->node, &lends);
 	ret = lends_reindex();
 	if (ret)
@@ -97,11 +93,35 @@ int lend_add(struct lend *lend)
 	return ret;
 }
 
-static void lend_release(struct lend *lend)
+/*
+ * The frames of a lend that is off the list that are nobody else's: neither in a lend that is still
+ * on it, which gives them back itself or never had them, nor freed behind the module's back.
+ */
+int lend_own_frames(const struct lend *lend, struct extents *own)
 {
+	struct extents unshared = {};
+	int ret = extents_append_all_without(&unshared, &lend->extents, &lent);
+
+	if (!ret)
+		ret = extents_append_all_without(own, &unshared, &lend->lost);
+	extents_free(&unshared);
+	return ret;
+}
+
+static int lend_release(struct lend *lend, u64 *ns)
+{
+	u64 start = ktime_get_ns();
+	int ret = 0;
+
 	if (lend->ops->give_back)
 		lend->ops->give_back(lend);
+	if (lend->ops->end_holder) {
+		start = ktime_get_ns();
+		ret = lend->ops->end_holder(lend);
+	}
+	*ns = ktime_get_ns() - start;
 	lend_free(lend);
+	return ret;
 }
 
 /* The newest lend that the module can undo. */
@@ -116,6 +136,15 @@ static struct lend *lends_newest(void)
 	return NULL;
 }
 
+static int note_given_back(const struct lend *lend)
+{
+	int ret = extents_append_all(&last_given_back, &lend->extents);
+
+	extents_sort_and_merge(&last_given_back);
+	extents_unite(&last_given_back);
+	return ret;
+}
+
 int lends_give_back(struct carveout_give_back *given)
 {
 	struct lend *lend = lends_newest();
@@ -123,10 +152,9 @@ int lends_give_back(struct carveout_give_back *given)
 
 	if (!lend)
 		return -ENOENT;
-	ret = extents_append_all(&last_given_back, &lend->extents);
+	ret = note_given_back(lend);
 	if (ret)
 		return ret;
-	extents_sort_and_merge(&last_given_back);
 	list_del(&lend->node);
 	ret = lends_reindex();
 	if (ret) {
@@ -134,21 +162,39 @@ int lends_give_back(struct carveout_give_back *given)
 		return ret;
 	}
 	given->kind = lend->ops->kind;
-	given->holder = lend->holder;
 	given->bytes = PFN_PHYS(extents_pages(&lend->extents));
-	lend_release(lend);
-	return 0;
+	return lend_release(lend, &given->ns);
 }
 
+/* Only when nobody has the module's device open: no holder lives. */
 void lends_give_back_all(void)
 {
+	struct carveout_give_back given;
 	struct lend *lend, *next;
 
+	while (lends_newest() && !lends_give_back(&given))
+		;
+	/* Without a hold; or there was no memory to find out which frames may be freed. */
 	list_for_each_entry_safe(lend, next, &lends, node) {
 		list_del(&lend->node);
-		lend_release(lend);
+		lend_free(lend);
 	}
 	extents_free(&lent);
 	extents_free(&lent_and_held);
 	extents_free(&last_given_back);
 }
+
+/* What came back in an earlier step says nothing about this one, also when it lends nothing. */
+static int lend_step_set(const char *value, const struct kernel_param *parameter)
+{
+	if (mutex_lock_killable(&carveout_lock))
+		return -EINTR;
+	extents_free(&last_given_back);
+	mutex_unlock(&carveout_lock);
+	return 0;
+}
+
+static const struct kernel_param_ops lend_step_operations = { .set = lend_step_set };
+
+module_param_cb(lend_step, &lend_step_operations, NULL, 0200);
+MODULE_PARM_DESC(lend_step, "written to when a step begins that lends: forgets what came back before");

@@ -24,17 +24,20 @@ union argument {
 	struct carveout_census census;
 	struct carveout_contig contig;
 	struct carveout_range range;
+	struct carveout_carve_out carve_out;
 	struct carveout_mapping mapping;
 	struct carveout_absent absent;
 	struct carveout_give_back give_back;
 	struct carveout_blocker blocker;
 	struct carveout_pattern pattern;
 	struct carveout_reuse reuse;
+	struct carveout_zero zero;
+	struct carveout_scribble scribble;
 	struct carveout_unmovable unmovable;
 	u64 number;
 };
 
-static int answer(unsigned int request, union argument *argument)
+static int answer(struct file *file, unsigned int request, union argument *argument)
 {
 	switch (request) {
 	case CARVEOUT_IOC_CENSUS:
@@ -44,9 +47,9 @@ static int answer(unsigned int request, union argument *argument)
 	case CARVEOUT_IOC_LEND_CMA:
 		return cma_lend(&argument->range);
 	case CARVEOUT_IOC_LEND_CARVE_OUT:
-		return carve_out_lend(&argument->range);
+		return carve_out_lend(&argument->carve_out);
 	case CARVEOUT_IOC_LEND_MAPPING:
-		return mapping_lend(&argument->mapping);
+		return mapping_lend(file, &argument->mapping);
 	case CARVEOUT_IOC_ABSENT_BASELINE:
 		return absent_take_baseline(&argument->absent);
 	case CARVEOUT_IOC_LEND_ABSENT:
@@ -67,19 +70,25 @@ static int answer(unsigned int request, union argument *argument)
 		return reuse_probe(&argument->reuse);
 	case CARVEOUT_IOC_UNMOVABLE:
 		return unmovable_place(&argument->unmovable);
+	case CARVEOUT_IOC_ZERO:
+		return pattern_zero(&argument->zero);
+	case CARVEOUT_IOC_SCRIBBLE:
+		return scribble_free_memory(&argument->scribble);
+	case CARVEOUT_IOC_LOSE:
+		return pattern_lose(argument->number);
 	case CARVEOUT_IOC_PAUSE:
 		return pause_machine();
 	}
 	return -ENOTTY;
 }
 
-static int answer_locked(unsigned int request, union argument *argument)
+static int answer_locked(struct file *file, unsigned int request, union argument *argument)
 {
 	int ret;
 
 	if (mutex_lock_killable(&carveout_lock))
 		return -EINTR;
-	ret = answer(request, argument);
+	ret = answer(file, request, argument);
 	mutex_unlock(&carveout_lock);
 	return ret;
 }
@@ -94,16 +103,33 @@ static long carveout_ioctl(struct file *file, unsigned int request, unsigned lon
 
 	if (_IOC_TYPE(request) != _IOC_TYPE(CARVEOUT_IOC_CENSUS) || size > sizeof(argument))
 		return -ENOTTY;
+	if (request == CARVEOUT_IOC_HOLD)
+		return mapping_hold(file);
 	if (_IOC_DIR(request) & _IOC_WRITE && copy_from_user(&argument, user, size))
 		return -EFAULT;
-	ret = answer_locked(request, &argument);
+	ret = answer_locked(file, request, &argument);
 	if (_IOC_DIR(request) & _IOC_READ && copy_to_user(user, &argument, size))
 		return -EFAULT;
 	return ret;
 }
 
+/* Until it lends a mapping, an open file is nobody's. */
+static int carveout_open(struct inode *inode, struct file *file)
+{
+	file->private_data = NULL;
+	return 0;
+}
+
+static int carveout_release(struct inode *inode, struct file *file)
+{
+	mapping_release(file);
+	return 0;
+}
+
 static const struct file_operations carveout_operations = {
 	.owner = THIS_MODULE,
+	.open = carveout_open,
+	.release = carveout_release,
 	.unlocked_ioctl = carveout_ioctl,
 	.llseek = noop_llseek,
 };

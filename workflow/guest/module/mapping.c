@@ -3,15 +3,69 @@
  * Lends the pages behind a mapping of the calling process, which goes on holding them. The
  * module keeps a reference to each: a page must not migrate, nor be freed with its process,
  * while it is written to behind the process's back.
+ *
+ * The process is known by the file by which it called, and sleeps in CARVEOUT_IOC_HOLD until it is
+ * told to end. When its file is released, its memory is gone: exit_mm() comes before exit_files().
  */
 
+#include <linux/completion.h>
+#include <linux/kref.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 
 #include "carveout.h"
 
 #define PAGES_AT_ONCE 64
+#define HOLDER_END_S 60		/* whoever has not ended by then never will */
+
+/* Of a process's file; its lend may outlive it. */
+struct holder {
+	struct kref users;
+	struct completion told;		/* to end */
+	struct completion gone;
+};
+
+static void holder_free(struct kref *users)
+{
+	kfree(container_of(users, struct holder, users));
+}
+
+static struct holder *holder_of(struct file *file)
+{
+	struct holder *holder = file->private_data;
+
+	if (holder)
+		return holder;
+	holder = kzalloc(sizeof(*holder), GFP_KERNEL);
+	if (!holder)
+		return NULL;
+	kref_init(&holder->users);
+	init_completion(&holder->told);
+	init_completion(&holder->gone);
+	smp_store_release(&file->private_data, holder);
+	return holder;
+}
+
+/* Without carveout_lock: who gives back has it, and waits for whoever sleeps here. */
+int mapping_hold(struct file *file)
+{
+	struct holder *holder = smp_load_acquire(&file->private_data);
+
+	return holder ? wait_for_completion_interruptible(&holder->told) : -ENOENT;
+}
+
+/* The last that a holder does, however it ends. */
+void mapping_release(struct file *file)
+{
+	struct holder *holder = file->private_data;
+
+	if (!holder)
+		return;
+	complete_all(&holder->gone);
+	kref_put(&holder->users, holder_free);
+}
 
 static void put_extents(const struct extents *extents)
 {
@@ -24,14 +78,29 @@ static void put_extents(const struct extents *extents)
 	}
 }
 
+/* References are counted: those of another lend of the same frames stay. */
 static void mapping_give_back(struct lend *lend)
 {
 	put_extents(&lend->extents);
 }
 
+static int mapping_end_holder(struct lend *lend)
+{
+	struct holder *holder = lend->cookie;
+	long left;
+
+	complete_all(&holder->told);
+	left = wait_for_completion_killable_timeout(&holder->gone, HOLDER_END_S * HZ);
+	kref_put(&holder->users, holder_free);
+	if (left < 0)
+		return left;
+	return left ? 0 : -ETIMEDOUT;
+}
+
 static const struct lend_ops mapping_ops = {
 	.kind = CARVEOUT_MAPPING,
 	.give_back = mapping_give_back,
+	.end_holder = mapping_end_holder,
 };
 
 static int append_pages(struct extents *extents, struct page **pages, int count)
@@ -66,10 +135,30 @@ static int collect_pages(struct extents *extents, const struct carveout_mapping 
 	return ret;
 }
 
-int mapping_lend(const struct carveout_mapping *mapping)
+static int mapping_note(struct holder *holder, const struct carveout_mapping *mapping)
 {
+	struct lend *lend = lend_new(&mapping_ops);
+	int ret;
+
+	if (!lend)
+		return -ENOMEM;
+	lend->cookie = holder;
+	ret = collect_pages(&lend->extents, mapping);
+	if (!ret)
+		ret = lend_add(lend);
+	if (ret) {
+		put_extents(&lend->extents);
+		lend_free(lend);
+		return ret;
+	}
+	kref_get(&holder->users);
+	return 0;
+}
+
+int mapping_lend(struct file *file, const struct carveout_mapping *mapping)
+{
+	struct holder *holder;
 	struct extent unused;
-	struct lend *lend;
 	int ret = extent_from_user(&unused, 0, mapping->bytes);
 
 	if (ret)
@@ -78,16 +167,6 @@ int mapping_lend(const struct carveout_mapping *mapping)
 		return -EINVAL;
 	if (mapping->address > TASK_SIZE || mapping->bytes > TASK_SIZE - mapping->address)
 		return -ERANGE;
-	lend = lend_new(&mapping_ops);
-	if (!lend)
-		return -ENOMEM;
-	lend->holder = task_tgid_vnr(current);
-	ret = collect_pages(&lend->extents, mapping);
-	if (!ret)
-		ret = lend_add(lend);
-	if (ret) {
-		put_extents(&lend->extents);
-		lend_free(lend);
-	}
-	return ret;
+	holder = holder_of(file);
+	return holder ? mapping_note(holder, mapping) : -ENOMEM;
 }

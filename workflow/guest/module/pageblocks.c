@@ -25,6 +25,8 @@ int pageblock_types_note(struct pageblock_types *noted)
 	if (!noted->types)
 		return -ENOMEM;
 	for (pfn = noted->first_pfn; pfn < end; pfn += pageblock_nr_pages) {
+		/* Of what is not there, nothing can be stolen. */
+		*type_noted(noted, pfn) = MIGRATE_ISOLATE;
 		if (pfn_to_online_page(pfn))
 			*type_noted(noted, pfn) = pageblock_migratetype(pfn);
 		cond_resched();
@@ -42,21 +44,29 @@ void pageblock_types_restore(const struct pageblock_types *noted, unsigned long 
 		pageblock_set_migratetype(pfn, *type_noted(noted, pfn));
 }
 
-/* Leaves the pageblock movable, with everything that is free in it on the right lists. */
-bool pageblock_make_movable(unsigned long pfn)
+/* Gives the pageblock the type, with everything that is free in it on the lists of that type. */
+bool pageblock_convert(unsigned long pfn, int migratetype)
 {
 	unsigned long end = pfn + pageblock_nr_pages;
 
 	while (pfn < end) {
 		struct frame_run run = frame_stretch_read(pfn, end);
 
-		if (run.state == FRAME_FREE && !contig_allocate(pfn, 1)) {
+		if (run.state == FRAME_FREE && !contig_allocate_as(pfn, 1, migratetype)) {
 			free_contig_range(pfn, 1);
 			return true;
 		}
 		pfn += run.pages;
+		cond_resched();
 	}
 	return false;
+}
+
+/* Types between which allocations steal. */
+static bool is_stealable(int migratetype)
+{
+	return migratetype == MIGRATE_MOVABLE || migratetype == MIGRATE_UNMOVABLE ||
+	       migratetype == MIGRATE_RECLAIMABLE;
 }
 
 /* Pageblocks that the caller had only a part of are mended with the kernel's own means. */
@@ -65,9 +75,10 @@ void pageblock_types_mend(const struct pageblock_types *noted)
 	unsigned long pfn = noted->first_pfn, i;
 
 	for (i = 0; i < noted->blocks; i++, pfn += pageblock_nr_pages) {
-		if (noted->types[i] == MIGRATE_MOVABLE && pfn_to_online_page(pfn) &&
-		    pageblock_migratetype(pfn) != MIGRATE_MOVABLE)
-			pageblock_make_movable(pfn);
+		if (is_stealable(noted->types[i]) && pfn_to_online_page(pfn) &&
+		    is_stealable(pageblock_migratetype(pfn)) &&
+		    pageblock_migratetype(pfn) != noted->types[i])
+			pageblock_convert(pfn, noted->types[i]);
 		cond_resched();
 	}
 }
@@ -76,36 +87,4 @@ void pageblock_types_free(struct pageblock_types *noted)
 {
 	kvfree(noted->types);
 	noted->types = NULL;
-}
-
-/*
- * Freed pages wait on per-CPU lists, and pages on their way to an LRU list in per-CPU batches, which
- * hold a reference. alloc_contig_range() empties both, of all CPUs, whatever it is asked for.
- */
-static void drain_zone(struct zone *zone)
-{
-	unsigned long pfn, end = zone_end_pfn(zone);
-
-	for (pfn = pageblock_align(zone->zone_start_pfn); pfn < end; pfn += pageblock_nr_pages) {
-		struct page *page = pfn_to_online_page(pfn);
-
-		if (page && page_zone(page) == zone &&
-		    pageblock_migratetype(pfn) == MIGRATE_MOVABLE && pageblock_make_movable(pfn))
-			return;
-		cond_resched();
-	}
-}
-
-void drain_all_zones(void)
-{
-	int nid, i;
-
-	for_each_online_node(nid) {
-		for (i = 0; i < MAX_NR_ZONES; i++) {
-			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
-
-			if (populated_zone(zone))
-				drain_zone(zone);
-		}
-	}
 }

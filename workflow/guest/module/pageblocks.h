@@ -3,7 +3,6 @@
 #ifndef CARVEOUT_PAGEBLOCKS_H
 #define CARVEOUT_PAGEBLOCKS_H
 
-#include <linux/mmzone.h>
 #include <linux/types.h>
 
 struct pageblock_types {
@@ -17,7 +16,6 @@ void pageblock_types_restore(const struct pageblock_types *noted, unsigned long 
 			     unsigned int order);
 void pageblock_types_mend(const struct pageblock_types *noted);
 void pageblock_types_free(struct pageblock_types *noted);
-bool pageblock_make_movable(unsigned long pfn);
-void drain_all_zones(void);
+bool pageblock_convert(unsigned long pfn, int migratetype);
 
 #endif

@@ -5,7 +5,9 @@
  * that is really another frame is found out too.
  */
 
+#include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 
 #include "carveout.h"
 
@@ -37,6 +39,17 @@ static void line_write(void *address, u64 number)
 
 	for (word = 0; word < LINE_WORDS; word++)
 		WRITE_ONCE(line[word], number + word * WORD_STEP);
+}
+
+/* Anything but the line of the frame, where that line would be. */
+void pattern_scribble(void *address, u64 seed, unsigned long pfn)
+{
+	u64 number = seeded(seed, pfn);
+	u64 *line = frame_line(address, number);
+	unsigned int word;
+
+	for (word = 0; word < LINE_WORDS; word++)
+		WRITE_ONCE(line[word], ~(number + word * WORD_STEP));
 }
 
 static bool line_is_good(void *address, u64 number)
@@ -79,8 +92,8 @@ static struct visit visit_at(const struct lend *lend, unsigned long pfn, unsigne
 	return visit;
 }
 
-static void visit_extent(const struct lend *lend, const struct extent *extent, visit_fn visit,
-			 void *data)
+static int visit_extent(const struct lend *lend, const struct extent *extent, visit_fn visit,
+			void *data)
 {
 	unsigned long pfn = extent->pfn, end = extent->pfn + extent->pages;
 
@@ -89,22 +102,53 @@ static void visit_extent(const struct lend *lend, const struct extent *extent, v
 
 		visit(&here, data);
 		pfn += here.pages;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		cond_resched();
 	}
+	return 0;
 }
 
 /* Frames that nobody here has a hold on cannot be visited. */
-static void visit_lent_frames(visit_fn visit, void *data)
+static int visit_lent_frames(visit_fn visit, void *data)
 {
 	struct lend *lend;
 	unsigned long i;
+	int ret = 0;
 
 	list_for_each_entry(lend, &lends, node) {
 		if (!lend_is_held(lend))
 			continue;
-		for (i = 0; i < lend->extents.count; i++)
-			visit_extent(lend, &lend->extents.list[i], visit, data);
+		for (i = 0; i < lend->extents.count && !ret; i++)
+			ret = visit_extent(lend, &lend->extents.list[i], visit, data);
 	}
+	return ret;
+}
+
+/*
+ * The clock runs around the loop alone, from one reading to the next: how frames are found differs
+ * from lend to lend, how they are cleared does not.
+ */
+static void zero_frames(const struct visit *visit, void *data)
+{
+	struct carveout_zero *zero = data;
+	u64 start = ktime_get_ns();
+	unsigned long i;
+
+	if (!visit->address)
+		return;
+	for (i = 0; i < visit->pages; i++)
+		clear_page(visit->address + PFN_PHYS(i));
+	zero->ns += ktime_get_ns() - start;
+	zero->pages += visit->pages;
+}
+
+/* The same work for every lend, whether the kernel cleared the pages before or not. */
+int pattern_zero(struct carveout_zero *zero)
+{
+	zero->pages = 0;
+	zero->ns = 0;
+	return visit_lent_frames(zero_frames, zero);
 }
 
 static void write_frames(const struct visit *visit, void *data)
@@ -118,8 +162,7 @@ static void write_frames(const struct visit *visit, void *data)
 
 int pattern_write(const struct carveout_pattern *pattern)
 {
-	visit_lent_frames(write_frames, (void *)pattern);
-	return 0;
+	return visit_lent_frames(write_frames, (void *)pattern);
 }
 
 static unsigned long bad_frames(const struct visit *visit, u64 seed)
@@ -143,28 +186,13 @@ static void check_frames(const struct visit *visit, void *data)
 	pattern->pages_free += visit->free ? visit->pages : 0;
 }
 
-static unsigned long lent_more_than_once(void)
-{
-	unsigned long i, end = 0, twice = 0;
-
-	for (i = 0; i < lent.count; i++) {
-		const struct extent *extent = &lent.list[i];
-
-		if (extent->pfn < end)
-			twice += min(end, extent->pfn + extent->pages) - extent->pfn;
-		end = max(end, extent->pfn + extent->pages);
-	}
-	return twice;
-}
-
 int pattern_check(struct carveout_pattern *pattern)
 {
 	pattern->pages_checked = 0;
 	pattern->pages_bad = 0;
 	pattern->pages_free = 0;
-	pattern->pages_overlapping = lent_more_than_once();
-	visit_lent_frames(check_frames, pattern);
-	return 0;
+	pattern->pages_overlapping = lent_more_than_once;
+	return visit_lent_frames(check_frames, pattern);
 }
 
 struct poke {
@@ -194,7 +222,46 @@ static void poke_frame(const struct visit *visit, void *data)
 int pattern_poke(u64 index)
 {
 	struct poke poke = { .index = index };
+	int ret = visit_lent_frames(poke_frame, &poke);
 
-	visit_lent_frames(poke_frame, &poke);
+	if (ret)
+		return ret;
 	return poke.done ? 0 : -ERANGE;
+}
+
+/*
+ * For tests: frees the page, and goes on as if it were still lent, but for its give back. A frame is
+ * lost once.
+ */
+static int lose_frame(struct lend *lend, unsigned long pfn)
+{
+	int ret = extents_append(&lend->lost, pfn, 1);
+
+	if (ret)
+		return ret;
+	extents_sort_and_merge(&lend->lost);
+	__free_page(pfn_to_page(pfn));
+	return 0;
+}
+
+/* Of the newest lend. */
+int pattern_lose(u64 index)
+{
+	struct lend *lend = list_first_entry_or_null(&lends, struct lend, node);
+	unsigned long i;
+
+	if (!lend || !lend->ops->frees_pages)
+		return -EOPNOTSUPP;
+	for (i = 0; i < lend->extents.count; i++) {
+		const struct extent *extent = &lend->extents.list[i];
+
+		if (index >= extent->pages) {
+			index -= extent->pages;
+			continue;
+		}
+		if (extents_pages_within(&lend->lost, extent->pfn + index, 1))
+			return -EEXIST;
+		return lose_frame(lend, extent->pfn + index);
+	}
+	return -ERANGE;
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The reuse probe takes, by address, the asked frames that the page allocator did not hand out. */
 
-#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 
 #include "carveout.h"
 #include "probe.h"
 
 #define MOST_CALLS 2048				/* of alloc_contig_range() */
 
-/* How many frames from pfn on are still free, all in pageblocks of one type. */
+/* How many frames from pfn on are still free, all in one zone and in pageblocks of one type. */
 static unsigned long pages_left(const struct probe *probe, unsigned long pfn, unsigned long end)
 {
 	unsigned long at = pfn;
@@ -19,7 +19,8 @@ static unsigned long pages_left(const struct probe *probe, unsigned long pfn, un
 	while (at < end) {
 		struct frame_run run = frame_stretch_read(at, end);
 
-		if (!probe_may_have(probe, &run, at) || page_zone(run.page) != probe->zone ||
+		if (!probe_may_have(probe, &run, at) ||
+		    page_zone(run.page) != page_zone(pfn_to_page(pfn)) ||
 		    pageblock_migratetype(at) != pageblock_migratetype(pfn))
 			break;
 		at += run.pages;
@@ -28,31 +29,37 @@ static unsigned long pages_left(const struct probe *probe, unsigned long pfn, un
 	return at - pfn;
 }
 
+/* The bitmap of a CMA area would not know of frames that were taken behind its back. */
+static bool may_try(const struct probe *probe, unsigned long pfn)
+{
+	return probe->calls < MOST_CALLS && !is_migrate_cma(pageblock_migratetype(pfn)) &&
+	       !fatal_signal_pending(current);
+}
+
 /* False when it was refused. */
 static bool take_run(struct probe *probe, unsigned long pfn, unsigned long pages)
 {
 	unsigned long i;
 
-	if (probe->by_address == MOST_CALLS) {
+	if (!may_try(probe, pfn)) {
 		probe->untried += pages;
 		return true;
 	}
-	probe->by_address++;
+	probe->calls++;
 	if (contig_allocate_anywhere(pfn, pages))
 		return false;
-	probe->seen += pages;
-	probe->allocated += pages;
+	probe->by_address += pages;
 	for (i = 0; i < pages; i++)
-		list_add(&pfn_to_page(pfn + i)->lru, &probe->held[0]);
+		drain_hold(&probe->drain, pfn_to_page(pfn + i), 0);
 	return true;
 }
 
 /* In pieces as large as they are; of what is refused, pageblock by pageblock. */
-static void take_extent(struct probe *probe, const struct extent *extent, unsigned long target)
+static void take_extent(struct probe *probe, const struct extent *extent)
 {
 	unsigned long pfn = extent->pfn, end = extent->pfn + extent->pages, refused = pfn;
 
-	while (pfn < end && probe->seen < target) {
+	while (pfn < end) {
 		unsigned long limit = pfn < refused ? min(end, pageblock_end_pfn(pfn)) : end;
 		unsigned long pages = pages_left(probe, pfn, limit);
 
@@ -62,13 +69,14 @@ static void take_extent(struct probe *probe, const struct extent *extent, unsign
 			pfn += pages;
 		else
 			refused = pfn + pages;
+		cond_resched();
 	}
 }
 
-void probe_by_address(struct probe *probe, unsigned long target)
+void probe_by_address(struct probe *probe)
 {
 	unsigned long i;
 
 	for (i = 0; i < probe->asked->count; i++)
-		take_extent(probe, &probe->asked->list[i], target);
+		take_extent(probe, &probe->asked->list[i]);
 }

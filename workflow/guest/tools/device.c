@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tool.h"
 
@@ -27,11 +28,11 @@ uint64_t now_ns(void)
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
-/* Opened once; a process that the tool leaves behind does not keep the module busy. */
+static int device = -1;
+
+/* Opened once. A process that the tool leaves behind keeps the module busy while it lives. */
 int device_open(void)
 {
-	static int device = -1;
-
 	if (device < 0)
 		device = open(device_path, O_RDWR | O_CLOEXEC);
 	if (device < 0)
@@ -39,12 +40,22 @@ int device_open(void)
 	return device;
 }
 
+/* For a process of its own: the module tells processes apart by their open files. */
+int device_reopen(void)
+{
+	if (device >= 0)
+		close(device);
+	device = -1;
+	return device_open();
+}
+
 struct cost device_request(unsigned long request, void *argument)
 {
-	int device = device_open();
 	struct cost cost = {};
-	uint64_t start = now_ns();
+	uint64_t start;
 
+	device_open();
+	start = now_ns();
 	if (ioctl(device, request, argument) < 0)
 		cost.error = errno;
 	cost.ns = now_ns() - start;

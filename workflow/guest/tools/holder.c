@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A process that holds memory as a virtual machine monitor would: it maps ordinary or huge
- * pages, touches them all, and keeps them until it is ended.
+ * pages, touches them all, and keeps them until the module tells it to end, which knows it by its
+ * open device.
  */
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,17 +88,18 @@ static void holder_run(uint64_t bytes, uint64_t page_bytes, int report)
 
 	setsid();
 	set_oom_score("1000");
+	device_reopen();
 	hold(bytes, page_bytes, &cost);
 	if (!cost.error) {
 		set_oom_score("-1000");
 		leave_shell();
-		close(device_open());
 	}
 	if (write(report, &cost, sizeof(cost)) != sizeof(cost) || cost.error)
 		_exit(REFUSED);
 	close(report);
-	for (;;)
-		pause();
+	while (device_request(CARVEOUT_IOC_HOLD, NULL).error == EINTR)
+		;
+	_exit(DONE);
 }
 
 static bool is_power_of_two(uint64_t value)
@@ -135,21 +134,4 @@ struct cost holder_start(uint64_t bytes, uint64_t page_bytes)
 	if (cost.error)
 		waitpid(holder, NULL, 0);
 	return cost;
-}
-
-/* A process becomes readable through its pidfd after its memory is gone. */
-void holder_end(int pid, struct cost *cost)
-{
-	struct pollfd end = { .events = POLLIN };
-	uint64_t start = now_ns();
-
-	end.fd = syscall(SYS_pidfd_open, pid, 0);
-	if (end.fd < 0)
-		return;
-	if (syscall(SYS_pidfd_send_signal, end.fd, SIGKILL, NULL, 0))
-		cost->error = errno;
-	while (!cost->error && poll(&end, 1, -1) < 0 && errno == EINTR)
-		;
-	cost->ns += now_ns() - start;
-	close(end.fd);
 }

@@ -86,14 +86,22 @@ static int lend_cma(char **arguments)
 	return finish(&cost, &blocker);
 }
 
+static const char * const reason_words[] = {
+	[CARVEOUT_NO_MEMORY] = "no_memory",
+	[CARVEOUT_LINUX_HAS_IT] = "linux_has_it",
+	[CARVEOUT_RESERVED_MEMORY] = "reserved_memory",
+};
+
 static int lend_carve_out(char **arguments)
 {
-	struct carveout_range range = {
+	struct carveout_carve_out carve_out = {
 		.start = parse_number("START", arguments[0]),
 		.bytes = parse_number("SIZE", arguments[1]),
 	};
-	struct cost cost = device_request(CARVEOUT_IOC_LEND_CARVE_OUT, &range);
+	struct cost cost = device_request(CARVEOUT_IOC_LEND_CARVE_OUT, &carve_out);
 
+	if (carve_out.reason)
+		printf("refused_by=carveout\nreason=%s\n", reason_words[carve_out.reason]);
 	return print_cost(&cost);
 }
 

@@ -6,7 +6,10 @@
 
 #include "tool.h"
 
-static const char wanted[] = "reuse [exhaustive] last|START:BYTES...";
+static void print_for(const char *kind, const char *name, uint64_t value)
+{
+	printf("%s_%s=%llu\n", kind, name, (unsigned long long)value);
+}
 
 static struct cost probe(struct carveout_reuse *reuse, const char *kind)
 {
@@ -15,8 +18,10 @@ static struct cost probe(struct carveout_reuse *reuse, const char *kind)
 	reuse->movable = !strcmp(kind, "movable");
 	cost = device_request(CARVEOUT_IOC_REUSE, reuse);
 	if (!cost.error) {
-		printf("%s_bytes=%llu\n", kind, (unsigned long long)reuse->bytes);
-		printf("%s_untried_bytes=%llu\n", kind, (unsigned long long)reuse->untried_bytes);
+		print_for(kind, "allocator_bytes", reuse->allocator_bytes);
+		print_for(kind, "address_bytes", reuse->address_bytes);
+		print_for(kind, "untried_bytes", reuse->untried_bytes);
+		print_for(kind, "probe_ns", cost.ns);
 	}
 	return cost;
 }
@@ -26,13 +31,8 @@ int run_reuse(int count, char **arguments)
 	struct carveout_reuse reuse = {};
 	struct cost cost;
 
-	if (count && !strcmp(arguments[0], "exhaustive")) {
-		reuse.exhaustive = 1;
-		count--;
-		arguments++;
-	}
 	if (!count)
-		return usage(wanted);
+		return usage("reuse last|START:BYTES...");
 	if (strcmp(arguments[0], "last"))
 		parse_ranges(&reuse.ranges, count, arguments);
 	cost = probe(&reuse, "movable");

@@ -26,8 +26,8 @@ struct cost {
 typedef int subcommand_fn(int count, char **arguments);
 
 subcommand_fn run_absent_baseline, run_census, run_entropy, run_forget, run_give_back, run_lend,
-	run_pattern, run_pause, run_poke, run_reuse, run_unmovable, run_watchdog,
-	run_write;
+	run_lose, run_pattern, run_pause, run_poke, run_reuse, run_scribble, run_unmovable,
+	run_watchdog, run_write;
 
 /* arguments.c: they end the program with a message when the text makes no sense */
 int usage(const char *wanted);
@@ -38,6 +38,7 @@ uint64_t ranges_bytes(const struct carveout_ranges *ranges);
 /* device.c */
 uint64_t now_ns(void);
 int device_open(void);
+int device_reopen(void);
 struct cost device_request(unsigned long request, void *argument);
 void die(const char *what);
 
@@ -47,7 +48,6 @@ int print_cost(const struct cost *cost);
 
 /* holder.c */
 struct cost holder_start(uint64_t bytes, uint64_t page_bytes);
-void holder_end(int pid, struct cost *cost);
 
 /* text.c: files of the kernel */
 struct counter {

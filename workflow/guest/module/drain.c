@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Takes from the page allocator what it has: in every zone, the largest blocks first, until it
+ * hands out no more, and gives all of it back. It neither reclaims, nor wakes anyone up, nor digs
+ * into the reserves, unless it is told to. Allocations of one kind steal pageblocks of another;
+ * those get their type back, and per-CPU lists are left empty: the next to allocate shall meet
+ * what it would have met.
+ */
+
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/sched/signal.h>
+
+#include "carveout.h"
+#include "drain.h"
+#include "waiting.h"
+
+/* Compound, so that every page of a block is seen to be in use. */
+#define DRAIN_GFP (__GFP_NOWARN | __GFP_NORETRY | __GFP_THISNODE | __GFP_COMP)
+#define NO_RESERVES __GFP_NOMEMALLOC
+
+/* What is left to the kernel when even the reserves are taken: interrupts go on. */
+#define SPARE_PAGES 64
+
+/* Each zone is asked by its own name: from above, its lowmem_reserve[] would stay. */
+static gfp_t zone_gfp(enum zone_type zone, bool movable)
+{
+	gfp_t gfp = DRAIN_GFP | (movable ? __GFP_MOVABLE : 0);
+
+	switch (zone) {
+#ifdef CONFIG_ZONE_DMA
+	case ZONE_DMA:
+		return gfp | __GFP_DMA;
+#endif
+#ifdef CONFIG_ZONE_DMA32
+	case ZONE_DMA32:
+		return gfp | __GFP_DMA32;
+#endif
+	case ZONE_MOVABLE:
+		return movable ? gfp | __GFP_HIGHMEM : gfp;
+	default:
+		return gfp;
+	}
+}
+
+void drain_hold(struct drain *drain, struct page *page, unsigned int order)
+{
+	list_add(&page->lru, &drain->held[order]);
+	drain->pages += 1UL << order;
+}
+
+static bool take_block(struct drain *drain, int nid, gfp_t gfp, unsigned int order)
+{
+	struct page *page = alloc_pages_node(nid, gfp, order);
+
+	if (!page)
+		return false;
+	drain_hold(drain, page, order);
+	if (drain->took)
+		drain->took(page, order, drain->data);
+	return true;
+}
+
+static void take_zone(struct drain *drain, struct zone *zone, bool movable)
+{
+	gfp_t gfp = zone_gfp(zone_idx(zone), movable) | NO_RESERVES;
+	int order;
+
+	for (order = MAX_PAGE_ORDER; order >= 0; order--) {
+		while (!fatal_signal_pending(current) &&
+		       take_block(drain, zone_to_nid(zone), gfp, order))
+			cond_resched();
+	}
+}
+
+/* All that the allocator would hand out for pages that can move, or for others. */
+void drain_take_all(struct drain *drain, bool movable)
+{
+	int nid, i;
+
+	for_each_online_node(nid) {
+		for (i = MAX_NR_ZONES - 1; i >= 0; i--) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+			if (populated_zone(zone))
+				take_zone(drain, zone, movable);
+		}
+	}
+}
+
+/*
+ * Page by page: larger blocks would make the allocator set some aside (MIGRATE_HIGHATOMIC). Nobody
+ * gets to run meanwhile on this CPU: it would find no memory.
+ */
+static void take_zone_reserves(struct drain *drain, struct zone *zone, bool movable)
+{
+	gfp_t gfp = zone_gfp(zone_idx(zone), movable) | __GFP_MEMALLOC;
+
+	while (zone_page_state(zone, NR_FREE_PAGES) > SPARE_PAGES &&
+	       take_block(drain, zone_to_nid(zone), gfp, 0))
+		;
+}
+
+/* What lies below the watermarks. To be given back at once. */
+void drain_take_reserves(struct drain *drain)
+{
+	int nid, i;
+
+	for_each_online_node(nid) {
+		for (i = MAX_NR_ZONES - 1; i >= 0; i--) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+			if (!populated_zone(zone))
+				continue;
+			take_zone_reserves(drain, zone, true);
+			take_zone_reserves(drain, zone, false);
+		}
+	}
+}
+
+/*
+ * Pages that the allocator has to reclaim first, by and for this task alone: kswapd sleeps on.
+ * __GFP_NORETRY gives up where others would call the OOM killer.
+ */
+void drain_reclaim(struct drain *drain, unsigned long pages)
+{
+	gfp_t gfp = (GFP_HIGHUSER_MOVABLE & ~__GFP_KSWAPD_RECLAIM & ~__GFP_HARDWALL) |
+		    __GFP_NOWARN | __GFP_NORETRY | NO_RESERVES;
+
+	while (pages && !fatal_signal_pending(current) &&
+	       take_block(drain, NUMA_NO_NODE, gfp, 0)) {
+		pages--;
+		cond_resched();
+	}
+}
+
+static bool empty_lists_through(struct zone *zone, unsigned long pfn)
+{
+	struct page *page = pfn_to_online_page(pfn);
+
+	return page && page_zone(page) == zone && pageblock_migratetype(pfn) == MIGRATE_MOVABLE &&
+	       pageblock_convert(pfn, MIGRATE_MOVABLE);
+}
+
+/*
+ * Freed pages wait on per-CPU lists, by kind and by CPU, where an allocation of the other kind
+ * cannot see them; and pages on their way to an LRU list in per-CPU batches, which hold a reference.
+ * alloc_contig_range() empties both, of all CPUs, also when it takes just one page.
+ */
+static void empty_lists_of(struct zone *zone)
+{
+	unsigned long pfn, end = zone_end_pfn(zone);
+
+	for (pfn = pageblock_align(zone->zone_start_pfn); pfn < end; pfn += pageblock_nr_pages) {
+		if (empty_lists_through(zone, pfn))
+			return;
+		cond_resched();
+	}
+}
+
+void empty_per_cpu_lists(void)
+{
+	int nid, i;
+
+	for_each_online_node(nid) {
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+			if (populated_zone(zone))
+				empty_lists_of(zone);
+		}
+	}
+}
+
+int drain_begin(struct drain *drain)
+{
+	int order, ret;
+
+	drain->pages = 0;
+	for (order = 0; order < NR_PAGE_ORDERS; order++)
+		INIT_LIST_HEAD(&drain->held[order]);
+	empty_per_cpu_lists();
+	ret = waiting_note();
+	return ret ?: pageblock_types_note(&drain->before);
+}
+
+static void release_blocks(struct drain *drain)
+{
+	struct page *page, *next;
+	int order;
+
+	for (order = 0; order < NR_PAGE_ORDERS; order++) {
+		list_for_each_entry_safe(page, next, &drain->held[order], lru) {
+			list_del(&page->lru);
+			pageblock_types_restore(&drain->before, page_to_pfn(page), order);
+			__free_pages(page, order);
+			cond_resched();
+		}
+	}
+}
+
+/* Whatever happened, all is given back; the errno says whether the taking was cut short. */
+int drain_end(struct drain *drain)
+{
+	release_blocks(drain);
+	pageblock_types_mend(&drain->before);
+	empty_per_cpu_lists();
+	pageblock_types_free(&drain->before);
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}

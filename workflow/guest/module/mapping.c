@@ -44,6 +44,7 @@ static struct holder *holder_of(struct file *file)
 	kref_init(&holder->users);
 	init_completion(&holder->told);
 	init_completion(&holder->gone);
+	/* Pairs with mapping_hold(), which may run in another thread. */
 	smp_store_release(&file->private_data, holder);
 	return holder;
 }
@@ -51,6 +52,7 @@ static struct holder *holder_of(struct file *file)
 /* Without carveout_lock: who gives back has it, and waits for whoever sleeps here. */
 int mapping_hold(struct file *file)
 {
+	/* Pairs with holder_of(). */
 	struct holder *holder = smp_load_acquire(&file->private_data);
 
 	return holder ? wait_for_completion_interruptible(&holder->told) : -ENOENT;

@@ -230,8 +230,8 @@ int pattern_poke(u64 index)
 }
 
 /*
- * For tests: frees the page, and goes on as if it were still lent, but for its give back. A frame is
- * lost once.
+ * For tests: frees the page, and goes on as if it were still lent, but for its give back. A frame
+ * is lost once.
  */
 static int lose_frame(struct lend *lend, unsigned long pfn)
 {

@@ -13,7 +13,7 @@ struct probe {
 	bool movable;
 	const struct extents *asked;
 	struct drain drain;
-	unsigned long handed_out;	/* asked frames that the page allocator gave, or has given */
+	unsigned long handed_out;	/* asked frames that the page allocator gave */
 	unsigned long by_address;	/* asked frames that alloc_contig_range() gave */
 	unsigned long untried;		/* asked frames that are free and were not asked for */
 	unsigned int calls;		/* of alloc_contig_range() */

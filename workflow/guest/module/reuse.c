@@ -46,8 +46,10 @@ static void count_extent_in_use(struct probe *probe, const struct extent *extent
 	while (pfn < end) {
 		struct frame_run run = frame_stretch_read(pfn, end);
 
+		unsigned long lent_again = extents_pages_within(&lent, pfn, run.pages);
+
 		if (kind_uses(probe, &run))
-			probe->handed_out += run.pages - extents_pages_within(&lent, pfn, run.pages);
+			probe->handed_out += run.pages - lent_again;
 		pfn += run.pages;
 		cond_resched();
 	}

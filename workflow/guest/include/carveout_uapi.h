@@ -93,15 +93,55 @@ enum carveout_area {
 	CARVEOUT_AREAS
 };
 
-/* Every aligned candidate, lowest first, until one works. */
+/* What the time of an operation goes to. */
+enum carveout_cost {
+	CARVEOUT_COST_UNCOUNTED,	/* the measuring itself */
+	CARVEOUT_COST_SEARCH,		/* for candidates */
+	CARVEOUT_COST_MIGRATE,		/* isolating and migrating, compaction */
+	CARVEOUT_COST_RECLAIM,		/* direct reclaim */
+	CARVEOUT_COST_MAP,		/* page faults, mappings of the kernel's */
+	CARVEOUT_COST_CONTENT,		/* clearing, cleaning of caches */
+	CARVEOUT_COST_REST,
+	CARVEOUT_COSTS
+};
+
+struct carveout_costs {
+	__u64 ns[CARVEOUT_COSTS];
+};
+
+/* Pauses; when the machine goes on, waits for a work item that begins from there on. */
+struct carveout_await {
+	char work[64];		/* the name of its function */
+	__u64 limit_ns;		/* for it to begin */
+	__u32 found;		/* out: 0 when none began */
+	__u32 reserved;		/* 0 */
+	struct carveout_costs costs;	/* out: from the instant when the machine went on */
+};
+
+enum carveout_policy {
+	CARVEOUT_LOWEST_FIRST,
+	CARVEOUT_FREE_FIRST,	/* by pages in use, fewest first; among equals the lowest */
+	CARVEOUT_POLICIES
+};
+
+/* Every aligned candidate, in the order of the policy, until one works. */
 struct carveout_contig {
 	__u64 bytes;
 	__u64 align_bytes;	/* power of two */
 	__u64 step_bytes;	/* from candidate to candidate, a multiple of align_bytes */
 	__u32 area;
-	__u32 reserved;		/* 0 */
+	__u32 policy;
 	__u64 start;		/* out: what was granted */
 	__u64 attempts;		/* out: calls of alloc_contig_range() */
+	__u32 kernel_error;	/* out: the errno of its last call, or 0 */
+	__u32 reserved;		/* 0 */
+};
+
+struct carveout_cma {
+	__u64 bytes;
+	__u64 start;		/* out */
+	__u32 kernel_error;	/* out: the errno of cma_alloc(), or 0 */
+	__u32 reserved;		/* 0 */
 };
 
 /* The first page that cannot move in the candidate that has fewest of them. */
@@ -200,7 +240,7 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_CENSUS		_IOWR(0xca, 0, struct carveout_census)
 #define CARVEOUT_IOC_PAUSE		_IO(0xca, 1)
 #define CARVEOUT_IOC_LEND_CONTIG	_IOWR(0xca, 2, struct carveout_contig)
-#define CARVEOUT_IOC_LEND_CMA		_IOWR(0xca, 3, struct carveout_range)
+#define CARVEOUT_IOC_LEND_CMA		_IOWR(0xca, 3, struct carveout_cma)
 #define CARVEOUT_IOC_LEND_CARVE_OUT	_IOWR(0xca, 4, struct carveout_carve_out)
 #define CARVEOUT_IOC_LEND_MAPPING	_IOW(0xca, 5, struct carveout_mapping)
 #define CARVEOUT_IOC_ABSENT_BASELINE	_IOWR(0xca, 6, struct carveout_absent)
@@ -213,6 +253,9 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_POKE		_IOW(0xca, 13, __u64)
 #define CARVEOUT_IOC_REUSE		_IOWR(0xca, 14, struct carveout_reuse)
 #define CARVEOUT_IOC_UNMOVABLE		_IOWR(0xca, 15, struct carveout_unmovable)
+#define CARVEOUT_IOC_COST_BEGIN		_IOW(0xca, 20, __u64)	/* enum carveout_cost */
+#define CARVEOUT_IOC_COST_END		_IOR(0xca, 21, struct carveout_costs)
+#define CARVEOUT_IOC_PAUSE_AND_AWAIT	_IOWR(0xca, 22, struct carveout_await)
 #define CARVEOUT_IOC_ZERO		_IOR(0xca, 30, struct carveout_zero)
 #define CARVEOUT_IOC_SCRIBBLE		_IOWR(0xca, 31, struct carveout_scribble)
 /* Returns when the lend of a mapping by this open file is given back: then the caller shall end. */

@@ -4,14 +4,22 @@
 # What strategies and loads stand on.
 #
 # For a strategy's guest.sh:
-#   operate STAGE ARGS...   run `carveout ARGS...`; its nanoseconds are added to the
-#                           cost of the step. Returns 1 when the kernel refused; the
-#                           first refusal of a step names its stage, errno and blocker.
+#   operate STAGE ARGS...   run `carveout ARGS...`; what it cost is added to the cost of
+#                           the step. Returns 1 when it was refused; of a step's first
+#                           refusal, the stage is noted, who refused and why, and the blocker.
 #   measure STAGE COMMAND...
-#                           the same for another program that speaks like carveout
-#   fail STAGE ERRNO        note a refusal that no tool reported; returns 1
+#                           the same for another program that prints, as carveout does, name=value:
+#                           search_ns, migrate_ns, reclaim_ns, map_ns, rest_ns, content_ns,
+#                           cleared_pages, attempts; and with status 1 refused_by and errno or reason
+#   fail STAGE BY REASON    note a refusal that no tool reported, by whom (kernel, driver,
+#                           carveout, shell) and why, in a word; returns 1
 #   host MEMBERS            let the runner execute one QMP command while the guest
 #                           stands still
+#   host_and_await STAGE WORK LIMIT_NS MEMBERS
+#                           the same, and wait until the driver has done what that calls for: until
+#                           a work item whose function is WORK has ended, which must begin within
+#                           the limit. The cost is the time from the instant at which the guest
+#                           goes on.
 #   lend_in_pieces BYTES SMALLEST_BYTES COMMAND...
 #                           lend with `COMMAND... PIECE_BYTES`, the whole first, halving
 #                           the piece whenever it is refused
@@ -25,7 +33,16 @@
 #   reached_dose PART WHOLE sets dose_achieved_percent, of the same unit each
 
 # What a program answers, by evaluating its name=value lines.
-ns=0
+search_ns=0
+migrate_ns=0
+reclaim_ns=0
+map_ns=0
+rest_ns=0
+content_ns=0
+cleared_pages=0
+attempts=
+refused_by=
+reason=
 errno=
 blocker_pfn=
 blocker_type=
@@ -42,24 +59,61 @@ operate() {
 measure() {
 	measure_stage=$1
 	shift
-	ns=0
-	errno=
+	forget_answer
 	measure_status=0
 	measure_output=$("$@" 3>&-) || measure_status=$?
 	eval "$measure_output"
-	step_ns=$((step_ns + ns))
+	add_costs
 	case $measure_status in
 	0) return 0 ;;
-	1) fail "$measure_stage" "$errno" ;;
+	1) note_refusal "$measure_stage" "$refused_by" "$reason" "$errno" ;;
 	*) fault error "$* ended with status $measure_status" ;;
 	esac
 }
 
-# shellcheck disable=SC2034 # what was refused is recorded by the step
+# A program that does not say something says nothing of the last one's.
+forget_answer() {
+	search_ns=0
+	migrate_ns=0
+	reclaim_ns=0
+	map_ns=0
+	rest_ns=0
+	content_ns=0
+	cleared_pages=0
+	attempts=
+	refused_by=
+	reason=
+	errno=
+}
+
+add_costs() {
+	step_search_ns=$((step_search_ns + search_ns))
+	step_migrate_ns=$((step_migrate_ns + migrate_ns))
+	step_reclaim_ns=$((step_reclaim_ns + reclaim_ns))
+	step_map_ns=$((step_map_ns + map_ns))
+	step_rest_ns=$((step_rest_ns + rest_ns))
+	step_content_ns=$((step_content_ns + content_ns))
+	step_cleared_pages=$((step_cleared_pages + cleared_pages))
+	[ -z "$attempts" ] || step_attempts=$((${step_attempts:-0} + attempts))
+}
+
 fail() {
+	note_refusal "$1" "$2" "$3" ""
+}
+
+# note_refusal STAGE BY REASON ERRNO: a reason or the kernel's errno, not both
+# shellcheck disable=SC2034 # what was refused is recorded by the step
+note_refusal() {
 	[ -z "$refused_stage" ] || return 1
+	case $2 in
+	kernel | driver | carveout | shell) ;;
+	*) fault error "refused at $1 by $2: who is that?" ;;
+	esac
+	[ -n "$3$4" ] || fault error "refused at $1 by $2 without a reason"
 	refused_stage=$1
-	refused_errno=$2
+	step_refused_by=$2
+	step_reason=$3
+	step_errno=$4
 	[ -z "${blocker_pfn:-}" ] ||
 		blocker="{\"pfn\":$blocker_pfn,\"type\":\"$blocker_type\",\"flags\":\"$blocker_flags\"}"
 	blocker_pfn=
@@ -70,6 +124,11 @@ fail() {
 host() {
 	record host "$1"
 	stop_for_runner
+}
+
+host_and_await() {
+	record host "$4"
+	measure "$1" carveout pause await "$2" "$3"
 }
 
 lend_in_pieces() {

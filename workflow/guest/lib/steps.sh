@@ -5,9 +5,7 @@
 
 cycle=0
 ram_ranges=
-step_ns=0
 refused_stage=
-refused_errno=
 blocker=null
 worker_pids=
 hooks=
@@ -22,6 +20,7 @@ granted_bytes=0
 extents=0
 largest_extent_bytes=0
 free_pages=0
+log_ns=0
 # What the tool answers, by evaluating its name=value lines.
 returned_bytes=0
 pages_checked=0
@@ -43,12 +42,25 @@ verified_bytes=0
 # begin_step STAGE: from here on, faults and costs are this step's
 begin_step() {
 	stage=$1
-	step_ns=0
+	forget_costs
 	refused_stage=
-	refused_errno=
+	step_refused_by=
+	step_reason=
+	step_errno=
 	blocker=null
 	unset CARVEOUT_NO_BLOCKER
 	record stage "\"stage\":\"$stage\",\"cycle\":$cycle"
+}
+
+forget_costs() {
+	step_search_ns=0
+	step_migrate_ns=0
+	step_reclaim_ns=0
+	step_map_ns=0
+	step_rest_ns=0
+	step_content_ns=0
+	step_cleared_pages=0
+	step_attempts=
 }
 
 # run_hook NAME ARGS...: returns whether the hook did all that was asked
@@ -65,7 +77,11 @@ run_hook() {
 
 run_optional_hook() {
 	! is_defined "$1" || run_hook "$@" ||
-		fault error "$1 was refused at $refused_stage: $refused_errno"
+		fault error "$1 was $(tell_refusal)"
+}
+
+tell_refusal() {
+	echo "refused at $refused_stage by $step_refused_by: $step_reason$step_errno"
 }
 
 is_defined() {
@@ -108,11 +124,11 @@ worker_lives() {
 }
 
 # Sets pages_cached, pages_migrated, pages_reclaimed and oom_kills, of which all but the first are
-# counted since boot; granted_bytes, extents and largest_extent_bytes of what is lent; and
-# free_pages, with those on per-CPU lists.
+# counted since boot; granted_bytes, extents and largest_extent_bytes of what is lent since the lend
+# step began; log_ns, the clock of the kernel's log; and free_pages, with those on per-CPU lists.
 read_snapshot() {
 	read -r pages_cached pages_migrated pages_reclaimed oom_kills \
-		granted_bytes extents largest_extent_bytes free_pages \
+		granted_bytes extents largest_extent_bytes log_ns free_pages \
 		</sys/module/carveout/parameters/snapshot ||
 		fault error "the module gave no snapshot"
 }
@@ -121,7 +137,7 @@ load_step() {
 	begin_step load
 	read_snapshot
 	free_before=$free_pages
-	run_hook load || fault error "load was refused at $refused_stage: $refused_errno"
+	run_hook load || fault error "load was $(tell_refusal)"
 	check_step
 	record load "\"dose_achieved_percent\":$dose_achieved_percent,\
 \"physical_bytes\":$(((free_before - free_pages) * PAGE_BYTES)),\"oom_kills\":$oom_kills"
@@ -145,14 +161,14 @@ census() {
 lend_step() {
 	request_bytes=$1
 	begin_step lend
-	echo 1 >/sys/module/carveout/parameters/lend_step
+	echo begin >/sys/module/carveout/parameters/snapshot
 	read_snapshot
+	step_log_ns=$log_ns
 	migrated_before=$pages_migrated
 	reclaimed_before=$pages_reclaimed
 	cached_before=$pages_cached
 	killed_before=$oom_kills
-	! run_hook lend "$request_bytes" || refused_stage=
-	[ -n "$refused_stage" ] || refused_errno=
+	! run_hook lend "$request_bytes" || forget_refusal
 	check_step
 	count_reclaimed
 	record_lend
@@ -166,6 +182,28 @@ count_reclaimed() {
 	[ "$reclaimed" -ge "$dropped" ] || reclaimed=$dropped
 }
 
+# A hook that did all that was asked was not refused, whatever it tried before.
+forget_refusal() {
+	refused_stage=
+	step_refused_by=
+	step_reason=
+	step_errno=
+	blocker=null
+}
+
+# Sets refusal_json: whose word it is that not all was done, if so. The log is long: it is read only
+# then.
+tell_refusal_json() {
+	kernel_log=
+	[ -z "$refused_stage" ] || eval "$(carveout kernel-log "$step_log_ns" 3>&-)"
+	refusal_json=
+	for member in stage:"$refused_stage" refused_by:"$step_refused_by" reason:"$step_reason" \
+		errno:"$step_errno" kernel_log:"$kernel_log"; do
+		text_or_null "${member#*:}"
+		refusal_json="$refusal_json\"${member%%:*}\":$json,"
+	done
+}
+
 # text_or_null VALUE: sets `json`
 text_or_null() {
 	json=null
@@ -173,14 +211,15 @@ text_or_null() {
 }
 
 record_lend() {
-	text_or_null "$refused_stage"
-	stage_json=$json
-	text_or_null "$refused_errno"
-	[ -n "$refused_stage" ] || blocker=null
-	record lend "\"cycle\":$cycle,\"request_bytes\":$request_bytes,\
-\"stage\":$stage_json,\"errno\":$json,\
+	tell_refusal_json
+	record lend "\"cycle\":$cycle,\"request_bytes\":$request_bytes,$refusal_json\
 \"granted_bytes\":$granted_bytes,\"extents\":$extents,\
-\"largest_extent_bytes\":$largest_extent_bytes,\"lend_ns\":$step_ns,\
+\"largest_extent_bytes\":$largest_extent_bytes,\
+\"lend_ns\":$((step_search_ns + step_migrate_ns + step_reclaim_ns + step_map_ns + step_rest_ns)),\
+\"costs\":{\"search_ns\":$step_search_ns,\"migrate_ns\":$step_migrate_ns,\
+\"reclaim_ns\":$step_reclaim_ns,\"map_ns\":$step_map_ns,\"rest_ns\":$step_rest_ns},\
+\"content_ns\":$step_content_ns,\"cleared_pages\":$step_cleared_pages,\
+\"attempts\":${step_attempts:-null},\
 \"pages_migrated\":$((pages_migrated - migrated_before)),\
 \"pages_reclaimed\":$reclaimed,\
 \"oom_kills\":$((oom_kills - killed_before)),\"blocker\":$blocker"
@@ -235,15 +274,14 @@ check_pattern() {
 
 give_back_step() {
 	begin_step give_back
+	read_snapshot
+	step_log_ns=$log_ns
 	returned_bytes=0
-	! run_hook give_back || refused_stage=
-	[ -n "$refused_stage" ] || refused_errno=
+	! run_hook give_back || forget_refusal
 	check_step
-	text_or_null "$refused_stage"
-	stage_json=$json
-	text_or_null "$refused_errno"
-	record give_back "\"cycle\":$cycle,\"stage\":$stage_json,\"errno\":$json,\
-\"returned_bytes\":$returned_bytes,\"give_back_ns\":$step_ns"
+	tell_refusal_json
+	record give_back "\"cycle\":$cycle,$refusal_json\"returned_bytes\":$returned_bytes,\
+\"give_back_ns\":$((step_search_ns + step_migrate_ns + step_reclaim_ns + step_map_ns + step_rest_ns))"
 }
 
 # Where nothing was granted, nothing came back, and there is nothing to say.

@@ -30,7 +30,7 @@ int contig_lend(struct carveout_contig *request);
 int contig_allocate(unsigned long pfn, unsigned long pages);
 int contig_allocate_as(unsigned long pfn, unsigned long pages, int migratetype);
 int contig_allocate_anywhere(unsigned long pfn, unsigned long pages);
-int cma_lend(struct carveout_range *range);
+int cma_lend(struct carveout_cma *request);
 void cma_exit(void);
 int carve_out_lend(struct carveout_carve_out *request);
 int mapping_lend(struct file *file, const struct carveout_mapping *mapping);
@@ -55,6 +55,7 @@ int reuse_probe(struct carveout_reuse *reuse);
 int unmovable_place(struct carveout_unmovable *request);
 void unmovable_exit(void);
 
-int pause_machine(void);
+void snapshot_exit(void);
+int pause_machine(struct carveout_await *await);
 
 #endif

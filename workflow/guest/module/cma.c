@@ -8,11 +8,17 @@
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/platform_device.h>
+#include <linux/sched.h>
 
 #include "carveout.h"
+#include "costs.h"
 
 /* Made at the first lend: a trial without CMA has no such device. */
 static struct platform_device *requester;
+
+/* The task in the DMA API, and what cma_alloc() told it: the API says NULL whatever went wrong. */
+static struct task_struct *asker;
+static int told;
 
 static int cma_device_make(void)
 {
@@ -85,27 +91,59 @@ static int cma_note(struct page *cookie, dma_addr_t dma, unsigned long pages)
 	return ret;
 }
 
-int cma_lend(struct carveout_range *range)
+/*
+ * From probes.c, after cma_alloc(). When it has found memory, the DMA API cleans the caches of it;
+ * otherwise it tries its luck elsewhere.
+ */
+void cma_alloc_ended(int error)
+{
+	if (!in_task() || READ_ONCE(asker) != current)
+		return;
+	told = -error;
+	cost_switch(error ? CARVEOUT_COST_REST : CARVEOUT_COST_CONTENT);
+}
+
+/*
+ * Quietly: without __GFP_NOWARN, the API's luck elsewhere is a WARN() for every size that the page
+ * allocator does not have.
+ */
+static struct page *cma_ask(struct carveout_cma *request, dma_addr_t *dma)
+{
+	struct page *cookie;
+
+	told = 0;
+	WRITE_ONCE(asker, current);
+	cost_enter(CARVEOUT_COST_REST);
+	cookie = dma_alloc_attrs(&requester->dev, request->bytes, dma, GFP_KERNEL | __GFP_NOWARN,
+				 DMA_ATTR_NO_KERNEL_MAPPING);
+	cost_leave();
+	WRITE_ONCE(asker, NULL);
+	request->kernel_error = told;
+	return cookie;
+}
+
+int cma_lend(struct carveout_cma *request)
 {
 	struct extent extent;
 	dma_addr_t dma;
 	struct page *cookie;
-	int ret = extent_from_user(&extent, 0, range->bytes);
+	int ret = extent_from_user(&extent, 0, request->bytes);
 
+	request->kernel_error = 0;
+	if (!ret && request->reserved)
+		ret = -EINVAL;
 	if (!ret)
 		ret = cma_device_make();
 	if (ret)
 		return ret;
-	/* The DMA API says NULL whatever went wrong. */
-	cookie = dma_alloc_attrs(&requester->dev, range->bytes, &dma, GFP_KERNEL | __GFP_NOWARN,
-				 DMA_ATTR_NO_KERNEL_MAPPING);
+	cookie = cma_ask(request, &dma);
 	if (!cookie)
 		return -ENOMEM;
 	ret = cma_note(cookie, dma, extent.pages);
 	if (ret)
-		cma_free(range->bytes, cookie, dma);
+		cma_free(request->bytes, cookie, dma);
 	else
-		range->start = PFN_PHYS(page_to_pfn(cookie));
+		request->start = PFN_PHYS(page_to_pfn(cookie));
 	return ret;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Lends one contiguous range with alloc_contig_range(), trying every aligned candidate. */
+/* Lends one contiguous range with alloc_contig_range(), trying candidates until one works. */
 
 #include <linux/gfp.h>
 #include <linux/log2.h>
@@ -7,18 +7,9 @@
 #include <linux/mmzone.h>
 #include <linux/sched/signal.h>
 
+#include "candidates.h"
 #include "carveout.h"
-
-/*
- * What is known about the frames of the candidates to come. Absent and reserved frames stay
- * as they are, so a frame is looked at once, however many candidates hold it.
- */
-struct outlook {
-	u32 area;
-	unsigned long checked;	/* frames below were looked at */
-	unsigned long floor;	/* no candidate that begins below can work */
-	int zone;		/* node and zone of the last frame looked at */
-};
+#include "costs.h"
 
 int contig_check(u64 bytes, u64 align_bytes, u64 step_bytes)
 {
@@ -62,48 +53,6 @@ int contig_allocate_anywhere(unsigned long pfn, unsigned long pages)
 	return contig_allocate_as(pfn, pages, pageblock_migratetype(pfn));
 }
 
-static bool run_is_hopeless(const struct frame_run *run, u32 area)
-{
-	if (run->state == FRAME_ABSENT || run->state == FRAME_RESERVED)
-		return true;
-	return area == CARVEOUT_AREA_MOVABLE && page_zonenum(run->page) != ZONE_MOVABLE;
-}
-
-static void outlook_extend(struct outlook *outlook, unsigned long end)
-{
-	struct frame_run run = frame_stretch_read(outlook->checked, end);
-	int zone;
-
-	if (run_is_hopeless(&run, outlook->area)) {
-		outlook->floor = outlook->checked + run.pages;
-	} else {
-		/* A range in two zones is not for alloc_contig_range(). */
-		zone = page_to_nid(run.page) * MAX_NR_ZONES + page_zonenum(run.page);
-		if (zone != outlook->zone)
-			outlook->floor = outlook->checked;
-		outlook->zone = zone;
-	}
-	outlook->checked += run.pages;
-}
-
-/* The first candidate at or after pfn on the grid of steps that may work, or none: end. */
-static unsigned long next_candidate(struct outlook *outlook, unsigned long pfn,
-				    unsigned long end, const struct carveout_contig *request)
-{
-	unsigned long pages = PHYS_PFN(request->bytes), step = PHYS_PFN(request->step_bytes);
-
-	while (pages <= end && pfn <= end - pages) {
-		outlook->checked = max(outlook->checked, pfn);
-		while (outlook->checked < pfn + pages && outlook->floor <= pfn)
-			outlook_extend(outlook, pfn + pages);
-		if (outlook->floor <= pfn)
-			return pfn;
-		pfn += DIV_ROUND_UP(outlook->floor - pfn, step) * step;
-		cond_resched();
-	}
-	return end;
-}
-
 /* Without memory to find out which frames may be freed, none is. */
 static void contig_give_back(struct lend *lend)
 {
@@ -138,28 +87,49 @@ static int contig_note(unsigned long pfn, unsigned long pages)
 	return ret;
 }
 
-/* Tries candidates in turn. A lack of memory tells more than a busy page: it is kept. */
+/* Returns 0 when the candidate is lent. */
+static int contig_try(struct carveout_contig *request, unsigned long pfn)
+{
+	unsigned long pages = PHYS_PFN(request->bytes);
+	int ret;
+
+	request->attempts++;
+	cost_enter(CARVEOUT_COST_MIGRATE);
+	ret = contig_allocate(pfn, pages);
+	cost_leave();
+	request->kernel_error = -ret;
+	if (fatal_signal_pending(current)) {
+		if (!ret)
+			free_contig_range(pfn, pages);
+		return -EINTR;
+	}
+	if (ret)
+		return ret;
+	request->start = PFN_PHYS(pfn);
+	cost_enter(CARVEOUT_COST_UNCOUNTED);
+	ret = contig_note(pfn, pages);
+	cost_leave();
+	return ret;
+}
+
 static int contig_try_all(struct carveout_contig *request)
 {
-	unsigned long pages = PHYS_PFN(request->bytes), end = end_ram_pfn();
-	struct outlook outlook = { .area = request->area, .zone = -1 };
-	unsigned long pfn = ALIGN(first_ram_pfn(), PHYS_PFN(request->align_bytes));
-	int ret, told = -ENXIO;
+	struct candidates candidates;
+	unsigned long pfn;
+	int ret = candidates_begin(&candidates, request);
 
-	while ((pfn = next_candidate(&outlook, pfn, end, request)) < end) {
-		request->attempts++;
-		ret = contig_allocate(pfn, pages);
-		if (!ret) {
-			request->start = PFN_PHYS(pfn);
-			return contig_note(pfn, pages);
-		}
-		if (ret == -EINTR || fatal_signal_pending(current))
-			return -EINTR;
-		if (told != -ENOMEM)
-			told = ret;
-		pfn += PHYS_PFN(request->step_bytes);
+	if (ret)
+		return ret;
+	ret = -ENXIO;
+	while (candidates_next(&candidates, &pfn)) {
+		ret = contig_try(request, pfn);
+		/* What is granted and cannot be noted is no matter of the next candidate. */
+		if (!request->kernel_error || ret == -EINTR)
+			break;
+		cond_resched();
 	}
-	return told;
+	candidates_end(&candidates);
+	return fatal_signal_pending(current) ? -EINTR : ret;
 }
 
 int contig_lend(struct carveout_contig *request)
@@ -168,11 +138,15 @@ int contig_lend(struct carveout_contig *request)
 
 	if (ret)
 		return ret;
-	if (request->reserved)
+	if (request->reserved || request->policy >= CARVEOUT_POLICIES)
 		return -EINVAL;
 	if (request->area != CARVEOUT_AREA_ANY && request->area != CARVEOUT_AREA_MOVABLE)
 		return -EINVAL;
 	request->attempts = 0;
 	request->start = 0;
-	return contig_try_all(request);
+	request->kernel_error = 0;
+	cost_enter(CARVEOUT_COST_SEARCH);
+	ret = contig_try_all(request);
+	cost_leave();
+	return ret;
 }

@@ -8,7 +8,6 @@
 
 #include <linux/ktime.h>
 #include <linux/mm.h>
-#include <linux/moduleparam.h>
 #include <linux/slab.h>
 
 #include "carveout.h"
@@ -183,18 +182,3 @@ void lends_give_back_all(void)
 	extents_free(&lent_and_held);
 	extents_free(&last_given_back);
 }
-
-/* What came back in an earlier step says nothing about this one, also when it lends nothing. */
-static int lend_step_set(const char *value, const struct kernel_param *parameter)
-{
-	if (mutex_lock_killable(&carveout_lock))
-		return -EINTR;
-	extents_free(&last_given_back);
-	mutex_unlock(&carveout_lock);
-	return 0;
-}
-
-static const struct kernel_param_ops lend_step_operations = { .set = lend_step_set };
-
-module_param_cb(lend_step, &lend_step_operations, NULL, 0200);
-MODULE_PARM_DESC(lend_step, "written to when a step begins that lends: forgets what came back before");

@@ -12,6 +12,7 @@
 #include <linux/uaccess.h>
 
 #include "carveout.h"
+#include "costs.h"
 #include "kernel_tables.h"
 #include "memmap.h"
 #include "waiting.h"
@@ -23,6 +24,9 @@ DEFINE_MUTEX(carveout_lock);
 union argument {
 	struct carveout_census census;
 	struct carveout_contig contig;
+	struct carveout_cma cma;
+	struct carveout_costs costs;
+	struct carveout_await await;
 	struct carveout_range range;
 	struct carveout_carve_out carve_out;
 	struct carveout_mapping mapping;
@@ -45,7 +49,7 @@ static int answer(struct file *file, unsigned int request, union argument *argum
 	case CARVEOUT_IOC_LEND_CONTIG:
 		return contig_lend(&argument->contig);
 	case CARVEOUT_IOC_LEND_CMA:
-		return cma_lend(&argument->range);
+		return cma_lend(&argument->cma);
 	case CARVEOUT_IOC_LEND_CARVE_OUT:
 		return carve_out_lend(&argument->carve_out);
 	case CARVEOUT_IOC_LEND_MAPPING:
@@ -76,16 +80,26 @@ static int answer(struct file *file, unsigned int request, union argument *argum
 		return scribble_free_memory(&argument->scribble);
 	case CARVEOUT_IOC_LOSE:
 		return pattern_lose(argument->number);
-	case CARVEOUT_IOC_PAUSE:
-		return pause_machine();
 	}
 	return -ENOTTY;
 }
 
-static int answer_locked(struct file *file, unsigned int request, union argument *argument)
+/* Some requests concern nothing that is lent, and the lock would be in their way. */
+static int answer_any(struct file *file, unsigned int request, union argument *argument)
 {
 	int ret;
 
+	switch (request) {
+	case CARVEOUT_IOC_COST_BEGIN:
+		return cost_begin(min(argument->number, (u64)U32_MAX));
+	case CARVEOUT_IOC_COST_END:
+		cost_end(&argument->costs);
+		return 0;
+	case CARVEOUT_IOC_PAUSE:
+		return pause_machine(NULL);
+	case CARVEOUT_IOC_PAUSE_AND_AWAIT:
+		return pause_machine(&argument->await);
+	}
 	if (mutex_lock_killable(&carveout_lock))
 		return -EINTR;
 	ret = answer(file, request, argument);
@@ -107,7 +121,7 @@ static long carveout_ioctl(struct file *file, unsigned int request, unsigned lon
 		return mapping_hold(file);
 	if (_IOC_DIR(request) & _IOC_WRITE && copy_from_user(&argument, user, size))
 		return -EFAULT;
-	ret = answer_locked(file, request, &argument);
+	ret = answer_any(file, request, &argument);
 	if (_IOC_DIR(request) & _IOC_READ && copy_to_user(user, &argument, size))
 		return -EFAULT;
 	return ret;
@@ -158,13 +172,19 @@ static struct notifier_block memory_changes = { .notifier_call = note_memory_cha
 
 static int __init carveout_init(void)
 {
-	int ret = register_memory_notifier(&memory_changes);
+	int ret = probes_init();
 
 	if (ret)
 		return ret;
-	ret = misc_register(&carveout_device);
+	ret = register_memory_notifier(&memory_changes);
 	if (ret)
-		unregister_memory_notifier(&memory_changes);
+		goto exit_probes;
+	ret = misc_register(&carveout_device);
+	if (!ret)
+		return 0;
+	unregister_memory_notifier(&memory_changes);
+exit_probes:
+	probes_exit();
 	return ret;
 }
 
@@ -172,6 +192,7 @@ static void __exit carveout_exit(void)
 {
 	misc_deregister(&carveout_device);
 	unregister_memory_notifier(&memory_changes);
+	probes_exit();
 	lends_give_back_all();
 	unmovable_exit();
 	cma_exit();
@@ -179,6 +200,7 @@ static void __exit carveout_exit(void)
 	memmap_exit();
 	waiting_exit();
 	kernel_tables_exit();
+	snapshot_exit();
 }
 
 module_init(carveout_init);

@@ -14,11 +14,13 @@
 
 #include <linux/delay.h>
 #include <linux/irqflags.h>
+#include <linux/mutex.h>
 #include <linux/pci.h>
 #include <asm/sysreg.h>
 #include <asm/virt.h>
 
 #include "carveout.h"
+#include "costs.h"
 
 /* docs/specs/pvpanic.rst of QEMU */
 #define PVPANIC_VENDOR 0x1b36
@@ -79,7 +81,8 @@ static void store_and_wait(void __iomem *panic, u64 until)
 		     : "memory", "cc");
 }
 
-static void stop_here(void __iomem *panic)
+/* What the host does while the machine stands begins, for the guest, before interrupts return. */
+static void stop_here(void __iomem *panic, bool await)
 {
 	struct timer before;
 	unsigned long flags;
@@ -90,34 +93,69 @@ static void stop_here(void __iomem *panic)
 	before = timer_set(TIMER_ON, sync);
 	store_and_wait(panic, sync + WAIT_TICKS);
 	timer_set(before.control, before.compare);
+	if (await)
+		await_begin();
 	local_irq_restore(flags);
 }
 
-int pause_machine(void)
+/* At EL2 the kernel keeps its time with another timer. */
+static bool can_pause(void)
 {
-	struct pci_dev *device = pci_get_device(PVPANIC_VENDOR, PVPANIC_DEVICE, NULL);
-	void __iomem *panic;
-	int ret;
+	return !is_kernel_in_hyp_mode() && read_sysreg(cntfrq_el0) == TICKS_PER_S;
+}
 
-	if (!device)
-		return -ENODEV;
-	ret = -EOPNOTSUPP;
-	/* At EL2 the kernel keeps its time with another timer. */
-	if (is_kernel_in_hyp_mode() || read_sysreg(cntfrq_el0) != TICKS_PER_S)
-		goto put;
-	ret = pci_enable_device(device);
+/* The device is let go of after the wait: what that takes is nobody's cost. */
+static int pause_mapped(void __iomem *panic, struct carveout_await *await)
+{
+	fsleep(SETTLE_US);
+	stop_here(panic, await);
+	return await ? await_end(await) : 0;
+}
+
+static int pause_by(struct pci_dev *device, struct carveout_await *await)
+{
+	void __iomem *panic;
+	int ret = pci_enable_device(device);
+
 	if (ret)
-		goto put;
+		return ret;
+	ret = -ENOMEM;
 	panic = pci_iomap(device, 0, 0);
 	if (panic) {
-		fsleep(SETTLE_US);
-		stop_here(panic);
+		ret = pause_mapped(panic, await);
 		pci_iounmap(device, panic);
-	} else {
-		ret = -ENOMEM;
 	}
 	pci_disable_device(device);
-put:
+	return ret;
+}
+
+static int pause_locked(struct carveout_await *await)
+{
+	struct pci_dev *device;
+	int ret = await ? await_prepare(await->work) : 0;
+
+	if (ret)
+		return ret;
+	device = pci_get_device(PVPANIC_VENDOR, PVPANIC_DEVICE, NULL);
+	if (!device)
+		return -ENODEV;
+	ret = can_pause() ? pause_by(device, await) : -EOPNOTSUPP;
 	pci_dev_put(device);
+	return ret;
+}
+
+/*
+ * Not under carveout_lock: what is awaited may offline memory, and whoever watches memory going
+ * offline takes that lock.
+ */
+int pause_machine(struct carveout_await *await)
+{
+	static DEFINE_MUTEX(pause_lock);
+	int ret;
+
+	if (mutex_lock_killable(&pause_lock))
+		return -EINTR;
+	ret = pause_locked(await);
+	mutex_unlock(&pause_lock);
 	return ret;
 }

@@ -11,7 +11,7 @@ int run_absent_baseline(int count, char **arguments)
 	if (!count)
 		return usage("absent-baseline START:BYTES...");
 	parse_ranges(&absent.ranges, count, arguments);
-	cost = device_request(CARVEOUT_IOC_ABSENT_BASELINE, &absent);
+	cost = device_operate(CARVEOUT_IOC_ABSENT_BASELINE, &absent);
 	print_number("absent_bytes", absent.bytes);
 	return print_cost(&cost);
 }
@@ -24,7 +24,7 @@ int run_forget(int count, char **arguments)
 	(void)arguments;
 	if (count)
 		return usage("forget");
-	cost = device_request(CARVEOUT_IOC_FORGET, &bytes);
+	cost = device_operate(CARVEOUT_IOC_FORGET, &bytes);
 	print_number("returned_bytes", bytes);
 	return print_cost(&cost);
 }

@@ -48,12 +48,15 @@ static int mapping_flags(uint64_t page_bytes)
  */
 static void *map_and_touch(uint64_t bytes, uint64_t page_bytes, struct cost *cost)
 {
-	uint64_t start = now_ns();
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, mapping_flags(page_bytes), -1, 0);
+	void *memory;
+
+	cost_begin(CARVEOUT_COST_MAP);
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, mapping_flags(page_bytes), -1, 0);
 
 	if (memory == MAP_FAILED || madvise(memory, bytes, MADV_POPULATE_WRITE))
 		cost->error = errno;
-	cost->ns = now_ns() - start;
+	cost_end(cost);
+	cost->kernel = cost->error;
 	return memory;
 }
 
@@ -107,17 +110,22 @@ static bool is_power_of_two(uint64_t value)
 	return value && !(value & (value - 1));
 }
 
+/* What was counted until then, for the process that is dead. */
+static void cost_of_killed(struct cost *cost)
+{
+	*cost = (struct cost){ .error = ENOMEM, .kernel = true, .reason = "oom_killed" };
+	cost_end(cost);
+}
+
 /* A page_bytes of 0 means ordinary pages. */
 struct cost holder_start(uint64_t bytes, uint64_t page_bytes)
 {
 	struct cost cost = {};
 	int report[2], holder;
-	uint64_t start;
 
 	if (!bytes || (page_bytes && !is_power_of_two(page_bytes)))
 		return (struct cost){ .error = EINVAL };
 	device_open();
-	start = now_ns();
 	if (pipe2(report, O_CLOEXEC))
 		die("make a pipe");
 	holder = fork();
@@ -130,7 +138,7 @@ struct cost holder_start(uint64_t bytes, uint64_t page_bytes)
 	close(report[1]);
 	/* Nothing to read: the out-of-memory killer ended it. */
 	if (read(report[0], &cost, sizeof(cost)) != sizeof(cost))
-		cost = (struct cost){ .ns = now_ns() - start, .error = ENOMEM };
+		cost_of_killed(&cost);
 	if (cost.error)
 		waitpid(holder, NULL, 0);
 	return cost;

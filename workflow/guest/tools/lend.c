@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* carveout lend: one way of lending a line in the table below. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,34 @@ static int parse_area(const char *text, uint32_t *area)
 	return 0;
 }
 
+static int parse_policy(const char *text, uint32_t *policy)
+{
+	if (!strcmp(text, "free_first"))
+		*policy = CARVEOUT_FREE_FIRST;
+	else if (!strcmp(text, "lowest_first"))
+		*policy = CARVEOUT_LOWEST_FIRST;
+	else
+		return -1;
+	return 0;
+}
+
+/* Where the kernel was asked and refused, the word is its own. */
+static void kernel_refused(struct cost *cost, uint32_t kernel_error)
+{
+	if (!cost->error || !kernel_error)
+		return;
+	cost->kernel = true;
+	cost->error = kernel_error;
+}
+
+static const char contig_usage[] =
+	"lend contig SIZE ALIGN STEP any|movable free_first|lowest_first";
+
+static const struct reason contig_reasons[] = {
+	{ ENXIO, "no_candidate" },
+	{ E2BIG, "too_many_candidates" },
+};
+
 static int lend_contig(char **arguments)
 {
 	struct carveout_contig contig = {
@@ -56,10 +85,12 @@ static int lend_contig(char **arguments)
 	};
 	struct cost cost;
 
-	if (parse_area(arguments[3], &contig.area))
-		return usage("lend contig SIZE ALIGN STEP any|movable");
+	if (parse_area(arguments[3], &contig.area) || parse_policy(arguments[4], &contig.policy))
+		return usage(contig_usage);
 	blocker.area = contig.area;
-	cost = device_request(CARVEOUT_IOC_LEND_CONTIG, &contig);
+	cost = device_operate(CARVEOUT_IOC_LEND_CONTIG, &contig);
+	kernel_refused(&cost, contig.kernel_error);
+	name_reason(&cost, contig_reasons, sizeof(contig_reasons) / sizeof(*contig_reasons));
 	print_number("attempts", contig.attempts);
 	return finish(&cost, &blocker);
 }
@@ -72,17 +103,31 @@ static uint64_t cma_granule_bytes(void)
 	return page_bytes * page_bytes / sizeof(uint64_t);
 }
 
+/* The DMA API took it from elsewhere, or gave nothing and never asked cma_alloc(). */
+static void name_cma_refusal(struct cost *cost, uint32_t kernel_error)
+{
+	if (cost->error == ENODEV) {
+		cost->reason = "not_cma";
+	} else if (cost->error == ENOMEM && !kernel_error) {
+		cost->kernel = true;
+		cost->reason = "no_memory_from_dma_api";
+	} else {
+		kernel_refused(cost, kernel_error);
+	}
+}
+
 static int lend_cma(char **arguments)
 {
-	struct carveout_range range = { .bytes = parse_number("SIZE", arguments[0]) };
+	struct carveout_cma cma = { .bytes = parse_number("SIZE", arguments[0]) };
 	struct carveout_blocker blocker = {
-		.bytes = range.bytes,
+		.bytes = cma.bytes,
 		.align_bytes = cma_granule_bytes(),
 		.step_bytes = cma_granule_bytes(),
 		.area = CARVEOUT_AREA_CMA,
 	};
-	struct cost cost = device_request(CARVEOUT_IOC_LEND_CMA, &range);
+	struct cost cost = device_operate(CARVEOUT_IOC_LEND_CMA, &cma);
 
+	name_cma_refusal(&cost, cma.kernel_error);
 	return finish(&cost, &blocker);
 }
 
@@ -98,10 +143,15 @@ static int lend_carve_out(char **arguments)
 		.start = parse_number("START", arguments[0]),
 		.bytes = parse_number("SIZE", arguments[1]),
 	};
-	struct cost cost = device_request(CARVEOUT_IOC_LEND_CARVE_OUT, &carve_out);
+	struct cost cost = device_operate(CARVEOUT_IOC_LEND_CARVE_OUT, &carve_out);
 
-	if (carve_out.reason)
-		printf("refused_by=carveout\nreason=%s\n", reason_words[carve_out.reason]);
+	/* memremap() says NULL, whatever went wrong. */
+	if (carve_out.reason) {
+		cost.reason = reason_words[carve_out.reason];
+	} else if (cost.error == ENOMEM) {
+		cost.kernel = true;
+		cost.reason = "not_mapped";
+	}
 	return print_cost(&cost);
 }
 
@@ -133,14 +183,21 @@ static const struct {
 	int (*run)(char **arguments);
 	const char *usage;
 } ways[] = {
-	{ "contig", 4, lend_contig, "lend contig SIZE ALIGN STEP any|movable" },
+	{ "contig", 5, lend_contig, contig_usage },
 	{ "cma", 1, lend_cma, "lend cma SIZE" },
 	{ "carveout", 2, lend_carve_out, "lend carveout START SIZE" },
 	{ "anonymous", 2, lend_anonymous, "lend anonymous SIZE ordinary|transparent_huge" },
 	{ "hugetlbfs", 2, lend_hugetlbfs, "lend hugetlbfs SIZE PAGE_BYTES" },
 };
 
-/* Frames that Linux gave up; any number of ranges, so not in the table. */
+static const struct reason absent_reasons[] = {
+	{ ENOENT, "nothing_is_gone" },
+};
+
+/*
+ * Frames that Linux gave up; any number of ranges, so not in the table. Noting them costs nothing:
+ * the driver gave them up before.
+ */
 static int lend_absent(int count, char **arguments)
 {
 	struct carveout_absent absent = {};
@@ -149,7 +206,8 @@ static int lend_absent(int count, char **arguments)
 	if (!count)
 		return usage("lend absent START:BYTES...");
 	parse_ranges(&absent.ranges, count, arguments);
-	cost = device_request(CARVEOUT_IOC_LEND_ABSENT, &absent);
+	cost = device_operate(CARVEOUT_IOC_LEND_ABSENT, &absent);
+	name_reason(&cost, absent_reasons, sizeof(absent_reasons) / sizeof(*absent_reasons));
 	return print_cost(&cost);
 }
 

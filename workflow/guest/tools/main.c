@@ -22,6 +22,7 @@ static const struct {
 	{ "entropy", run_entropy },
 	{ "forget", run_forget },
 	{ "give-back", run_give_back },
+	{ "kernel-log", run_kernel_log },
 	{ "lend", run_lend },
 	{ "lose", run_lose },
 	{ "pattern", run_pattern },

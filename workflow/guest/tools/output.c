@@ -12,15 +12,48 @@ void print_number(const char *name, uint64_t value)
 	printf("%s=%llu\n", name, (unsigned long long)value);
 }
 
+/* For the errnos that the module gives by itself, and that are no errno of the kernel's. */
+void name_reason(struct cost *cost, const struct reason *reasons, size_t count)
+{
+	size_t i;
+
+	for (i = 0; cost->error && !cost->kernel && i < count; i++) {
+		if (reasons[i].error == cost->error)
+			cost->reason = reasons[i].word;
+	}
+}
+
+static const char *error_name(int error)
+{
+	const char *name = strerrorname_np(error);
+
+	return name ? name : "unknown_errno";
+}
+
+/* The errno is the kernel's own; where it gave none, and where carveout refuses, it is a reason. */
+static void print_refusal(const struct cost *cost)
+{
+	bool has_errno = cost->kernel && !cost->reason;
+
+	printf("refused_by=%s\n", cost->kernel ? "kernel" : "carveout");
+	printf("errno=%s\n", has_errno ? error_name(cost->error) : "");
+	if (!has_errno)
+		printf("reason=%s\n", cost->reason ? cost->reason : error_name(cost->error));
+}
+
 /* Returns the exit status that goes with it. */
 int print_cost(const struct cost *cost)
 {
-	const char *word = cost->error ? strerrorname_np(cost->error) : "";
+	const __u64 *ns = cost->costs.ns;
 
-	print_number("ns", cost->ns);
-	if (word)
-		printf("errno=%s\n", word);
-	else
-		printf("errno=E%d\n", cost->error);
+	print_number("search_ns", ns[CARVEOUT_COST_SEARCH]);
+	print_number("migrate_ns", ns[CARVEOUT_COST_MIGRATE]);
+	print_number("reclaim_ns", ns[CARVEOUT_COST_RECLAIM]);
+	print_number("map_ns", ns[CARVEOUT_COST_MAP]);
+	print_number("content_ns", ns[CARVEOUT_COST_CONTENT]);
+	print_number("rest_ns", ns[CARVEOUT_COST_REST] + cost->ns);
+	print_number("cleared_pages", cost->cleared_pages);
+	if (cost->error)
+		print_refusal(cost);
 	return cost->error ? REFUSED : DONE;
 }

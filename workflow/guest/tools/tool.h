@@ -12,22 +12,32 @@
 /* Exit statuses of every subcommand. */
 enum {
 	DONE,
-	REFUSED,	/* the kernel said no: errno= says how */
+	REFUSED,	/* refused_by=, reason= and errno= say by whom, and why */
 	USAGE
 };
 
-/* What an operation took: time inside the system calls, and the errno of a refusal or 0. */
+/* What an operation took, and the errno of a refusal or 0. */
 struct cost {
-	uint64_t ns;
+	uint64_t ns;		/* of which no more is known than that it passed */
 	int error;
+	bool kernel;		/* the kernel refused, not carveout */
+	const char *reason;	/* of a refusal, where the kernel gave none; or NULL */
+	uint64_t cleared_pages;	/* by the page allocator, unseen */
+	struct carveout_costs costs;
+};
+
+/* A word for an errno of the module's own. */
+struct reason {
+	int error;
+	const char *word;
 };
 
 /* Subcommands get the arguments after their name and return an exit status. */
 typedef int subcommand_fn(int count, char **arguments);
 
-subcommand_fn run_absent_baseline, run_census, run_entropy, run_forget, run_give_back, run_lend,
-	run_lose, run_pattern, run_pause, run_poke, run_reuse, run_scribble, run_unmovable,
-	run_watchdog, run_write;
+subcommand_fn run_absent_baseline, run_census, run_entropy, run_forget, run_give_back,
+	run_kernel_log, run_lend, run_lose, run_pattern, run_pause, run_poke, run_reuse,
+	run_scribble, run_unmovable, run_watchdog, run_write;
 
 /* arguments.c: they end the program with a message when the text makes no sense */
 int usage(const char *wanted);
@@ -40,11 +50,15 @@ uint64_t now_ns(void);
 int device_open(void);
 int device_reopen(void);
 struct cost device_request(unsigned long request, void *argument);
+void cost_begin(enum carveout_cost base);
+void cost_end(struct cost *cost);
+struct cost device_operate(unsigned long request, void *argument);
 void die(const char *what);
 
 /* output.c */
 void print_number(const char *name, uint64_t value);
 int print_cost(const struct cost *cost);
+void name_reason(struct cost *cost, const struct reason *reasons, size_t count);
 
 /* holder.c */
 struct cost holder_start(uint64_t bytes, uint64_t page_bytes);

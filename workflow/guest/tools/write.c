@@ -10,8 +10,7 @@
 
 int run_write(int count, char **arguments)
 {
-	struct cost cost = {};
-	uint64_t start;
+	struct cost cost = { .kernel = true };
 	int file;
 
 	if (count != 2)
@@ -21,9 +20,9 @@ int run_write(int count, char **arguments)
 		cost.error = errno;
 		return print_cost(&cost);
 	}
-	start = now_ns();
+	cost_begin(CARVEOUT_COST_REST);
 	if (write(file, arguments[1], strlen(arguments[1])) < 0)
 		cost.error = errno;
-	cost.ns = now_ns() - start;
+	cost_end(&cost);
 	return print_cost(&cost);
 }

@@ -6,7 +6,7 @@ lend() {
 }
 
 take_range() {
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" "$ZONE"
+	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" "$ZONE" "$POLICY"
 }
 
 give_back() {

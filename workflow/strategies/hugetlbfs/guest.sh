@@ -8,7 +8,7 @@ lend() {
 	mapped_bytes=$1
 	[ "$(pool_bytes)" -ge "$1" ] || mapped_bytes=$(pool_bytes)
 	[ "$mapped_bytes" -eq 0 ] || operate map lend hugetlbfs "$mapped_bytes" "$HUGE_PAGE_BYTES"
-	[ "$mapped_bytes" -eq "$1" ] || fail pool ENOMEM
+	[ "$mapped_bytes" -eq "$1" ] || fail pool shell pool_short
 }
 
 # The kernel fills as much as it can and reports no error: the file says how much.

@@ -50,7 +50,7 @@ static void refuse_carve_out(const char *what, __u64 start, __u64 bytes, int wan
 int main(void)
 {
 	struct carveout_mapping mapping = { .address = 0xdead0000, .bytes = 2 * MIB };
-	struct carveout_range empty = { 0 };
+	struct carveout_cma empty = { 0 };
 	struct carveout_census census = { .ranges = { .pointer = 16, .count = 1 } };
 	__u64 page = 0;
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Where a contiguous range could lie, in the order in which the policy tries it. */
+#ifndef CARVEOUT_CANDIDATES_H
+#define CARVEOUT_CANDIDATES_H
+
+#include <linux/types.h>
+
+#include "carveout_uapi.h"
+
+/*
+ * What is known about the frames of the candidates to come. Absent and reserved frames stay
+ * as they are, so a frame is looked at once, however many candidates hold it.
+ */
+struct outlook {
+	u32 area;
+	unsigned long checked;	/* frames below were looked at */
+	unsigned long floor;	/* no candidate that begins below can work */
+	int zone;		/* node and zone of the last frame looked at */
+};
+
+struct candidate {
+	unsigned long pfn;
+	unsigned long used_pages;
+};
+
+struct candidates {
+	const struct carveout_contig *request;
+	struct outlook outlook;
+	unsigned long pfn;		/* by address: the next to look at */
+	struct candidate *sorted;	/* or all of them, in order */
+	unsigned long count;
+	unsigned long taken;
+};
+
+int candidates_begin(struct candidates *candidates, const struct carveout_contig *request);
+bool candidates_next(struct candidates *candidates, unsigned long *pfn);
+void candidates_end(struct candidates *candidates);
+
+#endif

@@ -12,6 +12,7 @@
 #include <linux/of_reserved_mem.h>
 
 #include "carveout.h"
+#include "costs.h"
 
 static bool node_holds(struct device_node *node, u64 start, u64 last)
 {
@@ -98,7 +99,9 @@ static int carve_out_map(struct lend *lend, const struct carveout_carve_out *req
 
 	if (ret)
 		return ret;
+	cost_enter(CARVEOUT_COST_MAP);
 	lend->cookie = memremap(request->start, request->bytes, MEMREMAP_WB);
+	cost_leave();
 	if (!lend->cookie)
 		return -ENOMEM;
 	ret = lend_add(lend);

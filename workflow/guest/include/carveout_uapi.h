@@ -183,6 +183,7 @@ enum carveout_kind {
 struct carveout_mapping {
 	__u64 address;
 	__u64 bytes;
+	__u64 single_pages;	/* out: folios of order 0 among them */
 };
 
 struct carveout_absent {
@@ -242,7 +243,7 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_LEND_CONTIG	_IOWR(0xca, 2, struct carveout_contig)
 #define CARVEOUT_IOC_LEND_CMA		_IOWR(0xca, 3, struct carveout_cma)
 #define CARVEOUT_IOC_LEND_CARVE_OUT	_IOWR(0xca, 4, struct carveout_carve_out)
-#define CARVEOUT_IOC_LEND_MAPPING	_IOW(0xca, 5, struct carveout_mapping)
+#define CARVEOUT_IOC_LEND_MAPPING	_IOWR(0xca, 5, struct carveout_mapping)
 #define CARVEOUT_IOC_ABSENT_BASELINE	_IOWR(0xca, 6, struct carveout_absent)
 #define CARVEOUT_IOC_LEND_ABSENT	_IOWR(0xca, 7, struct carveout_absent)
 #define CARVEOUT_IOC_FORGET		_IOR(0xca, 8, __u64)

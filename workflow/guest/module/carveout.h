@@ -33,7 +33,7 @@ int contig_allocate_anywhere(unsigned long pfn, unsigned long pages);
 int cma_lend(struct carveout_cma *request);
 void cma_exit(void);
 int carve_out_lend(struct carveout_carve_out *request);
-int mapping_lend(struct file *file, const struct carveout_mapping *mapping);
+int mapping_lend(struct file *file, struct carveout_mapping *mapping);
 int mapping_hold(struct file *file);
 void mapping_release(struct file *file);
 int absent_take_baseline(struct carveout_absent *absent);

@@ -117,7 +117,18 @@ static int append_pages(struct extents *extents, struct page **pages, int count)
 	return ret;
 }
 
-static int collect_pages(struct extents *extents, const struct carveout_mapping *mapping)
+/* The page allocator cleared each of them, where nothing can watch it. */
+static u64 count_single(struct page **pages, int count)
+{
+	u64 single = 0;
+	int i;
+
+	for (i = 0; i < count; i++)
+		single += !folio_test_large(page_folio(pages[i]));
+	return single;
+}
+
+static int collect_pages(struct extents *extents, struct carveout_mapping *mapping)
 {
 	struct page *pages[PAGES_AT_ONCE];
 	u64 at = mapping->address, end = mapping->address + mapping->bytes;
@@ -128,6 +139,7 @@ static int collect_pages(struct extents *extents, const struct carveout_mapping 
 		got = get_user_pages_fast(at, wanted, FOLL_WRITE, pages);
 		if (got <= 0)
 			return got ?: -EFAULT;
+		mapping->single_pages += count_single(pages, got);
 		ret = append_pages(extents, pages, got);
 		at += (u64)got << PAGE_SHIFT;
 		if (fatal_signal_pending(current))
@@ -137,7 +149,7 @@ static int collect_pages(struct extents *extents, const struct carveout_mapping 
 	return ret;
 }
 
-static int mapping_note(struct holder *holder, const struct carveout_mapping *mapping)
+static int mapping_note(struct holder *holder, struct carveout_mapping *mapping)
 {
 	struct lend *lend = lend_new(&mapping_ops);
 	int ret;
@@ -145,6 +157,7 @@ static int mapping_note(struct holder *holder, const struct carveout_mapping *ma
 	if (!lend)
 		return -ENOMEM;
 	lend->cookie = holder;
+	mapping->single_pages = 0;
 	ret = collect_pages(&lend->extents, mapping);
 	if (!ret)
 		ret = lend_add(lend);
@@ -157,7 +170,7 @@ static int mapping_note(struct holder *holder, const struct carveout_mapping *ma
 	return 0;
 }
 
-int mapping_lend(struct file *file, const struct carveout_mapping *mapping)
+int mapping_lend(struct file *file, struct carveout_mapping *mapping)
 {
 	struct holder *holder;
 	struct extent unused;

@@ -25,7 +25,7 @@ static unsigned long largest_pages(const struct extents *extents)
 }
 
 /* With those on per-CPU lists, which the kernel's own figure leaves out. */
-static unsigned long free_pages(void)
+static unsigned long count_free_pages(void)
 {
 	struct counters counters;
 
@@ -57,7 +57,7 @@ static int snapshot_print(char *line, const unsigned long *events, const struct 
 			  granted->count,
 			  (u64)PFN_PHYS(largest_pages(granted)),
 			  local_clock(),
-			  free_pages());
+			  count_free_pages());
 }
 
 static int granted_print(char *line, const unsigned long *events)

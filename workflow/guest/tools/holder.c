@@ -70,6 +70,7 @@ static void hold(uint64_t bytes, uint64_t page_bytes, struct cost *cost)
 		return;
 	mapping.address = (uintptr_t)memory;
 	cost->error = device_request(CARVEOUT_IOC_LEND_MAPPING, &mapping).error;
+	cost->cleared_pages = mapping.single_pages;
 }
 
 /* The shell that called waits for the end of its output: let go of it. */

@@ -14,8 +14,10 @@
 
 #include <linux/delay.h>
 #include <linux/irqflags.h>
+#include <linux/jiffies.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/rcupdate.h>
 #include <asm/sysreg.h>
 #include <asm/virt.h>
 
@@ -104,10 +106,28 @@ static bool can_pause(void)
 	return !is_kernel_in_hyp_mode() && read_sysreg(cntfrq_el0) == TICKS_PER_S;
 }
 
+/*
+ * Taking memory offline waits for a grace period of RCU, which ends with a tick: so what is timed
+ * begins just after one, when no grace period is under way. Otherwise the same work would take up
+ * to two ticks more or less, by chance.
+ */
+static void begin_with_tick(void)
+{
+	unsigned long tick;
+
+	rcu_barrier();
+	synchronize_rcu();
+	tick = jiffies;
+	while (jiffies == tick)
+		cpu_relax();
+}
+
 /* The device is let go of after the wait: what that takes is nobody's cost. */
 static int pause_mapped(void __iomem *panic, struct carveout_await *await)
 {
 	fsleep(SETTLE_US);
+	if (await)
+		begin_with_tick();
 	stop_here(panic, await);
 	return await ? await_end(await) : 0;
 }

@@ -261,7 +261,7 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_SCRIBBLE		_IOWR(0xca, 31, struct carveout_scribble)
 /* Returns when the lend of a mapping by this open file is given back: then the caller shall end. */
 #define CARVEOUT_IOC_HOLD		_IO(0xca, 32)
-/* For tests: frees one lent page, and leaves the lend as it is. */
+/* For tests: frees a block of lent pages, from this page on, and leaves the lend as it is. */
 #define CARVEOUT_IOC_LOSE		_IOW(0xca, 33, __u64)
 
 #endif

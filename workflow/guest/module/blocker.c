@@ -210,7 +210,7 @@ static int blocker_search(struct carveout_blocker *blocker)
 	unsigned long best;
 	int ret;
 
-	empty_per_cpu_lists();
+	drain_per_cpu_lists();
 	ret = waiting_note();
 	if (ret)
 		return ret;

@@ -9,6 +9,7 @@
 
 #include "candidates.h"
 #include "carveout.h"
+#include "waiting.h"
 
 #define MOST_CANDIDATES (SZ_1M / sizeof(struct candidate))
 
@@ -147,7 +148,9 @@ int candidates_begin(struct candidates *candidates, const struct carveout_contig
 					    sizeof(*candidates->sorted), GFP_KERNEL);
 	if (!candidates->sorted)
 		return -ENOMEM;
-	ret = candidates_sort(candidates);
+	ret = waiting_note();
+	if (!ret)
+		ret = candidates_sort(candidates);
 	if (ret)
 		candidates_end(candidates);
 	return ret;

@@ -45,11 +45,11 @@ int pattern_zero(struct carveout_zero *zero);
 int pattern_write(const struct carveout_pattern *pattern);
 int pattern_check(struct carveout_pattern *pattern);
 int pattern_poke(u64 index);
-int pattern_lose(u64 index);
 void pattern_scribble(void *address, u64 seed, unsigned long pfn);
 u64 seeded(u64 seed, u64 index);
 
 int scribble_free_memory(struct carveout_scribble *scribble);
+int lends_lose(u64 index);
 
 int reuse_probe(struct carveout_reuse *reuse);
 int unmovable_place(struct carveout_unmovable *request);

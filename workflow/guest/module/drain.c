@@ -159,7 +159,7 @@ static void empty_lists_of(struct zone *zone)
 	}
 }
 
-void empty_per_cpu_lists(void)
+void drain_per_cpu_lists(void)
 {
 	int nid, i;
 
@@ -180,7 +180,7 @@ int drain_begin(struct drain *drain)
 	drain->pages = 0;
 	for (order = 0; order < NR_PAGE_ORDERS; order++)
 		INIT_LIST_HEAD(&drain->held[order]);
-	empty_per_cpu_lists();
+	drain_per_cpu_lists();
 	ret = waiting_note();
 	return ret ?: pageblock_types_note(&drain->before);
 }
@@ -205,7 +205,7 @@ int drain_end(struct drain *drain)
 {
 	release_blocks(drain);
 	pageblock_types_mend(&drain->before);
-	empty_per_cpu_lists();
+	drain_per_cpu_lists();
 	pageblock_types_free(&drain->before);
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }

@@ -18,7 +18,7 @@ struct drain {
 	void *data;
 };
 
-void empty_per_cpu_lists(void);
+void drain_per_cpu_lists(void);
 int drain_begin(struct drain *drain);
 void drain_take_all(struct drain *drain, bool movable);
 void drain_take_reserves(struct drain *drain);

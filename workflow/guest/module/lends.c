@@ -8,6 +8,7 @@
 
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 
 #include "carveout.h"
@@ -182,3 +183,27 @@ void lends_give_back_all(void)
 	extents_free(&lent_and_held);
 	extents_free(&last_given_back);
 }
+
+/* As many as fit on a page, as the tool takes ranges: START:BYTES. */
+static int given_back_get(char *line, const struct kernel_param *parameter)
+{
+	unsigned long i;
+	int length = 0;
+
+	if (mutex_lock_killable(&carveout_lock))
+		return -EINTR;
+	for (i = 0; i < last_given_back.count; i++) {
+		const struct extent *extent = &last_given_back.list[i];
+
+		length += sysfs_emit_at(line, length, "0x%llx:%llu ", (u64)PFN_PHYS(extent->pfn),
+					(u64)PFN_PHYS(extent->pages));
+	}
+	length += sysfs_emit_at(line, length, "\n");
+	mutex_unlock(&carveout_lock);
+	return length;
+}
+
+static const struct kernel_param_ops given_back_operations = { .get = given_back_get };
+
+module_param_cb(given_back, &given_back_operations, NULL, 0400);
+MODULE_PARM_DESC(given_back, "ranges that were given back last");

@@ -79,7 +79,7 @@ static int answer(struct file *file, unsigned int request, union argument *argum
 	case CARVEOUT_IOC_SCRIBBLE:
 		return scribble_free_memory(&argument->scribble);
 	case CARVEOUT_IOC_LOSE:
-		return pattern_lose(argument->number);
+		return lends_lose(argument->number);
 	}
 	return -ENOTTY;
 }

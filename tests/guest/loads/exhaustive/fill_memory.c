@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An exhaustive reuse probe that shares no code with the kernel module. Fills memory, down to the
+ * zones' watermarks, with pages that can move (of a process), then with pages that cannot (ring
+ * buffers of perf events), and looks each of them up in /proc/self/pagemap.
+ *
+ * usage: fill_memory START:BYTES...
+ *
+ * Prints how many bytes of the ranges were among either, and how much memory was left free.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB (1UL << 20)
+#define PRESENT (1ULL << 63)
+#define FRAME ((1ULL << 55) - 1)
+#define MOST_RANGES 256
+
+static struct {
+	uint64_t start, end;
+} ranges[MOST_RANGES];
+static int nr_ranges, pagemap;
+static size_t page_bytes;
+
+/* Sums over all zones of what follows the word, in pages: "min" or "pages free". */
+static uint64_t zones_pages(const char *word)
+{
+	static char text[65536];
+	int file = open("/proc/zoneinfo", O_RDONLY);
+	ssize_t got, used = 0;
+	uint64_t sum = 0;
+	char *at = text;
+
+	while ((got = read(file, text + used, sizeof(text) - 1 - used)) > 0)
+		used += got;
+	close(file);
+	text[used] = 0;
+	while ((at = strstr(at, word))) {
+		at += strlen(word);
+		sum += strtoull(at, NULL, 10);
+	}
+	return sum;
+}
+
+/* What may be taken before the allocator would have to reclaim. */
+static int64_t left_bytes(void)
+{
+	return (int64_t)(zones_pages("pages free") - zones_pages("\n        min ")) *
+	       (int64_t)page_bytes;
+}
+
+static bool asked(uint64_t address)
+{
+	for (int i = 0; i < nr_ranges; i++) {
+		if (address >= ranges[i].start && address < ranges[i].end)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t asked_bytes(char *memory, size_t bytes)
+{
+	uint64_t entries[512], found = 0;
+
+	for (size_t done = 0; done < bytes; done += sizeof(entries) / 8 * page_bytes) {
+		size_t nr = (bytes - done) / page_bytes;
+
+		nr = nr < 512 ? nr : 512;
+		if (pread(pagemap, entries, nr * 8, (uintptr_t)(memory + done) / page_bytes * 8) !=
+		    (ssize_t)(nr * 8))
+			exit(1);
+		for (size_t i = 0; i < nr; i++) {
+			if (entries[i] & PRESENT && asked((entries[i] & FRAME) * page_bytes))
+				found += page_bytes;
+		}
+	}
+	return found;
+}
+
+/* Large steps first; the last ones page by page, to come close to the watermarks. */
+static size_t step_bytes(size_t most)
+{
+	int64_t left = left_bytes() - (int64_t)(MIB / 4);
+
+	if (left >= (int64_t)(4 * most))
+		return most;
+	return left >= (int64_t)(16 * page_bytes) ? 16 * page_bytes : 0;
+}
+
+static uint64_t fill_movable(void)
+{
+	size_t room = 64 * 1024 * MIB, used = 0, step;
+	char *memory = mmap(NULL, room, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		exit(1);
+	while ((step = step_bytes(2 * MIB))) {
+		for (size_t i = 0; i < step; i += page_bytes)
+			memory[used + i] = 1;
+		used += step;
+	}
+	return asked_bytes(memory, used);
+}
+
+/* The kernel allocates the buffer page by page, and maps a page of its own before it. */
+static char *map_ring(size_t bytes)
+{
+	struct perf_event_attr event = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(event),
+		.config = PERF_COUNT_SW_DUMMY,
+	};
+	int file = syscall(SYS_perf_event_open, &event, 0, -1, -1, 0);
+	char *memory;
+
+	if (file < 0)
+		return NULL;
+	memory = mmap(NULL, page_bytes + bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	close(file);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static uint64_t fill_unmovable(void)
+{
+	volatile char touched;
+	uint64_t found = 0;
+	size_t step;
+
+	while ((step = step_bytes(2 * MIB))) {
+		char *memory = map_ring(step);
+
+		if (!memory)
+			exit(1);
+		for (size_t i = 0; i < page_bytes + step; i += page_bytes)
+			touched = memory[i];
+		found += asked_bytes(memory, page_bytes + step);
+	}
+	(void)touched;
+	return found;
+}
+
+static void fill(const char *kind, uint64_t (*fill_one)(void))
+{
+	int status, child = fork();
+
+	if (!child) {
+		uint64_t found;
+
+		pagemap = open("/proc/self/pagemap", O_RDONLY);
+		found = fill_one();
+		printf("fill_memory: %s %llu bytes, min %llu bytes\n", kind,
+		       (unsigned long long)found,
+		       (unsigned long long)zones_pages("\n        min ") * page_bytes);
+		fflush(stdout);
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		exit(1);
+}
+
+int main(int argc, char **argv)
+{
+	page_bytes = sysconf(_SC_PAGESIZE);
+	for (nr_ranges = 0; nr_ranges < argc - 1 && nr_ranges < MOST_RANGES; nr_ranges++) {
+		char *rest;
+
+		ranges[nr_ranges].start = strtoull(argv[nr_ranges + 1], &rest, 0);
+		ranges[nr_ranges].end = ranges[nr_ranges].start + strtoull(rest + 1, NULL, 0);
+	}
+	fill("movable", fill_movable);
+	fill("unmovable", fill_unmovable);
+	return 0;
+}

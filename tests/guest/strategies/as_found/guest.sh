@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+
+lend() {
+	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any || return 1
+	as_found scribble
+}
+
+give_back() {
+	operate free give-back || return 1
+	as_found movable
+	as_found unmovable
+}
+
+as_found() {
+	/strategy/as_found "$1" >/dev/console || fault error "as_found $1 failed"
+}

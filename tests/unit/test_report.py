@@ -70,6 +70,14 @@ def test_the_same_tables_give_the_same_page(tables: Path) -> None:
     assert write(tables, Labels()) == write(tables, Labels())
 
 
+def test_bars_stand_behind_success_rates_alone(tables: Path) -> None:
+    page = write(tables, Labels())
+    tables_of_page = re.findall(r'<table id="(\w+)" class="comparison">', page)
+    barred = {cell.partition("_row")[0] for cell in re.findall(r"#(\w+_row0_col0)[, ]", page)}
+    assert len(set(tables_of_page)) == 2
+    assert barred == {tables_of_page[1]}
+
+
 def test_strategies_without_a_folder_are_shown_by_name(tables: Path) -> None:
     page = write(tables, Labels())
     assert all(f"{v.strategy} {v.variant}" in page for v in VARIANTS)

@@ -99,9 +99,9 @@ def failures_view(failures: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         "reason": "reason",
         "errno": "errno",
         "blocker_type": "blocking page",
-        "kernel_log": "the kernel's log, for example",
         "loads": "under",
         "count": "trials",
+        "kernel_log": "the kernel's log, for example",
     }
     view = ordered[list(names)].rename(columns=names)
     for name in ("under", "reason"):

@@ -16,7 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from carveout.common.errors import entry_point
-from carveout.common.files import write_atomically
+from carveout.common.files import sha256_of_json, write_atomically
 from carveout.common.revision import git_revision
 from carveout.figures.labels import Labels, by_machine, bytes_label, ns_label, version_label
 from carveout.report import views
@@ -199,21 +199,26 @@ def _figure(svg: Path, caption: Path) -> dict[str, str]:
 def _failures_html(failures: pd.DataFrame | None, labels: Labels) -> Markup:
     if failures is None:
         return Markup("<p>Every lend was granted.</p>")
-    return _html(views.failures_view(failures, labels), index=False)
+    return _html(views.failures_view(failures, labels), index=False, css_class="failures")
 
 
-def _html(view: pd.DataFrame, *, index: bool = True) -> Markup:
+def _html(view: pd.DataFrame, *, index: bool = True, css_class: str = "plain") -> Markup:
     styler = view.style if index else view.style.hide(axis="index")
-    return _styled(styler, "plain")
+    return _styled(styler, css_class)
 
 
 def _styled(styler: "pd.io.formats.style.Styler", css_class: str) -> Markup:
     return Markup(
         styler.format(escape="html")
-        .set_uuid(css_class)
+        .set_uuid(f"{css_class}_{_digest(styler)}")
         .set_table_attributes(f'class="{css_class}"')
         .to_html(cell_ids=False, bold_headers=False)
     )
+
+
+def _digest(styler: "pd.io.formats.style.Styler") -> str:
+    """Return what tells tables apart on one page: a cell's style is looked up by its table."""
+    return sha256_of_json(styler.data.to_csv())[:8]
 
 
 def _bar(rate: float) -> str:

@@ -3,7 +3,8 @@
 
 Every frame of the RAM that the runner gave is in exactly one account, so they sum to the RAM, and
 two censuses differ by transfers that sum to zero. Where several accounts could hold a frame, the
-rules are: lent before all, a CMA area before the zone, and a memmap before what is reserved.
+first of these does: lent or machine, hidden, offline, device, no_map, memmap; and a CMA area goes
+before its zone.
 """
 
 from collections.abc import Callable, Iterable, Mapping

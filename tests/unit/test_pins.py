@@ -50,6 +50,8 @@ def changed(source: Path, folder: Path, keys: Sequence[str], value: object) -> P
         (("kernels", "debian-6.12", "packages", "libc"), {}),
         (("kernels", "debian-6.12", "page_bytes"), "4096"),
         (("kernels", "debian-6.12", "suites"), []),
+        (("kernels", "kasan-6.12", "config"), ["../escape"]),
+        (("kernels", "kasan-6.12", "packages", "source"), None),
         (("guest", "packages", "busybox"), None),
         (("lint", "source"), None),
     ],
@@ -64,6 +66,18 @@ def test_bad_pin_of_a_kernel_names_file_and_key(
     assert message.startswith(f"{path}: key ")
     assert keys[-1] in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("kernel", "value", "known"),
+    [("debian-6.12", ["base"], "source"), ("kasan-6.12", None, "headers, headers_common, image")],
+)
+def test_a_kernel_is_built_from_source_or_debians_own(
+    tmp_path: Path, kernel: str, value: object, known: str
+) -> None:
+    path = changed(KERNELS, tmp_path, ("kernels", kernel, "config"), value)
+    with pytest.raises(CarveoutError, match=f"kernels.{kernel}.packages: .*known are {known}"):
+        Pins.read(path, QEMUS)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +108,9 @@ def test_pins_are_of_the_version_of_their_first_package() -> None:
     assert list(kernel.packages) == ["image", "headers", "headers_common", "kbuild"]
     assert kernel.packages["image"].pin == f"{KERNELS}: kernels.debian-6.12.packages.image"
     assert pins.qemus["debian-13"].packages["program"].pin == f"{QEMUS}: debian-13.packages.program"
-    assert pins.page_bytes == {"debian-6.12": 4096}
+    assert set(pins.page_bytes.values()) == {4096}
+    assert pins.built_with("debian-6.12") is None
+    assert "CONFIG_KASAN=y" in (pins.built_with("kasan-6.12") or "")
     assert list(pins.guest.packages) == ["busybox"]
 
 

@@ -37,9 +37,11 @@ rule lock_packages:
         " && sha256sum <{output.lock:q} >{output.stamp:q}"
 
 
+# A kernel that is named with a config is built, which takes minutes and all CPUs that it may have.
 rule take_kernel:
     input:
         pins=PINS,
+        fragments=sorted(glob.glob("config/kernels/*.config")),
         lock="<results>/lock.yaml",
         stamp="<results>/lock.sha256",
         schemas=PIN_SCHEMAS,

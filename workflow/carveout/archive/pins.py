@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""kernels.yaml and qemus.yaml: the packages that an experiment depends on, and what they are."""
+"""kernels.yaml and qemus.yaml: the packages that an experiment depends on, and what they are.
 
-from collections.abc import Mapping
+A kernel is Debian's own, or it is built from a source package with fragments of a config, which lie
+in the folder `kernels` beside kernels.yaml.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +20,16 @@ class Pins:
     """All that is pinned.
 
     Attributes:
-        kernels: by name: `image` with its `headers`, `headers_common` and `kbuild`.
+        kernels: by name: `image` with its `headers`, `headers_common` and `kbuild`, or `source`.
         page_bytes: the page size of each kernel, as the file states it.
+        fragments: of each kernel that is built from source, the fragments of its config.
         guest: what goes into every guest: `busybox`.
         qemus: by name: `program`.
     """
 
     kernels: Mapping[str, PackageSet]
     page_bytes: Mapping[str, int]
+    fragments: Mapping[str, Sequence[Path]]
     guest: PackageSet
     qemus: Mapping[str, PackageSet]
 
@@ -38,6 +44,11 @@ class Pins:
                 for name, kernel in known.items()
             },
             page_bytes={name: kernel["page_bytes"] for name, kernel in known.items()},
+            fragments={
+                name: [kernels.parent / "kernels" / f"{part}.config" for part in kernel["config"]]
+                for name, kernel in known.items()
+                if "config" in kernel
+            },
             guest=package_set(content["guest"], f"{kernels}: guest"),
             qemus={
                 name: package_set(qemu, f"{qemus}: {name}")
@@ -52,6 +63,18 @@ class Pins:
                 f"wanted a pinned kernel, found {name}; there are {', '.join(self.kernels)}"
             )
         return self.kernels[name]
+
+    def built_with(self, name: str) -> str | None:
+        """Return the config that a kernel is built with, or None for one that is not built."""
+        if name not in self.fragments:
+            return None
+        try:
+            parts = [path.read_text(encoding="utf-8") for path in self.fragments[name]]
+        except OSError as error:
+            raise CarveoutError(
+                f"{error.filename}: wanted for kernel {name}: {error.strerror}"
+            ) from error
+        return "".join(parts)
 
 
 def read_checked(path: Path, schema: str) -> dict[str, Any]:

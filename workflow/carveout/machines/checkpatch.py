@@ -2,14 +2,14 @@
 """The kernel's style checker, out of a kernel's source package: of any version that there is."""
 
 import tarfile
-import tempfile
 from pathlib import Path
 
-from carveout.archive.debs import fetch, newest_of, unpack
+from carveout.archive.debs import newest_of
 from carveout.archive.package import Package
 from carveout.archive.pins import read_checked
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError, entry_point
+from carveout.machines.linux_source import source_archive
 
 _WANTED = ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
 
@@ -24,19 +24,15 @@ def checkpatch(linux_source: Package) -> Path:
 
 def _take_checkpatch(linux_source: Package, folder: Path) -> None:
     wanted = {f"scripts/{name}" for name in _WANTED}
-    (deb,) = fetch([linux_source])
-    with tempfile.TemporaryDirectory() as name:
-        unpack([deb], Path(name))
-        (tree,) = Path(name).glob("usr/src/linux-source-*.tar.*")
-        with tarfile.open(tree) as archive:
-            for member in archive:
-                _, _, inside = member.name.partition("/")
-                stream = archive.extractfile(member) if inside in wanted else None
-                if stream is not None:
-                    (folder / Path(inside).name).write_bytes(stream.read())
-                    wanted.remove(inside)
-                if not wanted:
-                    return  # the rest of a gigabyte need not be decompressed
+    with source_archive(linux_source) as tree, tarfile.open(tree) as archive:
+        for member in archive:
+            _, _, inside = member.name.partition("/")
+            stream = archive.extractfile(member) if inside in wanted else None
+            if stream is not None:
+                (folder / Path(inside).name).write_bytes(stream.read())
+                wanted.remove(inside)
+            if not wanted:
+                return  # the rest of a gigabyte need not be decompressed
     raise CarveoutError(f"{linux_source}: wanted {', '.join(sorted(wanted))} in it, found none")
 
 

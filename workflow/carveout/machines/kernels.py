@@ -13,6 +13,7 @@ from carveout.archive.debs import GoneError, newest_of
 from carveout.archive.package import Package, PackageSet
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of
+from carveout.machines.built import Recipe, built
 from carveout.machines.foreign import wrap_program
 from carveout.machines.unpacked import Unpacked, lost, unpacked_together
 
@@ -48,38 +49,43 @@ class Kernel:
     @property
     def headers_common(self) -> Path:
         """The headers that this kernel's configurations share; the top Makefile lies there."""
-        (folder,) = self.root.glob("usr/src/linux-headers-*-common")
-        return folder
+        shared = list(self.root.glob("usr/src/linux-headers-*-common"))
+        return shared[0] if shared else self.headers  # a built kernel has one configuration
 
 
-def describe_kernel(name: str, page_bytes: int, used: PackageSet, pinned: str) -> dict[str, Any]:
-    """Return a description of an unpacked kernel, without any path of this machine.
+def describe_kernel(
+    name: str, page_bytes: int, used: PackageSet, pinned: str, config: str | None = None
+) -> dict[str, Any]:
+    """Return a description of an unpacked or built kernel, without any path of this machine.
 
     Args:
         name: as kernels.yaml has it.
         page_bytes: as stated there.
-        used: the packages that it really is.
+        used: the packages that it really is, or is built from.
         pinned: the version that was pinned.
+        config: of a kernel that is built, what it is built with.
     """
-    root = unpacked(list(used.packages.values())).root
-    _check_page_size(root / "Image", page_bytes, used.packages["image"])
-    return {
+    packages = list(used.packages.values())
+    root = _root(packages, config)
+    _check_page_size(root / "Image", page_bytes, packages[0])
+    description = {
         "kernel": name,
         "release": _release(root),
         "version": used.version,
         "pinned": pinned,
         "page_bytes": page_bytes,
         "image_sha256": sha256_of(root / "Image"),
-        "packages": [package.to_json() for package in used.packages.values()],
+        "packages": [package.to_json() for package in packages],
     }
+    return description if config is None else description | {"config": config}
 
 
 def unpacked_kernel(description: Path) -> Kernel:
-    """Return the kernel that a file describes, unpacked again when need be."""
+    """Return the kernel that a file describes, unpacked or built again when need be."""
     content = json.loads(description.read_text(encoding="utf-8"))
     packages = [Package.from_json(package, str(description)) for package in content["packages"]]
     try:
-        root = unpacked(packages).root
+        root = _root(packages, content.get("config"))
     except GoneError as error:
         raise lost(error, description.parents[2] / "lock.yaml") from error
     return Kernel(content["release"], content["page_bytes"], root)
@@ -98,6 +104,13 @@ def unpacked(packages: Sequence[Package]) -> Unpacked:
                 wrap_program(program, folder)
 
     return unpacked_together("kernels", packages, find_tools, finish)
+
+
+def _root(packages: Sequence[Package], config: str | None) -> Path:
+    if config is None:
+        return unpacked(packages).root
+    (source,) = packages
+    return built(Recipe(source, config))
 
 
 def _release(root: Path) -> str:

@@ -43,8 +43,10 @@ def make_lock(old: Lock, pins: Pins, *, names: Sequence[str], qemu: str, exact: 
 
 
 def _unpacked_with(key: str, used: PackageSet) -> list[Package]:
-    """Unpack what is used, and return the tools that this took."""
+    """Unpack what is used, and return the tools that this took; a source waits for its build."""
     packages = list(used.packages.values())
+    if "source" in used.packages:
+        return []
     if key.startswith("kernels."):
         return kernels.unpacked(packages).tools()
     if key.startswith("qemus."):

@@ -54,7 +54,11 @@ def main() -> None:
         case "kernel":
             entry = lock.entries[f"kernels.{args.name}"]
             described = describe_kernel(
-                args.name, pins.page_bytes[args.name], entry.used, entry.pinned
+                args.name,
+                pins.page_bytes[args.name],
+                entry.used,
+                entry.pinned,
+                pins.built_with(args.name),
             )
             write_json_atomically(args.output, described)
         case "qemu":

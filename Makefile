@@ -4,6 +4,7 @@
 # make smoke    the same with the small config
 # make test     all checks and all tests
 # make lint     the checks alone
+# make sanitize builds kernels with KASAN, lockdep and KCSAN and runs everything on them (CONTRIBUTING.md)
 # make bench    measures what carveout itself costs (docs/benchmarks.md); wants an idle machine
 # make relock   pins the newest packages (config/kernels.yaml, config/qemus.yaml)
 # make relock-python   pins the newest Python packages (envs/requirements.txt)
@@ -31,6 +32,10 @@ test: lint
 .PHONY: lint
 lint: install
 	pre-commit run --all-files --show-diff-on-failure
+
+.PHONY: sanitize
+sanitize: install
+	pytest -s tests/sanitizers
 
 .PHONY: bench
 bench: install

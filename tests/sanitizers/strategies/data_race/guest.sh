@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# The test ran when its module was inserted.
+
+lend() {
+	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any
+}
+
+give_back() {
+	operate free give-back
+}

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# All of a trial runs on the first CPU; the censuses run on the second, so that blocks go while
+# their frames are being counted.
+
+SETTLE_S=3
+ROUNDS=3
+
+prepare() {
+	sleep "$SETTLE_S" # until the driver has plugged all
+	device=$(awk '/ : virtio[0-9]+$/ { print $1; exit }' /proc/iomem)
+	[ -n "$device" ] || fault error "there is no virtio-mem device"
+	ram_ranges="$ram_ranges $((0x${device%-*})):$LENDABLE_BYTES"
+}
+
+lend() {
+	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any
+}
+
+while_lent() {
+	mkdir -p /run/censuses
+	taskset 2 sh -c 'while [ ! -e /run/enough ]; do
+		# shellcheck disable=SC2086
+		carveout census $1 >/run/censuses/last 2>&1 && : >"/run/censuses/$((n += 1))"
+	done' census "$ram_ranges" 3>&- &
+	censuses_pid=$!
+	remove_and_add
+	: >/run/enough
+	wait "$censuses_pid"
+	count_censuses
+}
+
+remove_and_add() {
+	whole_kib=$(total_kib)
+	least_kib=$whole_kib
+	round=0
+	while [ $((round += 1)) -le "$ROUNDS" ]; do
+		resize 0
+		[ "$(total_kib)" -ge "$least_kib" ] || least_kib=$(total_kib)
+		resize "$LENDABLE_BYTES"
+	done
+	echo "hot_removed: $((whole_kib - least_kib)) KiB went" >/dev/console
+	[ "$least_kib" -lt "$whole_kib" ] || fault error "no block was removed"
+}
+
+resize() {
+	host "\"execute\":\"qom-set\",\"arguments\":{\"path\":\"/machine/peripheral/lendable\",\"property\":\"requested-size\",\"value\":$1}"
+	sleep "$SETTLE_S"
+}
+
+total_kib() {
+	awk '/^MemTotal:/ { print $2 }' /proc/meminfo
+}
+
+count_censuses() {
+	censuses=0
+	for one in /run/censuses/[0-9]*; do
+		[ ! -e "$one" ] || censuses=$((censuses + 1))
+	done
+	echo "hot_removed: $censuses censuses meanwhile" >/dev/console
+	[ "$censuses" -gt $((2 * ROUNDS)) ] ||
+		fault error "wanted a census in every round, found $censuses in all"
+	rm -r /run/censuses /run/enough
+}
+
+give_back() {
+	operate free give-back
+}

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+
+lend() {
+	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any
+}
+
+while_lent() {
+	mount -t debugfs debugfs /sys/kernel/debug
+	echo READ_AFTER_FREE >/sys/kernel/debug/provoke-crash/DIRECT
+}
+
+give_back() {
+	operate free give-back
+}

@@ -23,6 +23,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kernel_files.h"
@@ -31,6 +32,7 @@
 #define FRAMES_AT_ONCE 512
 #define MOST_HELD 16
 #define MOST_READINGS 16
+#define SETTLE_NS 200000000
 
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define BIT(n) (1ULL << (n))
@@ -175,7 +177,6 @@ static void read_frames(void)
 /* Pages may leave a per-CPU list meanwhile, where flags do not show that they are free. */
 static void read_all(void)
 {
-	refresh_counters();
 	for (int i = 0; i < MOST_READINGS; i++) {
 		read_texts(&reading.before);
 		find_movable_zone(&reading.before);
@@ -232,6 +233,19 @@ static int start(char **command)
 	_exit(127);
 }
 
+/*
+ * What has just ended still gives memory back (stacks of tasks, by RCU), and the program waits for it
+ * where it stands.
+ */
+static void let_host_settle(void)
+{
+	const struct timespec settling = { .tv_nsec = SETTLE_NS };
+
+	refresh_counters();
+	nanosleep(&settling, NULL);
+	refresh_counters();
+}
+
 static bool is_census(const struct __ptrace_syscall_info *info)
 {
 	return info->entry.nr == SYS_ioctl && (info->entry.args[1] & 0xffff) == CENSUS_REQUEST;
@@ -251,10 +265,13 @@ static int follow(int child)
 			continue;
 		if (ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof(info), &info) < 0)
 			stop("PTRACE_GET_SYSCALL_INFO");
-		if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
+		if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
 			asked = is_census(&info);
-		else if (asked)
+			if (asked)
+				let_host_settle();
+		} else if (asked) {
 			read_all();
+		}
 	}
 	stop("follow the program");
 	return 4;
@@ -271,6 +288,7 @@ int main(int argc, char **argv)
 	open_kernel_files();
 	find_holders();
 	/* What a first reading allocates, the next one finds. */
+	let_host_settle();
 	read_all();
 	child = start(argv + 1);
 	if (waitpid(child, &status, 0) != child ||

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The faults to plant: what each is, where it goes, and the tests that must catch it."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ class Fault:
         name: what is wrong, in words.
         file: the file that it goes into, relative to the checkout.
         replace: text that stands there exactly once.
-        by: what takes its place.
+        by: what takes its place, indented like its first line.
         tests: arguments of pytest that choose the tests expected to catch it.
         narrow: keys of configs in the checkout that are set to run no more than these tests need.
         test_added: whether no test caught it until one was written for it.
@@ -43,14 +44,19 @@ class Fault:
         path.write_text(self.planted(path.read_text()))
 
     def planted(self, content: str) -> str:
-        """Return the file's content with the fault in it."""
-        found = content.count(self.replace)
-        if found != 1:
+        """Return the content with the fault in it; how the lines are indented is no matter."""
+        lines = (re.escape(line.strip()) for line in self.replace.splitlines())
+        found = list(re.finditer(r"\n[ \t]*".join(lines), content))
+        if len(found) != 1:
             raise FaultError(
-                f"{self.name}: wanted its text once in {self.file}, found it {found} times; "
+                f"{self.name}: wanted its text once in {self.file}, found it {len(found)} times; "
                 f"mend the list in {PLANTED}"
             )
-        return content.replace(self.replace, self.by)
+        (place,) = found
+        before = content[: place.start()].rpartition("\n")[2]
+        indent = before[: len(before) - len(before.lstrip())]
+        planted = f"\n{indent}".join(self.by.splitlines())
+        return content[: place.start()] + planted + content[place.end() :]
 
 
 def read_faults(folder: Path = PLANTED) -> list[Fault]:

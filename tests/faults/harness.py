@@ -54,7 +54,7 @@ def judge(fault: Fault) -> Verdict:
 def run_tests(
     tests: Sequence[str], narrow: Mapping[str, Mapping[str, Any]], fault: Fault | None
 ) -> Run:
-    """Run tests in a copy of the checkout, with a fault in it, or without to know that they pass."""
+    """Run tests in a copy of the checkout, with a fault in it or, as a control, without one."""
     with tempfile.TemporaryDirectory(prefix="carveout-fault-") as name:
         checkout = copy_checkout(Path(name)).path
         # What a test copies is what git knows or would add.

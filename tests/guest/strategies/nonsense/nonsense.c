@@ -51,6 +51,14 @@ int main(void)
 {
 	struct carveout_mapping mapping = { .address = 0xdead0000, .bytes = 2 * MIB };
 	struct carveout_cma empty = { 0 };
+	struct carveout_contig policy = {
+		.bytes = 2 * MIB,
+		.align_bytes = 2 * MIB,
+		.step_bytes = 2 * MIB,
+		.policy = 99,
+	};
+	struct carveout_await nothing = { .limit_ns = 1 };
+	__u64 category = ~0ULL;
 	struct carveout_census census = { .ranges = { .pointer = 16, .count = 1 } };
 	__u64 page = 0;
 
@@ -70,6 +78,9 @@ int main(void)
 	refuse_contig("a step that is no multiple", 2 * MIB, 2 * MIB, MIB, CARVEOUT_AREA_ANY,
 		      EINVAL);
 	refuse_contig("an unknown area", 2 * MIB, 2 * MIB, 2 * MIB, 99, EINVAL);
+	refuse("an unknown policy", CARVEOUT_IOC_LEND_CONTIG, &policy, EINVAL);
+	refuse("an unknown category of costs", CARVEOUT_IOC_COST_BEGIN, &category, EINVAL);
+	refuse("a wait for no work", CARVEOUT_IOC_PAUSE_AND_AWAIT, &nothing, EINVAL);
 	refuse_carve_out("memory that Linux has", RAM, 2 * MIB, EBUSY);
 	refuse_carve_out("a range that overflows", ~0xfffffULL, 4 * MIB, ERANGE);
 	refuse("a CMA request of no bytes", CARVEOUT_IOC_LEND_CMA, &empty, EINVAL);

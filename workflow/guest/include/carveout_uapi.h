@@ -228,7 +228,6 @@ struct carveout_reuse {
 	__u64 allocator_bytes;	/* out: asked, and handed out by the page allocator */
 	__u64 address_bytes;	/* out: asked, free, and to be had by address alone */
 	__u64 untried_bytes;	/* out: asked and free, but not asked for by address */
-	__u64 allocated_bytes;	/* out: all that had to be allocated to find out */
 };
 
 struct carveout_unmovable {

@@ -20,9 +20,6 @@
 #define DRAIN_GFP (__GFP_NOWARN | __GFP_NORETRY | __GFP_THISNODE | __GFP_COMP)
 #define NO_RESERVES __GFP_NOMEMALLOC
 
-/* What is left to the kernel when even the reserves are taken: interrupts go on. */
-#define SPARE_PAGES 64
-
 /* Each zone is asked by its own name: from above, its lowmem_reserve[] would stay. */
 static gfp_t zone_gfp(enum zone_type zone, bool movable)
 {
@@ -90,36 +87,6 @@ void drain_take_all(struct drain *drain, bool movable)
 }
 
 /*
- * Page by page: larger blocks would make the allocator set some aside (MIGRATE_HIGHATOMIC). Nobody
- * gets to run meanwhile on this CPU: it would find no memory.
- */
-static void take_zone_reserves(struct drain *drain, struct zone *zone, bool movable)
-{
-	gfp_t gfp = zone_gfp(zone_idx(zone), movable) | __GFP_MEMALLOC;
-
-	while (zone_page_state(zone, NR_FREE_PAGES) > SPARE_PAGES &&
-	       take_block(drain, zone_to_nid(zone), gfp, 0))
-		;
-}
-
-/* What lies below the watermarks. To be given back at once. */
-void drain_take_reserves(struct drain *drain)
-{
-	int nid, i;
-
-	for_each_online_node(nid) {
-		for (i = MAX_NR_ZONES - 1; i >= 0; i--) {
-			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
-
-			if (!populated_zone(zone))
-				continue;
-			take_zone_reserves(drain, zone, true);
-			take_zone_reserves(drain, zone, false);
-		}
-	}
-}
-
-/*
  * Pages that the allocator has to reclaim first, by and for this task alone: kswapd sleeps on.
  * __GFP_NORETRY gives up where others would call the OOM killer.
  */
@@ -173,6 +140,39 @@ void drain_per_cpu_lists(void)
 	}
 }
 
+/*
+ * Page by page: larger blocks would make the allocator set some aside (MIGRATE_HIGHATOMIC). Nobody
+ * gets to run meanwhile on this CPU: it would find no memory.
+ */
+static void take_zone_reserves(struct drain *drain, struct zone *zone, bool movable)
+{
+	gfp_t gfp = zone_gfp(zone_idx(zone), movable) | __GFP_MEMALLOC;
+
+	while (take_block(drain, zone_to_nid(zone), gfp, 0))
+		;
+}
+
+/*
+ * What lies below the watermarks, and what waits on per-CPU lists in blocks of other sizes. To be
+ * given back at once.
+ */
+void drain_take_reserves(struct drain *drain)
+{
+	int nid, i;
+
+	drain_per_cpu_lists();
+	for_each_online_node(nid) {
+		for (i = MAX_NR_ZONES - 1; i >= 0; i--) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+			if (!populated_zone(zone))
+				continue;
+			take_zone_reserves(drain, zone, true);
+			take_zone_reserves(drain, zone, false);
+		}
+	}
+}
+
 int drain_begin(struct drain *drain)
 {
 	int order, ret;
@@ -193,16 +193,21 @@ static void release_blocks(struct drain *drain)
 	for (order = 0; order < NR_PAGE_ORDERS; order++) {
 		list_for_each_entry_safe(page, next, &drain->held[order], lru) {
 			list_del(&page->lru);
-			pageblock_types_restore(&drain->before, page_to_pfn(page), order);
 			__free_pages(page, order);
 			cond_resched();
 		}
 	}
 }
 
-/* Whatever happened, all is given back; the errno says whether the taking was cut short. */
+/*
+ * Whatever happened, all is given back; the errno says whether the taking was cut short. The types
+ * of pageblocks are put right while all that is free is held, the reserves, too.
+ */
 int drain_end(struct drain *drain)
 {
+	drain->took = NULL;
+	drain_take_reserves(drain);
+	pageblock_types_restore(&drain->before);
 	release_blocks(drain);
 	pageblock_types_mend(&drain->before);
 	drain_per_cpu_lists();

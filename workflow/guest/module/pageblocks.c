@@ -34,16 +34,6 @@ int pageblock_types_note(struct pageblock_types *noted)
 	return 0;
 }
 
-/* Pageblocks that the caller holds as a whole get their type back before they are freed. */
-void pageblock_types_restore(const struct pageblock_types *noted, unsigned long pfn,
-			     unsigned int order)
-{
-	unsigned long end = pfn + (1UL << order);
-
-	for (; pageblock_aligned(pfn) && pfn + pageblock_nr_pages <= end; pfn += pageblock_nr_pages)
-		pageblock_set_migratetype(pfn, *type_noted(noted, pfn));
-}
-
 /* Gives the pageblock the type, with everything that is free in it on the lists of that type. */
 bool pageblock_convert(unsigned long pfn, int migratetype)
 {
@@ -69,15 +59,49 @@ static bool is_stealable(int migratetype)
 	       migratetype == MIGRATE_RECLAIMABLE;
 }
 
-/* Pageblocks that the caller had only a part of are mended with the kernel's own means. */
+static bool was_stolen(const struct pageblock_types *noted, unsigned long pfn)
+{
+	int before = *type_noted(noted, pfn);
+
+	return is_stealable(before) && pfn_to_online_page(pfn) &&
+	       is_stealable(pageblock_migratetype(pfn)) && pageblock_migratetype(pfn) != before;
+}
+
+static bool nothing_is_free(unsigned long pfn)
+{
+	unsigned long end = pfn + pageblock_nr_pages;
+
+	while (pfn < end) {
+		struct frame_run run = frame_stretch_read(pfn, end);
+
+		if (run.state == FRAME_FREE)
+			return false;
+		pfn += run.pages;
+	}
+	return true;
+}
+
+/*
+ * While the caller holds all that was free in a pageblock, the type alone has to be changed: what
+ * is freed then goes to the lists of that type. Nobody else should run before something is freed.
+ */
+void pageblock_types_restore(const struct pageblock_types *noted)
+{
+	unsigned long pfn = noted->first_pfn, i;
+
+	for (i = 0; i < noted->blocks; i++, pfn += pageblock_nr_pages) {
+		if (was_stolen(noted, pfn) && nothing_is_free(pfn))
+			pageblock_set_migratetype(pfn, noted->types[i]);
+	}
+}
+
+/* The others are mended by the kernel's own means, which fail where pages cannot move. */
 void pageblock_types_mend(const struct pageblock_types *noted)
 {
 	unsigned long pfn = noted->first_pfn, i;
 
 	for (i = 0; i < noted->blocks; i++, pfn += pageblock_nr_pages) {
-		if (is_stealable(noted->types[i]) && pfn_to_online_page(pfn) &&
-		    is_stealable(pageblock_migratetype(pfn)) &&
-		    pageblock_migratetype(pfn) != noted->types[i])
+		if (was_stolen(noted, pfn))
 			pageblock_convert(pfn, noted->types[i]);
 		cond_resched();
 	}

@@ -12,8 +12,7 @@ struct pageblock_types {
 };
 
 int pageblock_types_note(struct pageblock_types *noted);
-void pageblock_types_restore(const struct pageblock_types *noted, unsigned long pfn,
-			     unsigned int order);
+void pageblock_types_restore(const struct pageblock_types *noted);
 void pageblock_types_mend(const struct pageblock_types *noted);
 void pageblock_types_free(struct pageblock_types *noted);
 bool pageblock_convert(unsigned long pfn, int migratetype);

@@ -15,7 +15,7 @@ struct probe {
 	struct drain drain;
 	unsigned long handed_out;	/* asked frames that the page allocator gave */
 	unsigned long by_address;	/* asked frames that alloc_contig_range() gave */
-	unsigned long untried;		/* asked frames that are free and were not asked for */
+	unsigned long untried;		/* asked frames that are free and that nobody got at */
 	unsigned int calls;		/* of alloc_contig_range() */
 };
 

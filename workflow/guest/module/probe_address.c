@@ -36,15 +36,13 @@ static bool may_try(const struct probe *probe, unsigned long pfn)
 	       !fatal_signal_pending(current);
 }
 
-/* False when it was refused. */
+/* False when it was refused, or not asked for. */
 static bool take_run(struct probe *probe, unsigned long pfn, unsigned long pages)
 {
 	unsigned long i;
 
-	if (!may_try(probe, pfn)) {
-		probe->untried += pages;
-		return true;
-	}
+	if (!may_try(probe, pfn))
+		return false;
 	probe->calls++;
 	if (contig_allocate_anywhere(pfn, pages))
 		return false;
@@ -54,7 +52,11 @@ static bool take_run(struct probe *probe, unsigned long pfn, unsigned long pages
 	return true;
 }
 
-/* In pieces as large as they are; of what is refused, pageblock by pageblock. */
+/*
+ * In pieces as large as they are; of what is refused, pageblock by pageblock. Where it is refused
+ * again, the kernel has looked at other frames of the pageblock, which cannot move, and not at the
+ * free ones: nobody has tried those.
+ */
 static void take_extent(struct probe *probe, const struct extent *extent)
 {
 	unsigned long pfn = extent->pfn, end = extent->pfn + extent->pages, refused = pfn;
@@ -63,12 +65,16 @@ static void take_extent(struct probe *probe, const struct extent *extent)
 		unsigned long limit = pfn < refused ? min(end, pageblock_end_pfn(pfn)) : end;
 		unsigned long pages = pages_left(probe, pfn, limit);
 
-		if (!pages)
+		if (!pages) {
 			pfn += frame_stretch_read(pfn, end).pages;
-		else if (take_run(probe, pfn, pages) || pfn < refused)
+		} else if (take_run(probe, pfn, pages)) {
 			pfn += pages;
-		else
+		} else if (pfn < refused) {
+			probe->untried += pages;
+			pfn += pages;
+		} else {
 			refused = pfn + pages;
+		}
 		cond_resched();
 	}
 }

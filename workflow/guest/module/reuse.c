@@ -7,7 +7,8 @@
  * - What is still free of the asked frames is taken by address with alloc_contig_range(): free, but
  *   out of the allocator's reach, as below its watermarks. That is no proof that an allocation of
  *   the kind would ever get it.
- * - The rest is untried: frames in CMA areas, and what is too scattered to ask for each piece.
+ * - The rest is untried: frames in CMA areas, what is too scattered to ask for each piece, and what
+ *   shares a pageblock with pages that cannot move, of which alloc_contig_range() tries none.
  * Frames that the allocator never gives to a kind (ZONE_MOVABLE and CMA to unmovable pages) are in
  * none of the three: the answer for them is no.
  */
@@ -97,7 +98,6 @@ static int probe_ranges(struct carveout_reuse *reuse, const struct extents *aske
 	reuse->allocator_bytes = PFN_PHYS(probe->handed_out);
 	reuse->address_bytes = PFN_PHYS(probe->by_address);
 	reuse->untried_bytes = PFN_PHYS(probe->untried);
-	reuse->allocated_bytes = PFN_PHYS(probe->drain.pages);
 	kfree(probe);
 	return ret;
 }

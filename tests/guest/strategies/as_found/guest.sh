@@ -2,8 +2,8 @@
 # shellcheck shell=sh
 
 lend() {
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any || return 1
 	as_found scribble
+	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any
 }
 
 give_back() {

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+
+# The whole memory of the host is no candidate.
+lend() {
+	wanted_bytes=$1
+	[ "$cycle" -eq 1 ] || wanted_bytes=$RAM_BYTES
+	operate isolate lend contig "$wanted_bytes" "$ALIGN_BYTES" "$ALIGN_BYTES" any
+}
+
+give_back() {
+	operate free give-back
+}

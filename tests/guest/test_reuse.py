@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The reuse probe agrees with a program that fills memory by itself and shares no code with it."""
+
+import re
+
+import pytest
+
+from tests.conftest import Checkout
+from tests.guest.records import Cells
+
+MIB = 2**20
+CELLS = (
+    "baseline/anonymous",
+    "mem/carve_out",
+    "cma/area",
+    "alloc_contig_range/whole_memory",
+    "alloc_contig_range/zone_movable",
+    "hugetlbfs/2M_boot",
+    "hugetlbfs/2M_run_time",
+    "hugetlbfs/32M_run_time",
+    "virtio-mem/online_movable",
+    "virtio-mem/online_kernel",
+)
+
+
+@pytest.fixture(scope="module")
+def cells(checkout: Checkout) -> Cells:
+    """Every strategy under the load that looks for what came back."""
+    made = Cells(checkout, "tests/guest/reuse.yaml")
+    made.make(*(f"{cell}/exhaustive-0.once" for cell in CELLS))
+    return made
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_probe_agrees_with_memory_that_is_filled(cells: Cells, cell: str) -> None:
+    trial = cells.trial(f"{cell}/exhaustive-0.once")
+    (record,) = trial.records("reuse").values()
+    found = re.findall(r"fill_memory: (\w+) (\d+) bytes, min (\d+) bytes", trial.console)
+    assert [kind for kind, _, _ in found] == ["movable", "unmovable"]
+    for kind, seen, least in found:
+        ours = record[kind]
+        # Neither goes below the zones' watermarks, the program stays 256 KiB above them, and which
+        # frames are left there differs: the program takes pages one by one, the probe the largest
+        # blocks first. Per-CPU lists hold some more of the program's.
+        tolerance = int(least) + MIB
+        assert abs(ours["allocator_bytes"] - int(seen)) <= tolerance
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_three_numbers_are_of_what_was_granted(cells: Cells, cell: str) -> None:
+    trial = cells.trial(f"{cell}/exhaustive-0.once")
+    (record,) = trial.records("reuse").values()
+    granted_bytes = trial.records("lend")[1]["granted_bytes"]
+    for kind in ("movable", "unmovable"):
+        assert sum(record[kind].values()) <= granted_bytes
+    if cell == "cma/area":
+        assert record["movable"]["address_bytes"] == 0
+        assert set(record["unmovable"].values()) == {0}

@@ -6,10 +6,14 @@ import re
 import pytest
 
 from tests.conftest import Checkout
+from tests.guest.device_tree import of_the_machine, with_reserved_memory
 from tests.guest.records import Cells, Trial
 
 REQUESTS = 2
 PAGE_BYTES = 4096
+RAM_START = 2**30
+RAM_BYTES = 2**30
+HIDDEN_BYTES = 2**29
 LOADS = ("idle-0", "anonymous_memory-25", "page_cache-25", "unmovable_pages-10")
 
 
@@ -118,3 +122,16 @@ def test_what_came_back_in_an_earlier_cycle_is_not_said_again(cells: Cells) -> N
     trial = strategy(cells, "refuses_later")
     assert [outcome.outcome for outcome in trial.outcomes] == ["granted", "refused"]
     assert list(trial.records("reuse")) == [1]
+
+
+def test_a_carve_out_leaves_alone_what_the_firmware_reserves(checkout: Checkout) -> None:
+    tree = of_the_machine(checkout.path / "tests/guest/machine.dtb")
+    reserved_start = RAM_START + RAM_BYTES - HIDDEN_BYTES + 128 * 2**20
+    (checkout.path / "tests/guest/reserved.dtb").write_bytes(
+        with_reserved_memory(tree, reserved_start, 2**20)
+    )
+    made = Cells(checkout, "tests/guest/verify.yaml")
+    made.make("takes_reserved/only/idle-0.twice")
+    trial = made.trial("takes_reserved/only/idle-0.twice")
+    assert [outcome.outcome for outcome in trial.outcomes] == ["granted", "refused"]
+    assert "reason=reserved_memory" in trial.console

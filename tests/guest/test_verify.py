@@ -81,9 +81,9 @@ def test_the_host_is_changed_for_good_after_the_last_request_alone(cells: Cells)
 
 def blocks_that_differ(text: str, other: str) -> int:
     """How many pageblocks have another type, by the last line of /proc/pagetypeinfo."""
-    counts = [[int(word) for word in said.split(" DMA ")[-1].split()] for said in (text, other)]
-    assert len(counts[0]) >= 5
-    return sum(abs(one - two) for one, two in zip(*counts, strict=True)) // 2
+    one, two = ([int(word) for word in said.split(" DMA ")[-1].split()] for said in (text, other))
+    assert len(one) >= 5
+    return sum(abs(count - two[column]) for column, count in enumerate(one)) // 2
 
 
 @pytest.mark.parametrize("load", LOADS)

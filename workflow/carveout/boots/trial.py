@@ -21,7 +21,7 @@ class Ending:
 
     Attributes:
         cause: None when the guest came to its end, else ``oom``, ``panic``, ``hang``,
-            ``wall_limit``, ``torn_records`` or ``error``.
+            ``wall_limit``, ``torn_records``, ``error`` or ``books``.
         message: one line for a person, or None.
         records: the guest's whole records, with the answers to its requests to the host
             (``host_reply``) among them.

@@ -90,9 +90,9 @@ def _draw_variant(ax: Axes, means: pd.DataFrame, row: tuple[str, str], place: in
     for number, phase in enumerate(PHASES):
         y = place + (number - 1) * _BAR_ROWS
         if (*row, phase) in means.index:
-            sizes = means.loc[(*row, phase), list(DRAWN)]
-            _draw_bar(ax, y, list(sizes))
-            _write(ax, y, float(sizes.sum()), _BARS[phase])
+            sizes_mib = means.reindex([(*row, phase)])[list(DRAWN)].to_numpy()[0].tolist()
+            _draw_bar(ax, y, sizes_mib)
+            _write(ax, y, sum(sizes_mib), _BARS[phase])
         elif number == 1:
             style.note(ax, y + _BAR_ROWS / 2, "nothing was ever lent")
 

@@ -102,7 +102,7 @@ def _draw_parts(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]
     spent = granted.groupby(["strategy", "variant"])[columns].sum().astype(float)
     shares = spent.div(spent.sum(axis="columns").clip(lower=1), axis="index") * 100
     shares = shares.reindex(pd.MultiIndex.from_tuples(rows))
-    for place in np.flatnonzero(shares.isna().all(axis="columns")):
+    for place in np.flatnonzero(shares.isna().all(axis="columns")).tolist():
         style.note(ax, place, "no success")
     shares = shares.fillna(0)
     left = np.zeros(len(rows))
@@ -125,7 +125,7 @@ def _draw_clearing(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, st
     medians = granted.groupby(["strategy", "variant"])[list(_CLEARING)].median()
     medians = medians.reindex(pd.MultiIndex.from_tuples(rows)).astype(float)
     lent = set(zip(granted["strategy"], granted["variant"], strict=True))
-    for place in np.flatnonzero(medians["zero_ns"].isna()):
+    for place in np.flatnonzero(medians["zero_ns"].isna()).tolist():
         style.note(ax, place, _NOT_CLEARED if rows[place] in lent else "no success")
     for column, (name, marker) in _CLEARING.items():
         values = medians[column].to_numpy()

@@ -43,9 +43,10 @@ def _draw_machine(
     # What a variant costs while idle is the same for all requests.
     table = comparison.groupby(["strategy", "variant"])[list(_IDLE)].first()
     table = table.reindex(pd.MultiIndex.from_tuples(rows))
+    requests = [int(size) for size in sorted(comparison["request_bytes"].unique())]
     per_gib = comparison.pivot_table(
         index=["strategy", "variant"], columns="request_bytes", values=_PER_GIB
-    ).reindex(pd.MultiIndex.from_tuples(rows), columns=sorted(comparison["request_bytes"].unique()))
+    ).reindex(pd.MultiIndex.from_tuples(rows), columns=requests)
     shades = [colors[strategy] for strategy, _ in rows]
     host, lent, aside = part.subplots(1, 3, sharey=True, width_ratios=(1, 1, 1.3))
     _bars(host, table["memmap_idle_bytes"], shades)
@@ -57,7 +58,7 @@ def _draw_machine(
     for ax in (lent, aside):
         style.draw_variant_rows(ax, labels, rows)
         ax.tick_params(labelleft=False)
-    _draw_legend(part, list(per_gib.columns))
+    _draw_legend(part, requests)
 
 
 def _draw_lent(ax: Axes, per_gib: pd.DataFrame, shades: list[str]) -> None:

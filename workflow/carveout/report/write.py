@@ -97,7 +97,7 @@ def comparison_html(comparison: pd.DataFrame, labels: Labels) -> list[Markup]:
 
 def _with_bars(view: pd.DataFrame, bars: pd.DataFrame) -> Markup:
     styles = bars.reindex(columns=view.columns, fill_value="")
-    return _styled(view.style.apply(lambda _: styles, axis=None), "comparison")
+    return _styled(view, view.style.apply(lambda _: styles, axis=None), "comparison")
 
 
 def inline_svg(path: Path) -> Markup:
@@ -204,21 +204,21 @@ def _failures_html(failures: pd.DataFrame | None, labels: Labels) -> Markup:
 
 def _html(view: pd.DataFrame, *, index: bool = True, css_class: str = "plain") -> Markup:
     styler = view.style if index else view.style.hide(axis="index")
-    return _styled(styler, css_class)
+    return _styled(view, styler, css_class)
 
 
-def _styled(styler: "pd.io.formats.style.Styler", css_class: str) -> Markup:
+def _styled(view: pd.DataFrame, styler: "pd.io.formats.style.Styler", css_class: str) -> Markup:
     return Markup(
         styler.format(escape="html")
-        .set_uuid(f"{css_class}_{_digest(styler)}")
+        .set_uuid(f"{css_class}_{_digest(view)}")
         .set_table_attributes(f'class="{css_class}"')
         .to_html(cell_ids=False, bold_headers=False)
     )
 
 
-def _digest(styler: "pd.io.formats.style.Styler") -> str:
+def _digest(view: pd.DataFrame) -> str:
     """Return what tells tables apart on one page: a cell's style is looked up by its table."""
-    return sha256_of_json(styler.data.to_csv())[:8]
+    return sha256_of_json(view.to_csv())[:8]
 
 
 def _bar(rate: float) -> str:

@@ -80,6 +80,9 @@ def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None
     for ax in grid[-1]:
         style.draw_variant_rows(ax, labels, rows)
     grid[-1][1].tick_params(labelleft=False)
+    if granted.empty:
+        # A log scale needs a place, also where nothing is drawn on it.
+        times[0].set_xlim(_LEAST_NS, _LEAST_NS * 10**6)
     for ax in times:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(numticks=20))

@@ -118,7 +118,7 @@ static void begin_with_tick(void)
 	rcu_barrier();
 	synchronize_rcu();
 	tick = jiffies;
-	while (jiffies == tick)
+	while (time_before_eq(jiffies, tick))
 		cpu_relax();
 }
 

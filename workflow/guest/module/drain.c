@@ -41,6 +41,36 @@ static gfp_t zone_gfp(enum zone_type zone, bool movable)
 	}
 }
 
+/*
+ * An allocation that steals boosts the zone's watermarks, until kswapd has reclaimed for it: the
+ * drain would stop early, and the next to allocate would pay for it. One request at a time.
+ */
+static unsigned long boosts_before[MAX_NUMNODES][MAX_NR_ZONES];
+
+static void note_boost(struct zone *zone)
+{
+	boosts_before[zone_to_nid(zone)][zone_idx(zone)] = READ_ONCE(zone->watermark_boost);
+}
+
+static void restore_boost(struct zone *zone)
+{
+	WRITE_ONCE(zone->watermark_boost, boosts_before[zone_to_nid(zone)][zone_idx(zone)]);
+}
+
+static void for_all_zones(void (*visit)(struct zone *zone))
+{
+	int nid, i;
+
+	for_each_online_node(nid) {
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+			if (populated_zone(zone))
+				visit(zone);
+		}
+	}
+}
+
 void drain_hold(struct drain *drain, struct page *page, unsigned int order)
 {
 	list_add(&page->lru, &drain->held[order]);
@@ -66,8 +96,10 @@ static void take_zone(struct drain *drain, struct zone *zone, bool movable)
 
 	for (order = MAX_PAGE_ORDER; order >= 0; order--) {
 		while (!fatal_signal_pending(current) &&
-		       take_block(drain, zone_to_nid(zone), gfp, order))
+		       take_block(drain, zone_to_nid(zone), gfp, order)) {
+			for_all_zones(restore_boost);
 			cond_resched();
+		}
 	}
 }
 
@@ -128,16 +160,7 @@ static void empty_lists_of(struct zone *zone)
 
 void drain_per_cpu_lists(void)
 {
-	int nid, i;
-
-	for_each_online_node(nid) {
-		for (i = 0; i < MAX_NR_ZONES; i++) {
-			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
-
-			if (populated_zone(zone))
-				empty_lists_of(zone);
-		}
-	}
+	for_all_zones(empty_lists_of);
 }
 
 /*
@@ -177,6 +200,7 @@ int drain_begin(struct drain *drain)
 {
 	int order, ret;
 
+	for_all_zones(note_boost);
 	drain->pages = 0;
 	for (order = 0; order < NR_PAGE_ORDERS; order++)
 		INIT_LIST_HEAD(&drain->held[order]);
@@ -212,5 +236,6 @@ int drain_end(struct drain *drain)
 	pageblock_types_mend(&drain->before);
 	drain_per_cpu_lists();
 	pageblock_types_free(&drain->before);
+	for_all_zones(restore_boost);
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define MIB (1UL << 20)
+#define MARGIN_BYTES MIB	/* for what others allocate meanwhile, page tables among it */
 #define PRESENT (1ULL << 63)
 #define FRAME ((1ULL << 55) - 1)
 #define MOST_RANGES 256
@@ -32,31 +33,56 @@ static struct {
 static int nr_ranges, pagemap;
 static size_t page_bytes;
 
-/* Sums over all zones of what follows the word, in pages: "min" or "pages free". */
-static uint64_t zones_pages(const char *word)
-{
-	static char text[65536];
-	int file = open("/proc/zoneinfo", O_RDONLY);
-	ssize_t got, used = 0;
-	uint64_t sum = 0;
-	char *at = text;
+struct zones {
+	int64_t left;	/* what may be taken before the allocator would have to reclaim, in bytes */
+	int64_t kept;	/* what it keeps then */
+};
 
-	while ((got = read(file, text + used, sizeof(text) - 1 - used)) > 0)
-		used += got;
-	close(file);
-	text[used] = 0;
-	while ((at = strstr(at, word))) {
-		at += strlen(word);
-		sum += strtoull(at, NULL, 10);
-	}
-	return sum;
+struct zone {
+	bool usable;
+	int64_t free, min, protection, cma;	/* pages */
+};
+
+static void add_zone(struct zones *zones, const struct zone *zone, bool movable)
+{
+	int64_t kept = zone->min + zone->protection, left;
+
+	left = zone->free - kept - (movable ? 0 : zone->cma);
+	if (!zone->usable)
+		return;
+	zones->kept += kept * (int64_t)page_bytes;
+	if (left > 0)
+		zones->left += left * (int64_t)page_bytes;
 }
 
-/* What may be taken before the allocator would have to reclaim. */
-static int64_t left_bytes(void)
+/* The last number of "protection: (0, 0, 992, 992)" is what the highest allocations leave. */
+static struct zones read_zones(bool movable)
 {
-	return (int64_t)(zones_pages("pages free") - zones_pages("\n        min ")) *
-	       (int64_t)page_bytes;
+	FILE *file = fopen("/proc/zoneinfo", "r");
+	struct zones zones = {};
+	struct zone zone = {};
+	char line[256], name[32];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		char *last = strrchr(line, ',');
+		long long pages;
+
+		if (sscanf(line, "Node %*d, zone %31s", name) == 1) {
+			add_zone(&zones, &zone, movable);
+			zone = (struct zone){ .usable = movable || strcmp(name, "Movable") };
+		} else if (sscanf(line, " pages free %lld", &pages) == 1) {
+			zone.free = pages;
+		} else if (sscanf(line, " min %lld", &pages) == 1) {
+			zone.min = pages;
+		} else if (sscanf(line, " nr_free_cma %lld", &pages) == 1) {
+			zone.cma = pages;
+		} else if (strstr(line, "protection:") && last) {
+			zone.protection = atoll(last + 1);
+		}
+	}
+	add_zone(&zones, &zone, movable);
+	fclose(file);
+	return zones;
 }
 
 static bool asked(uint64_t address)
@@ -87,30 +113,36 @@ static uint64_t asked_bytes(char *memory, size_t bytes)
 	return found;
 }
 
-/* Large steps first; the last ones page by page, to come close to the watermarks. */
-static size_t step_bytes(size_t most)
+/* Large steps first; the last ones are small, to come close to the watermarks. */
+static size_t step_bytes(bool movable)
 {
-	int64_t left = left_bytes() - (int64_t)(MIB / 4);
+	int64_t left = read_zones(movable).left - (int64_t)MARGIN_BYTES;
 
-	if (left >= (int64_t)(4 * most))
-		return most;
+	if (left >= (int64_t)(8 * MIB))
+		return 2 * MIB;
 	return left >= (int64_t)(16 * page_bytes) ? 16 * page_bytes : 0;
 }
 
+/*
+ * Page tables cannot move: they are there before memory gets short, by reading the zero page. Then
+ * nothing but pages of the process is allocated.
+ */
 static uint64_t fill_movable(void)
 {
-	size_t room = 64 * 1024 * MIB, used = 0, step;
-	char *memory = mmap(NULL, room, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t room = (size_t)sysconf(_SC_PHYS_PAGES) * page_bytes, used = 0, step;
+	volatile char *memory = mmap(NULL, room, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (memory == MAP_FAILED)
+	if (memory == MAP_FAILED || madvise((void *)memory, room, MADV_NOHUGEPAGE))
 		exit(1);
-	while ((step = step_bytes(2 * MIB))) {
+	for (size_t i = 0; i < room; i += page_bytes)
+		(void)memory[i];
+	while ((step = step_bytes(true)) && used + step <= room) {
 		for (size_t i = 0; i < step; i += page_bytes)
 			memory[used + i] = 1;
 		used += step;
 	}
-	return asked_bytes(memory, used);
+	return asked_bytes((char *)memory, used);
 }
 
 /* The kernel allocates the buffer page by page, and maps a page of its own before it. */
@@ -137,7 +169,7 @@ static uint64_t fill_unmovable(void)
 	uint64_t found = 0;
 	size_t step;
 
-	while ((step = step_bytes(2 * MIB))) {
+	while ((step = step_bytes(false))) {
 		char *memory = map_ring(step);
 
 		if (!memory)
@@ -159,9 +191,8 @@ static void fill(const char *kind, uint64_t (*fill_one)(void))
 
 		pagemap = open("/proc/self/pagemap", O_RDONLY);
 		found = fill_one();
-		printf("fill_memory: %s %llu bytes, min %llu bytes\n", kind,
-		       (unsigned long long)found,
-		       (unsigned long long)zones_pages("\n        min ") * page_bytes);
+		printf("fill_memory: %s %llu bytes, kept %lld bytes\n", kind,
+		       (unsigned long long)found, (long long)read_zones(true).kept);
 		fflush(stdout);
 		_exit(0);
 	}

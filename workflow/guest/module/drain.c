@@ -163,6 +163,19 @@ void drain_per_cpu_lists(void)
 	for_all_zones(empty_lists_of);
 }
 
+/* Where nothing is left to empty per-CPU lists by, a block that is held does. */
+static void drain_per_cpu_lists_by_held(struct drain *drain)
+{
+	struct page *page = list_first_entry_or_null(&drain->held[MAX_PAGE_ORDER], struct page, lru);
+
+	if (!page || is_migrate_cma(pageblock_migratetype(page_to_pfn(page))))
+		return;
+	list_del(&page->lru);
+	drain->pages -= MAX_ORDER_NR_PAGES;
+	__free_pages(page, MAX_PAGE_ORDER);
+	pageblock_convert(page_to_pfn(page), pageblock_migratetype(page_to_pfn(page)));
+}
+
 /*
  * Page by page: larger blocks would make the allocator set some aside (MIGRATE_HIGHATOMIC). Nobody
  * gets to run meanwhile on this CPU: it would find no memory.
@@ -184,6 +197,7 @@ void drain_take_reserves(struct drain *drain)
 	int nid, i;
 
 	drain_per_cpu_lists();
+	drain_per_cpu_lists_by_held(drain);
 	for_each_online_node(nid) {
 		for (i = MAX_NR_ZONES - 1; i >= 0; i--) {
 			struct zone *zone = &NODE_DATA(nid)->node_zones[i];

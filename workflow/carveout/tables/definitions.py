@@ -123,6 +123,8 @@ TRIALS = Table(
         # null where nothing was granted.
         **{name: measured() for name in REUSE_COLUMNS},
         "pages_migrated": measured(),
+        # Of them, huge pages that were split first, which costs more than to migrate them whole.
+        "huge_pages_split": measured(),
         "pages_reclaimed": measured(),
         "oom_kills": measured(),
         "blocker": text(null=True),

@@ -264,7 +264,8 @@ _RECORDS = {
         *("cycle", "stage", "refused_by", "reason", "errno", "kernel_log", "attempts"),
         *("granted_bytes", "extents", "largest_extent_bytes", "lend_ns"),
         *(f"lend_{part}_ns" for part in LEND_PARTS),
-        *("content_ns", "cleared_pages", "pages_migrated", "pages_reclaimed"),
+        *("content_ns", "cleared_pages", "pages_migrated"),
+        *("huge_pages_split", "pages_reclaimed"),
         *("oom_kills", "blocker"),
     ),
     "verify": (

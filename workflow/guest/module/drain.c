@@ -166,7 +166,8 @@ void drain_per_cpu_lists(void)
 /* Where nothing is left to empty per-CPU lists by, a block that is held does. */
 static void drain_per_cpu_lists_by_held(struct drain *drain)
 {
-	struct page *page = list_first_entry_or_null(&drain->held[MAX_PAGE_ORDER], struct page, lru);
+	struct list_head *held = &drain->held[MAX_PAGE_ORDER];
+	struct page *page = list_first_entry_or_null(held, struct page, lru);
 
 	if (!page || is_migrate_cma(pageblock_migratetype(page_to_pfn(page))))
 		return;

@@ -182,8 +182,16 @@ static uint64_t fill_unmovable(void)
 	return found;
 }
 
+/* The kernel frees ring buffers a while after their process has ended. */
+static void wait_for(int64_t left)
+{
+	for (int try = 0; try < 500 && read_zones(true).left < left - (int64_t)(4 * MIB); try++)
+		usleep(10000);
+}
+
 static void fill(const char *kind, uint64_t (*fill_one)(void))
 {
+	int64_t left = read_zones(true).left;
 	int status, child = fork();
 
 	if (!child) {
@@ -198,6 +206,7 @@ static void fill(const char *kind, uint64_t (*fill_one)(void))
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child || status)
 		exit(1);
+	wait_for(left);
 }
 
 int main(int argc, char **argv)

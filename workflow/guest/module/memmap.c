@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How much memory the memmap takes, by its page tables: the vmemmap is walked page by page
- * and every physical page behind it counts once, however many struct pages share it (HVO maps
- * all tail pages of a huge page to one frame).
+ * How much memory the memmap takes: the CPU is asked, for every page of the vmemmap, what lies behind
+ * it, and every physical page counts once, however many struct pages share it (HVO maps all tail pages
+ * of a huge page to one frame).
  *
  * memmap_lent_bytes: each of those physical pages counts with the share of its struct pages
  * that describe lent frames. A page that describes 64 frames of which 16 are lent counts a quarter.
  *
- * Sections that are not online are left out: nothing keeps their memmap from being removed under
- * our eyes, but for that of a device (ZONE_DEVICE), which is held meanwhile. What is online stays
- * so while carveout_lock is held (main.c).
+ * No struct page is read here, and no page table: memory that is being removed meanwhile just has
+ * nothing behind its vmemmap any more.
  */
 
+#include <linux/bits.h>
+#include <linux/irqflags.h>
 #include <linux/memory.h>
-#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/sched/signal.h>
-#include <linux/vmalloc.h>
+#include <asm/sysreg.h>
 
 #include "carveout.h"
 #include "frame_set.h"
@@ -83,31 +83,34 @@ static void tally_add(struct memmap_tally *tally, unsigned long backing, unsigne
 	tally->described_lent += extents_pages_within(&lent, pfn, FRAMES_PER_MEMMAP_PAGE);
 }
 
-static void tally_frames(struct memmap_tally *tally, unsigned long pfn, unsigned long end)
+/*
+ * Sets the frame behind an address of the vmemmap, if there is one. The answer is what the CPU would
+ * read there; vmalloc_to_page() is for other addresses (CONFIG_DEBUG_VIRTUAL says so).
+ */
+static bool frame_behind(const struct page *memmap, unsigned long *frame)
 {
-	for (; pfn < end; pfn += FRAMES_PER_MEMMAP_PAGE) {
-		struct page *backing = vmalloc_to_page(pfn_to_page(pfn));
+	unsigned long flags;
+	u64 answer;
 
-		/* Hot-added memory may fill a section only in part. */
-		if (backing)
-			tally_add(tally, page_to_pfn(backing), pfn);
-	}
+	local_irq_save(flags);
+	asm volatile("at s1e1r, %0" : : "r" (memmap));
+	isb();
+	answer = read_sysreg_par();
+	local_irq_restore(flags);
+	*frame = PHYS_PFN(answer & GENMASK_ULL(51, PAGE_SHIFT));
+	return !(answer & SYS_PAR_EL1_F);
 }
 
 static void tally_section(struct memmap_tally *tally, unsigned long section)
 {
 	unsigned long pfn = section_nr_to_pfn(section), end = section_nr_to_pfn(section + 1);
-	struct dev_pagemap *device;
+	unsigned long backing;
 
-	if (online_section(__nr_to_section(section))) {
-		tally_frames(tally, pfn, end);
-		return;
+	for (; pfn < end; pfn += FRAMES_PER_MEMMAP_PAGE) {
+		/* Hot-added memory may fill a section only in part. */
+		if (frame_behind(pfn_to_page(pfn), &backing))
+			tally_add(tally, backing, pfn);
 	}
-	device = get_dev_pagemap(pfn, NULL);
-	if (!device)
-		return;
-	tally_frames(tally, pfn, end);
-	put_dev_pagemap(device);
 }
 
 static int tally_all(struct memmap_tally *tally)

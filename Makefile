@@ -5,6 +5,7 @@
 # make test     all checks and all tests
 # make lint     the checks alone
 # make sanitize builds kernels with KASAN, lockdep and KCSAN and runs everything on them (CONTRIBUTING.md)
+# make faults   plants errors in the measuring and sees whether the tests catch each; takes long
 # make bench    measures what carveout itself costs (docs/benchmarks.md); wants an idle machine
 # make relock   pins the newest packages (config/kernels.yaml, config/qemus.yaml)
 # make relock-python   pins the newest Python packages (envs/requirements.txt)
@@ -36,6 +37,10 @@ lint: install
 .PHONY: sanitize
 sanitize: install
 	pytest -s tests/sanitizers
+
+.PHONY: faults
+faults: install
+	python -m tests.faults
 
 .PHONY: bench
 bench: install

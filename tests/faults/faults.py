@@ -27,6 +27,7 @@ class Fault:
         by: what takes its place, indented like its first line.
         tests: arguments of pytest that choose the tests expected to catch it.
         narrow: keys of configs in the checkout that are set to run no more than these tests need.
+        said: words of the error with which the run itself refuses it, where no test gets that far.
         test_added: whether no test caught it until one was written for it.
     """
 
@@ -36,6 +37,7 @@ class Fault:
     by: str
     tests: tuple[str, ...]
     narrow: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    said: str | None = None
     test_added: bool = False
 
     def plant(self, checkout: Path) -> None:
@@ -44,9 +46,9 @@ class Fault:
         path.write_text(self.planted(path.read_text()))
 
     def planted(self, content: str) -> str:
-        """Return the content with the fault in it; how the lines are indented is no matter."""
+        """Return the content with the fault in it; blank space around lines is no matter."""
         lines = (re.escape(line.strip()) for line in self.replace.splitlines())
-        found = list(re.finditer(r"\n[ \t]*".join(lines), content))
+        found = list(re.finditer(r"\n\s*".join(lines), content))
         if len(found) != 1:
             raise FaultError(
                 f"{self.name}: wanted its text once in {self.file}, found it {len(found)} times; "
@@ -79,6 +81,7 @@ def _faults_in(content: Mapping[str, Any]) -> Iterable[Fault]:
             by=whole["by"],
             tests=tuple(whole["tests"]),
             narrow=whole["narrow"],
+            said=whole.get("said"),
             test_added=whole.get("test_added", False),
         )
 

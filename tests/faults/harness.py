@@ -44,6 +44,8 @@ def judge(fault: Fault) -> Verdict:
         run = run_tests(fault.tests, fault.narrow, fault)
     except FaultError as error:
         return Verdict(fault, BROKEN, str(error), 0)
+    if run.error and fault.said and fault.said in run.error:
+        return Verdict(fault, CAUGHT, f"refused: {fault.said}", run.seconds)
     if run.error:
         return Verdict(fault, BROKEN, run.error, run.seconds)
     if run.failed:
@@ -92,7 +94,7 @@ def _name(case: ET.Element) -> str:
 
 
 def _words(case: ET.Element) -> str:
-    """The end of what a fixture said that could not make what the test is about."""
+    """What a fixture said that could not make what the test is about."""
     error = case.find("error")
     text = "" if error is None else error.text or ""
-    return f"{_name(case)}: {text.strip()[-1500:]}"
+    return f"{_name(case)}: {text.strip()}"

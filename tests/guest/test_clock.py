@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.conftest import Checkout
 
@@ -19,8 +20,10 @@ COSTS = {"search_ns", "migrate_ns", "reclaim_ns", "map_ns", "rest_ns"}
 Lend = dict[str, Any]
 
 
-def boot(checkout: Checkout, config: str, *rules: str) -> list[Lend]:
+def boot(checkout: Checkout, config: str) -> list[Lend]:
     """Boots the cells of a config; their lends, each with `variant`, `load` and `seed`."""
+    strategies = yaml.safe_load((checkout.path / config).read_text())["strategies"]
+    rules = [f"boot_{strategy.replace('-', '_')}" for strategy in strategies]
     results = checkout.path / "results" / Path(config).stem
     checkout.snakemake(
         *("--configfile", config, "--config", f"results={results}", "--until", *rules)
@@ -55,14 +58,13 @@ def lends_in(path: Path) -> Iterator[Lend]:
 @pytest.fixture(scope="module")
 def clock(checkout: Checkout) -> list[Lend]:
     """Lends in ways of which it is known what they cost."""
-    return boot(checkout, "tests/guest/clock.yaml", "boot_clock")
+    return boot(checkout, "tests/guest/clock.yaml")
 
 
 @pytest.fixture(scope="module")
 def driver(checkout: Checkout) -> list[Lend]:
     """Lends by a driver of a device, by ranges, by CMA and by a pool."""
-    names = ("virtio_mem", "alloc_contig_range", "cma", "hugetlbfs")
-    return boot(checkout, "tests/guest/driver.yaml", *(f"boot_{name}" for name in names))
+    return boot(checkout, "tests/guest/driver.yaml")
 
 
 def chosen(lends: list[Lend], **columns: object) -> list[Lend]:
@@ -104,6 +106,19 @@ def test_nothing_goes_to_a_part_that_has_no_part_in_it(clock: list[Lend]) -> Non
         # No page fault can be had for less.
         assert lend["costs"]["map_ns"] > 1000 * REQUEST_BYTES // (2 * MIB)
         assert lend["lend_ns"] == lend["costs"]["map_ns"]
+
+
+def test_every_candidate_that_was_asked_for_is_an_attempt(driver: list[Lend]) -> None:
+    # With a page that cannot move in each tenth pageblock, hardly any 128 MiB are without one.
+    for lend in chosen(driver, variant="whole_memory", load="unmovable_pages", cycle=2):
+        assert lend["attempts"] > 1
+
+
+def test_the_costs_of_a_steps_operations_add_up(driver: list[Lend]) -> None:
+    # One operation fills the pool, which migrates; the next maps it.
+    like: dict[str, object] = {"variant": "32M_run_time", "load": "anonymous_memory", "cycle": 1}
+    for lend in chosen(driver, **like):
+        assert min(lend["costs"]["migrate_ns"], lend["costs"]["map_ns"]) > 0
 
 
 def test_isolating_free_ranges_is_most_of_what_a_driver_does(driver: list[Lend]) -> None:

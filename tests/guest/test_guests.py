@@ -52,7 +52,7 @@ def test_mem_saves_exactly_the_hidden_sections(smoke: Run) -> None:
     assert set(trials(smoke, "mem")["memmap_lent_bytes"]) == {0}
 
 
-@pytest.mark.parametrize("strategy", ["cma", "alloc_contig_range", "hugetlbfs"])
+@pytest.mark.parametrize("strategy", ["baseline", "cma", "alloc_contig_range", "hugetlbfs"])
 def test_these_save_no_memmap(smoke: Run, strategy: str) -> None:
     whole = RAM_BYTES // SECTION_BYTES * MEMMAP_BYTES_OF_A_SECTION
     assert set(censuses(smoke, strategy)["memmap_bytes"]) == {whole}
@@ -66,7 +66,7 @@ def test_virtio_mems_memmap_goes_with_its_blocks(smoke: Run) -> None:
     table = censuses(smoke, "virtio-mem", variant="online_movable")
     keys = ["variant", "scenario", "seed", "cycle"]
     memmap = table.pivot_table(index=keys, columns="phase", values="memmap_bytes")
-    absent = table[table["phase"] == "lent"].set_index(keys)["lent_absent_bytes"]
+    absent = table[table["phase"] == "lent"].set_index(keys)["account_machine_bytes"]
     saved = memmap["before"] - memmap["lent"]
     assert (saved > 0).any()
     assert (saved % MEMMAP_BYTES_OF_A_SECTION == 0).all()

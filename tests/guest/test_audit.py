@@ -88,7 +88,6 @@ def audits_of(run: Run) -> list[Audit]:
                 mem_total=row["mem_total_bytes"] // PAGE_BYTES,
             )
         )
-    assert found
     return found
 
 
@@ -150,11 +149,14 @@ def agree(audits: list[Audit], booked: Count, seen: Count) -> None:
     assert differing == []
 
 
-def test_every_request_was_granted_and_every_phase_audited(run: Run, audits: list[Audit]) -> None:
+def test_every_host_lives_and_grants(run: Run) -> None:
     trials = run.table("trials")
     assert list(trials.loc[trials["outcome"] == "crashed", "message"]) == []
     assert set(trials["outcome"]) <= {"granted", "partial"}
-    assert len(audits) == len(trials) * 3
+
+
+def test_every_phase_of_every_request_is_audited(run: Run, audits: list[Audit]) -> None:
+    assert len(audits) == len(run.table("trials")) * 3 > 0
     for audit in audits:
         assert (audit.plugged is not None) == (audit.strategy == "virtio-mem"), audit
         assert (audit.booked("lent", "machine") > 0) == (audit.phase == "lent"), audit

@@ -6,6 +6,7 @@ All numbers of the records are made different, so that none can stand for anothe
 
 import itertools
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -37,7 +38,8 @@ def numbered(record: Record, numbers: Iterator[int]) -> None:
 def records() -> list[Record]:
     """Two cycles of distinct numbers, in books that balance and a lend of 256 and 128 MiB."""
     numbers = itertools.count(1_000_003, 1009)
-    made = whole_cycle(1, 256 * MIB) + whole_cycle(2, 128 * MIB)
+    # Made-up records share what is alike in them.
+    made = [deepcopy(record) for record in whole_cycle(1, 256 * MIB) + whole_cycle(2, 128 * MIB)]
     for record in made:
         if record["record"] == "census":
             record["zones"] = [

@@ -8,7 +8,7 @@ prepare() {
 lend() {
 	case $WAY in
 	range | kept) take_range "$1" ;;
-	pages) operate touch lend anonymous "$1" ;;
+	pages) operate touch lend anonymous "$1" ordinary ;;
 	huge_pages) operate map lend hugetlbfs "$1" 2097152 ;;
 	warns) warn ;;
 	waits) wait_in_vain ;;

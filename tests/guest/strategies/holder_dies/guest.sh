@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 
 lend() {
-	operate touch lend anonymous "$1"
+	operate touch lend anonymous "$1" ordinary
 }
 
 # As the out-of-memory killer would; the numbers of processes say nothing about who holds what.

@@ -163,13 +163,23 @@ void drain_per_cpu_lists(void)
 	for_all_zones(empty_lists_of);
 }
 
+static struct page *held_outside_cma(const struct drain *drain)
+{
+	struct page *page;
+
+	list_for_each_entry(page, &drain->held[MAX_PAGE_ORDER], lru) {
+		if (!is_migrate_cma(pageblock_migratetype(page_to_pfn(page))))
+			return page;
+	}
+	return NULL;
+}
+
 /* Where nothing is left to empty per-CPU lists by, a block that is held does. */
 static void drain_per_cpu_lists_by_held(struct drain *drain)
 {
-	struct list_head *held = &drain->held[MAX_PAGE_ORDER];
-	struct page *page = list_first_entry_or_null(held, struct page, lru);
+	struct page *page = held_outside_cma(drain);
 
-	if (!page || is_migrate_cma(pageblock_migratetype(page_to_pfn(page))))
+	if (!page)
 		return;
 	list_del(&page->lru);
 	drain->pages -= MAX_ORDER_NR_PAGES;
@@ -191,12 +201,15 @@ static void take_zone_reserves(struct drain *drain, struct zone *zone, bool mova
 
 /*
  * What lies below the watermarks, and what waits on per-CPU lists in blocks of other sizes. To be
- * given back at once.
+ * given back at once: emptying per-CPU lists sleeps, so that is done once, while there is memory.
  */
 void drain_take_reserves(struct drain *drain)
 {
 	int nid, i;
 
+	if (drain->has_reserves)
+		return;
+	drain->has_reserves = true;
 	drain_per_cpu_lists();
 	drain_per_cpu_lists_by_held(drain);
 	for_each_online_node(nid) {
@@ -217,6 +230,7 @@ int drain_begin(struct drain *drain)
 
 	for_all_zones(note_boost);
 	drain->pages = 0;
+	drain->has_reserves = false;
 	for (order = 0; order < NR_PAGE_ORDERS; order++)
 		INIT_LIST_HEAD(&drain->held[order]);
 	drain_per_cpu_lists();
@@ -224,8 +238,21 @@ int drain_begin(struct drain *drain)
 	return ret ?: pageblock_types_note(&drain->before);
 }
 
+/* What the kernel keeps back from ordinary allocations, in all. */
+static unsigned long reserve_pages(void)
+{
+	unsigned long pages = 0;
+	int nid;
+
+	for_each_online_node(nid)
+		pages += NODE_DATA(nid)->totalreserve_pages;
+	return pages;
+}
+
+/* Nobody else gets to run before there is memory above the watermarks again. */
 static void release_blocks(struct drain *drain)
 {
+	unsigned long released = 0, reserve = reserve_pages();
 	struct page *page, *next;
 	int order;
 
@@ -233,7 +260,9 @@ static void release_blocks(struct drain *drain)
 		list_for_each_entry_safe(page, next, &drain->held[order], lru) {
 			list_del(&page->lru);
 			__free_pages(page, order);
-			cond_resched();
+			released += 1UL << order;
+			if (released > reserve)
+				cond_resched();
 		}
 	}
 }

@@ -13,6 +13,7 @@ struct drain {
 	struct list_head held[NR_PAGE_ORDERS];
 	struct pageblock_types before;
 	unsigned long pages;		/* held */
+	bool has_reserves;		/* nothing is left: whoever holds it must not sleep */
 	/* Called for every block that is taken. */
 	void (*took)(struct page *page, unsigned int order, void *data);
 	void *data;

@@ -20,6 +20,7 @@
 
 #include "carveout.h"
 #include "probe.h"
+#include "waiting.h"
 
 /* Free, and the allocator may use it for the kind. */
 bool probe_may_have(const struct probe *probe, const struct frame_run *run, unsigned long pfn)
@@ -79,8 +80,11 @@ static int probe_all(struct probe *probe)
 		return ret;
 	count_in_use(probe);
 	drain_take_all(&probe->drain, probe->movable);
-	probe_by_address(probe);
-	return drain_end(&probe->drain);
+	/* Per-CPU lists took more at once than the allocator handed out before it stopped. */
+	ret = waiting_note();
+	if (!ret)
+		probe_by_address(probe);
+	return drain_end(&probe->drain) ?: ret;
 }
 
 static int probe_ranges(struct carveout_reuse *reuse, const struct extents *asked)

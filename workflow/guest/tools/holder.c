@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,11 +112,20 @@ static bool is_power_of_two(uint64_t value)
 	return value && !(value & (value - 1));
 }
 
-/* What was counted until then, for the process that is dead. */
-static void cost_of_killed(struct cost *cost)
+/*
+ * Of a process that ended before it said anything, what was counted until then. Only the kernel
+ * kills here; one that ended by itself has failed, and said why: that is nobody's refusal.
+ */
+static struct cost cost_of_dead(pid_t holder)
 {
-	*cost = (struct cost){ .error = ENOMEM, .kernel = true, .reason = "oom_killed" };
-	cost_end(cost);
+	struct cost cost = { .error = ENOMEM, .kernel = true, .reason = "oom_killed" };
+	int status;
+
+	if (waitpid(holder, &status, 0) != holder || !WIFSIGNALED(status) ||
+	    WTERMSIG(status) != SIGKILL)
+		die("have a process hold the memory");
+	cost_end(&cost);
+	return cost;
 }
 
 /* A page_bytes of 0 means ordinary pages. */
@@ -137,9 +147,8 @@ struct cost holder_start(uint64_t bytes, uint64_t page_bytes)
 		holder_run(bytes, page_bytes, report[1]);
 	}
 	close(report[1]);
-	/* Nothing to read: the out-of-memory killer ended it. */
 	if (read(report[0], &cost, sizeof(cost)) != sizeof(cost))
-		cost_of_killed(&cost);
+		return cost_of_dead(holder);
 	if (cost.error)
 		waitpid(holder, NULL, 0);
 	return cost;

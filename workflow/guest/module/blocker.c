@@ -9,6 +9,7 @@
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "carveout.h"
@@ -123,6 +124,8 @@ static void count_all(struct search *search)
 	unsigned long i, pfn = search->first;
 
 	for (i = 0; i < search->blocks; i++, pfn += pageblock_nr_pages) {
+		if (fatal_signal_pending(current))
+			return;
 		search->blockers_below[i + 1] = search->blockers_below[i] +
 			count_blockers(search->request->area, pfn, pfn + pageblock_nr_pages);
 		cond_resched();
@@ -157,6 +160,8 @@ static unsigned long best_candidate(const struct search *search)
 	unsigned int blockers, fewest = UINT_MAX;
 
 	for (; pages <= end && pfn <= end - pages; pfn += PHYS_PFN(search->request->step_bytes)) {
+		if (fatal_signal_pending(current))
+			break;
 		cond_resched();
 		if (candidate_spans_zones(pfn, pages))
 			continue;
@@ -222,6 +227,8 @@ static int blocker_search(struct carveout_blocker *blocker)
 	count_all(&search);
 	best = best_candidate(&search);
 	kvfree(search.blockers_below);
+	if (fatal_signal_pending(current))
+		return -EINTR;
 	if (best < search.first + (search.blocks << pageblock_order))
 		describe_first(blocker, best);
 	return 0;

@@ -42,6 +42,8 @@ static unsigned long collect_blocks(unsigned long *blocks, unsigned long room)
 	unsigned long pfn, end = end_ram_pfn(), count = 0;
 
 	for (pfn = first_ram_pfn(); pfn < end; pfn += pageblock_nr_pages) {
+		if (fatal_signal_pending(current))
+			break;
 		cond_resched();
 		if (!block_takes_unmovable(pfn))
 			continue;

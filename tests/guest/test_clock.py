@@ -187,8 +187,8 @@ def test_the_kernels_warning_since_the_lend_began_is_kept_with_a_refusal(clock: 
 
 def test_a_driver_that_does_nothing_is_waited_for_no_longer_than_asked(clock: list[Lend]) -> None:
     for lend in chosen(clock, variant="waits"):
-        assert word(lend) == ("machine", "carveout", "no_such_work", None)
-        assert 50_000_000 <= lend["lend_ns"] <= 60_000_000
+        assert word(lend) == ("machine", "driver", "not_begun", None)
+        assert lend["lend_ns"] == 0
 
 
 def test_an_errno_is_the_kernels_own(driver: list[Lend]) -> None:
@@ -217,18 +217,23 @@ def test_free_ranges_first_migrates_less_than_lowest_first(driver: list[Lend]) -
 
 
 def alike(one: Lend, other: Lend) -> bool:
-    """Whether two lends did the same work: their pages migrated differ by 2 % at most."""
-    if any(one[name] != other[name] for name in ("load", "cycle", "granted_bytes")):
+    """Whether two lends did the same work: their pages migrated differ by 2 % at most.
+
+    Huge pages that must be split are more work than those that are migrated whole.
+    """
+    same = ("load", "cycle", "granted_bytes", "huge_pages_split")
+    if any(one[name] != other[name] for name in same):
         return False
     fewer, more = sorted((one["pages_migrated"], other["pages_migrated"]))
     return bool(fewer >= 0.98 * more)
 
 
 def test_a_driver_takes_the_same_time_for_the_same_work(driver: list[Lend]) -> None:
-    # Where huge pages are migrated, as many pages may be more or less work.
-    lends = chosen(driver, strategy="virtio-mem", load="unmovable_pages")
+    lends = chosen(driver, strategy="virtio-mem")
     pairs = [(one, other) for one in lends for other in lends if one["seed"] < other["seed"]]
     pairs = [(one, other) for one, other in pairs if alike(one, other)]
-    assert {one["cycle"] for one, _ in pairs} == {1, 2}
+    assert {(one["load"], one["cycle"]) for one, _ in pairs} >= {
+        (load, cycle) for load in ("anonymous_pages", "unmovable_pages") for cycle in (1, 2)
+    }
     for one, other in pairs:
         assert one["lend_ns"] == pytest.approx(other["lend_ns"], rel=0.05)

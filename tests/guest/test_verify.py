@@ -86,6 +86,27 @@ def blocks_that_differ(text: str, other: str) -> int:
     return sum(abs(count - two[column]) for column, count in enumerate(one)) // 2
 
 
+# The host's own work between the two readings: a process, a batch of reclaimed page cache.
+MOVED_FRAMES = 64
+
+
+def frames_that_differ(text: str, other: str) -> int:
+    """How many free frames lie in another zone or pageblock type, by /proc/pagetypeinfo."""
+    one, two = (free_frames(said) for said in (text, other))
+    assert set(one) == set(two)
+    assert sum(one.values()) > 0
+    return max(abs(count - two[place]) for place, count in one.items())
+
+
+def free_frames(text: str) -> dict[str, int]:
+    """Free frames by zone and pageblock type: blocks by order, lowest first."""
+    lines = re.findall(r"zone +(\w+), type +(\w+) +([0-9 ]+)", text)
+    return {
+        f"{zone} {kind}": sum(int(n) << order for order, n in enumerate(blocks.split()))
+        for zone, kind, blocks in lines
+    }
+
+
 @pytest.mark.parametrize("load", LOADS)
 def test_scribbling_and_probing_leave_the_allocator_as_they_found_it(
     cells: Cells, load: str
@@ -97,7 +118,7 @@ def test_scribbling_and_probing_leave_the_allocator_as_they_found_it(
         *("scribble", "movable", "unmovable") * REQUESTS
     ]
     for (_, _, first), (_, _, before), (_, _, after) in by_request:
-        assert before == after
+        assert frames_that_differ(before, after) <= MOVED_FRAMES
         # The very first request empties per-CPU lists while it works. One pageblock may change.
         assert blocks_that_differ(first, before) <= 1
 

@@ -29,8 +29,8 @@ struct carveout_ranges {
 };
 
 /*
- * Where a frame stands in the books of a census: each in exactly one account, the first that fits in
- * the order of account_of() in census.c.
+ * Where a frame stands in the books of a census: each in exactly one account, the first that fits
+ * in the order of account_of() in census.c.
  */
 enum carveout_account {
 	CARVEOUT_FREE,			/* in ordinary zones */

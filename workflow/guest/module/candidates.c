@@ -132,15 +132,20 @@ static unsigned long most_candidates(const struct candidates *candidates)
 	return min(most, MOST_CANDIDATES);
 }
 
+static void candidates_rewind(struct candidates *candidates)
+{
+	const struct carveout_contig *request = candidates->request;
+
+	candidates->outlook = (struct outlook){ .area = request->area, .zone = -1 };
+	candidates->pfn = ALIGN(first_ram_pfn(), PHYS_PFN(request->align_bytes));
+}
+
 int candidates_begin(struct candidates *candidates, const struct carveout_contig *request)
 {
 	int ret;
 
-	*candidates = (struct candidates){
-		.request = request,
-		.outlook = { .area = request->area, .zone = -1 },
-		.pfn = ALIGN(first_ram_pfn(), PHYS_PFN(request->align_bytes)),
-	};
+	*candidates = (struct candidates){ .request = request };
+	candidates_rewind(candidates);
 	if (request->policy == CARVEOUT_LOWEST_FIRST)
 		return 0;
 	/* Before anything is counted: the list itself takes a place. */
@@ -149,21 +154,62 @@ int candidates_begin(struct candidates *candidates, const struct carveout_contig
 	if (!candidates->sorted)
 		return -ENOMEM;
 	ret = waiting_note();
-	if (!ret)
-		ret = candidates_sort(candidates);
 	if (ret)
 		candidates_end(candidates);
 	return ret;
 }
 
+static bool is_free(unsigned long pfn, unsigned long pages)
+{
+	unsigned long end = pfn + pages;
+
+	while (pfn < end) {
+		struct frame_run run = frame_stretch_read(pfn, end);
+
+		if (run.state != FRAME_FREE)
+			return false;
+		pfn += run.pages;
+	}
+	return true;
+}
+
+/* The next in which nothing is in use. */
+static bool next_free(struct candidates *candidates, unsigned long *pfn)
+{
+	while (next_by_address(candidates, pfn)) {
+		if (is_free(*pfn, PHYS_PFN(candidates->request->bytes)))
+			return true;
+		cond_resched();
+	}
+	return false;
+}
+
+/* Only when none of those that are free can be had is it worth looking at how full the others are. */
+static bool next_by_use(struct candidates *candidates, unsigned long *pfn)
+{
+	if (!candidates->is_sorted) {
+		if (next_free(candidates, pfn))
+			return true;
+		candidates_rewind(candidates);
+		candidates->is_sorted = true;
+		candidates->error = candidates_sort(candidates);
+	}
+	while (!candidates->error && candidates->taken < candidates->count) {
+		const struct candidate *next = &candidates->sorted[candidates->taken++];
+
+		*pfn = next->pfn;
+		/* Those without a page in use were handed out before. */
+		if (next->used_pages)
+			return true;
+	}
+	return false;
+}
+
 bool candidates_next(struct candidates *candidates, unsigned long *pfn)
 {
-	if (!candidates->sorted)
-		return next_by_address(candidates, pfn);
-	if (candidates->taken == candidates->count)
-		return false;
-	*pfn = candidates->sorted[candidates->taken++].pfn;
-	return true;
+	if (candidates->sorted)
+		return next_by_use(candidates, pfn);
+	return next_by_address(candidates, pfn);
 }
 
 void candidates_end(struct candidates *candidates)

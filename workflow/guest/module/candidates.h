@@ -27,7 +27,9 @@ struct candidates {
 	const struct carveout_contig *request;
 	struct outlook outlook;
 	unsigned long pfn;		/* by address: the next to look at */
-	struct candidate *sorted;	/* or all of them, in order */
+	struct candidate *sorted;	/* or, when none is free, all of them by their use */
+	bool is_sorted;
+	int error;			/* that ended the search before its end, or 0 */
 	unsigned long count;
 	unsigned long taken;
 };

@@ -128,6 +128,7 @@ static int contig_try_all(struct carveout_contig *request)
 			break;
 		cond_resched();
 	}
+	ret = candidates.error ?: ret;
 	candidates_end(&candidates);
 	return fatal_signal_pending(current) ? -EINTR : ret;
 }

@@ -144,7 +144,7 @@ static bool empty_lists_through(struct zone *zone, unsigned long pfn)
 
 /*
  * Freed pages wait on per-CPU lists, by kind and by CPU, where an allocation of the other kind
- * cannot see them; and pages on their way to an LRU list in per-CPU batches, which hold a reference.
+ * cannot see them; and pages on their way to an LRU list in per-CPU batches, which hold them.
  * alloc_contig_range() empties both, of all CPUs, also when it takes just one page.
  */
 static void empty_lists_of(struct zone *zone)

@@ -27,7 +27,6 @@ union argument {
 	struct carveout_cma cma;
 	struct carveout_costs costs;
 	struct carveout_await await;
-	struct carveout_range range;
 	struct carveout_carve_out carve_out;
 	struct carveout_mapping mapping;
 	struct carveout_absent absent;

@@ -5,8 +5,8 @@
  * done; what passed meanwhile is the cost.
  */
 
-#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -37,9 +37,10 @@ static int pause_and_await(const char *work, uint64_t limit_ns)
 	cost = device_request(CARVEOUT_IOC_PAUSE_AND_AWAIT, &await);
 	cost.ns = 0;	/* the pause itself is in it */
 	cost.costs = await.costs;
+	/* It did nothing: there is nothing to charge for. */
 	if (!cost.error && !await.found) {
-		cost.error = ETIMEDOUT;
-		cost.reason = "no_such_work";
+		puts("refused_by=driver\nreason=not_begun");
+		return REFUSED;
 	}
 	return print_cost(&cost);
 }

@@ -21,7 +21,6 @@ static struct cost probe(struct carveout_reuse *reuse, const char *kind)
 		print_for(kind, "allocator_bytes", reuse->allocator_bytes);
 		print_for(kind, "address_bytes", reuse->address_bytes);
 		print_for(kind, "untried_bytes", reuse->untried_bytes);
-		print_for(kind, "probe_ns", cost.ns);
 	}
 	return cost;
 }

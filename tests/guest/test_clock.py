@@ -98,8 +98,8 @@ def test_each_part_goes_to_whoever_took_it(clock: list[Lend], driver: list[Lend]
 
 def test_nothing_goes_to_a_part_that_has_no_part_in_it(clock: list[Lend]) -> None:
     for lend in chosen(clock, variant="range"):
-        # Finding a range of free frames takes longer than taking it. What the module notes for itself
-        # is nobody's.
+        # Finding a range of free frames takes longer than taking it. What the module notes for
+        # itself is nobody's.
         assert lend["costs"]["search_ns"] > lend["costs"]["migrate_ns"]
         assert lend["costs"]["rest_ns"] == lend["costs"]["reclaim_ns"] == 0
     for lend in chosen(clock, variant="huge_pages"):

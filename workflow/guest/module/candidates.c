@@ -184,7 +184,7 @@ static bool next_free(struct candidates *candidates, unsigned long *pfn)
 	return false;
 }
 
-/* Only when none of those that are free can be had is it worth looking at how full the others are. */
+/* Only when none of the free ones can be had is it worth looking at how full the others are. */
 static bool next_by_use(struct candidates *candidates, unsigned long *pfn)
 {
 	if (!candidates->is_sorted) {

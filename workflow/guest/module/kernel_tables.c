@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which frames hold the kernel's own page tables: of the linear map, which has one entry a page with
- * rodata=full, of the vmemmap, of vmalloc() and of the kernel's image. The kernel marks and counts
+ * Which frames hold the kernel's own page tables: of the linear map, which has one entry a page
+ * with rodata=full, of the vmemmap, of vmalloc() and of the kernel's image. The kernel marks and counts
  * only those of processes. The tables are read from the top, as the CPU would.
  *
  * Memory that is being removed takes its tables with it. So tables are copied by a means that may
@@ -17,7 +17,7 @@
 #include "frame_set.h"
 #include "kernel_tables.h"
 
-/* Arm ARM, D8.3: bits 1 and 0 of an entry that leads to a next table are set above the last level. */
+/* Arm ARM, D8.3: above the last level, both bits are set in an entry that leads to a table. */
 #define ENTRY_KIND 3
 #define ENTRY_TABLE 3
 

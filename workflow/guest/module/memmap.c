@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How much memory the memmap takes: the CPU is asked, for every page of the vmemmap, what lies behind
- * it, and every physical page counts once, however many struct pages share it (HVO maps all tail pages
- * of a huge page to one frame).
+ * How much memory the memmap takes: the CPU is asked, for every page of the vmemmap, what lies
+ * behind it, and every physical page counts once, however many struct pages share it (HVO maps all
+ * tail pages of a huge page to one frame).
  *
  * memmap_lent_bytes: each of those physical pages counts with the share of its struct pages
  * that describe lent frames. A page that describes 64 frames of which 16 are lent counts a quarter.
@@ -84,8 +84,8 @@ static void tally_add(struct memmap_tally *tally, unsigned long backing, unsigne
 }
 
 /*
- * Sets the frame behind an address of the vmemmap, if there is one. The answer is what the CPU would
- * read there; vmalloc_to_page() is for other addresses (CONFIG_DEBUG_VIRTUAL says so).
+ * Sets the frame behind an address of the vmemmap, if there is one. The answer is what the CPU
+ * would read there; vmalloc_to_page() is for other addresses (CONFIG_DEBUG_VIRTUAL says so).
  */
 static bool frame_behind(const struct page *memmap, unsigned long *frame)
 {

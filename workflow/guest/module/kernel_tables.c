@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which frames hold the kernel's own page tables: of the linear map, which has one entry a page
- * with rodata=full, of the vmemmap, of vmalloc() and of the kernel's image. The kernel marks and counts
- * only those of processes. The tables are read from the top, as the CPU would.
+ * with rodata=full, of the vmemmap, of vmalloc() and of the kernel's image. The kernel marks and
+ * counts only those of processes. The tables are read from the top, as the CPU would.
  *
  * Memory that is being removed takes its tables with it. So tables are copied by a means that may
  * fail, and an address that is read from one is never trusted.

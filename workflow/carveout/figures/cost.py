@@ -120,7 +120,7 @@ def _draw_parts(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]
         )
         left += shares[column].to_numpy()
     ax.set(title="parts of a lend, largest request", xlim=(0, 100), xlabel="% of its time")
-    _legend_below(ax)
+    _legend_below(ax, columns=3)
 
 
 def _draw_clearing(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]) -> None:
@@ -142,15 +142,16 @@ def _draw_clearing(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, st
             label=name,
         )
     ax.set_title("clearing, apart, median")
-    _legend_below(ax)
+    _legend_below(ax, columns=1)
 
 
-def _legend_below(ax: Axes) -> None:
+def _legend_below(ax: Axes, columns: int) -> None:
+    """Draw a legend of so many columns, which has no more room than its axes."""
     ax.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, 0),
         borderaxespad=4.2,
-        ncols=5,
+        ncols=columns,
         columnspacing=1.2,
         handlelength=1.2,
     )

@@ -71,6 +71,14 @@ def test_a_cell_agrees_with_plain_counting(trials: pd.DataFrame) -> None:
     assert cell["lend_ns_p95"] == pytest.approx(good["lend_ns"].quantile(0.95))
 
 
+def test_a_host_that_crashed_counts_as_a_failure(trials: pd.DataFrame) -> None:
+    some = trials.assign(outcome=trials["outcome"].where(trials.index % 2 == 0, "crashed"))
+    summary = summarize(some)
+    assert summary["crashed"].sum() == (some["outcome"] == "crashed").sum() > 0
+    assert summary["trials"].sum() == len(trials)
+    assert (summary["success_rate"] == summary["successes"] / summary["trials"]).all()
+
+
 def test_a_failed_verification_is_no_success(trials: pd.DataFrame) -> None:
     granted = trials[trials["outcome"] == "granted"].assign(verify="failed")
     assert summarize(granted)["successes"].sum() == 0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Counts the host's memory once more, from the kernel's own files alone, at the instant of a census:
+ * Counts the host's memory once more, from the kernel's own files alone, when a census is taken:
  *
  *   audit PROGRAM ARGUMENTS...
  *
@@ -51,7 +51,10 @@
 #define PRESENT BIT(63)		/* in /proc/PID/pagemap, whose low 55 bits are the frame */
 #define FRAME_MASK (BIT(55) - 1)
 
-enum kind { NO_PAGE, IS_BUDDY, IS_OFFLINE, IS_HUGE, IS_TABLE, IS_SLAB, IS_RESERVED, IS_USER, BARE, KINDS };
+enum kind {
+	NO_PAGE, IS_BUDDY, IS_OFFLINE, IS_HUGE, IS_TABLE, IS_SLAB, IS_RESERVED, IS_USER, BARE, KINDS
+};
+
 static const char * const kind_names[] = {
 	"no_page", "buddy", "offline", "huge", "table", "slab", "reserved", "user", "bare",
 };
@@ -124,31 +127,25 @@ static void count_frames(const struct range *range)
 	}
 }
 
-/* What else a small static program has is smaller than 2 MiB. */
-static void count_mapping(int pagemap, uint64_t start, uint64_t end)
+static void count_mapping(int pagemap, uint64_t start, uint64_t end, bool huge)
 {
-	if (end - start < 2 << 20)
-		return;
 	for (; start < end; start += FRAMES_AT_ONCE * page_bytes) {
 		uint64_t left = (end - start) / page_bytes;
 		ssize_t got = pread(pagemap, flags, sizeof(flags),
 				    start / page_bytes * sizeof(*flags));
 
 		for (uint64_t i = 0; got > 0 && i < got / sizeof(*flags) && i < left; i++) {
-			uint64_t is, frame = flags[i] & FRAME_MASK;
-
 			if (!(flags[i] & PRESENT))
 				continue;
-			if (pread(kpageflags, &is, sizeof(is), frame * sizeof(is)) != sizeof(is))
-				stop("/proc/kpageflags of a held page");
-			if (is & HUGE)
+			if (huge)
 				reading.held_huge++;
 			else
-				reading.held[place_of(frame)]++;
+				reading.held[place_of(flags[i] & FRAME_MASK)]++;
 		}
 	}
 }
 
+/* What else a small static program has is smaller than 2 MiB. */
 static void count_held(int holder)
 {
 	static char maps[65536];
@@ -156,10 +153,12 @@ static void count_held(int holder)
 
 	maps[got > 0 ? got : 0] = 0;
 	for (char *line = maps; line && *line; line = next_line(line)) {
+		char *huge = strstr(line, "/anon_hugepage");
 		unsigned long start, end;
 
-		if (sscanf(line, "%lx-%lx rw", &start, &end) == 2)
-			count_mapping(holders[holder].pagemap, start, end);
+		if (sscanf(line, "%lx-%lx rw", &start, &end) == 2 && end - start >= 2 << 20)
+			count_mapping(holders[holder].pagemap, start, end,
+				      huge && huge < line + strcspn(line, "\n"));
 	}
 }
 
@@ -234,7 +233,7 @@ static int start(char **command)
 }
 
 /*
- * What has just ended still gives memory back (stacks of tasks, by RCU), and the program waits for it
+ * What has just ended still gives memory back (stacks of tasks, by RCU): the program waits for that
  * where it stands.
  */
 static void let_host_settle(void)
@@ -273,7 +272,7 @@ static int follow(int child)
 			read_all();
 		}
 	}
-	stop("follow the program");
+	stop("the program cannot be traced");
 	return 4;
 }
 

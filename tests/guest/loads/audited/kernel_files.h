@@ -17,7 +17,10 @@ static int nr_ram, nr_cma_areas;
 static uint64_t system_ram_bytes, reserved_bytes;	/* /proc/iomem */
 
 /* One line of name=value each; what a host does not have is 0. */
-static const char * const meminfo_names[] = { "MemTotal", "MemFree", "PageTables", "CmaTotal", "CmaFree" };
+static const char * const meminfo_names[] = {
+	"MemTotal", "MemFree", "PageTables", "CmaTotal", "CmaFree",
+};
+
 static const char * const vmstat_names[] = {
 	"nr_free_pages", "nr_free_cma", "nr_page_table_pages", "nr_slab_reclaimable",
 	"nr_slab_unreclaimable", "nr_memmap_pages", "nr_memmap_boot_pages",
@@ -84,19 +87,21 @@ static void read_texts(struct texts *texts)
 }
 
 /* The value after a name and whatever separates them, or 0. */
-static uint64_t value_of(const char *text, const char *name)
+static uint64_t value_of(char *text, const char *name)
 {
 	size_t length = strlen(name);
 
-	for (; text; text = strchr(text, '\n') ? strchr(text, '\n') + 1 : NULL) {
+	for (; text; text = next_line(text)) {
 		if (!strncmp(text, name, length) && strchr(": ", text[length]))
-			return strtoull(text + length + 1 + strspn(text + length + 1, " "), NULL, 10);
+			return strtoull(text + length + 1, NULL, 10);
 	}
 	return 0;
 }
 
-/* Calls @found for each number of a zone: its name, the number's name, the number. */
-static void each_zone_number(char *text, void (*found)(const char *, const char *, uint64_t))
+/* Of a zone: its name, the number's name, the number. */
+typedef void found_fn(const char *zone, const char *name, uint64_t number);
+
+static void each_zone_number(char *text, found_fn *found)
 {
 	char zone[32] = "", name[32];
 	unsigned long number;
@@ -136,27 +141,30 @@ static void add_zone_number(const char *zone, const char *name, uint64_t number)
 		managed += number;
 }
 
-/* The sum of a column of the table of pageblocks. */
-static uint64_t pageblocks(char *text, const char *type)
+/* Copies the line's word of that number, the first being 0. */
+static bool word_of(const char *line, int number, char *word, size_t room)
 {
+	while (number--) {
+		line += strspn(line, " ");
+		line += strcspn(line, " \n");
+	}
+	line += strspn(line, " ");
+	snprintf(word, room, "%.*s", (int)strcspn(line, " \n"), line);
+	return *word;
+}
+
+/* Four words stand before the first type, in the heading as in the rows. */
+static uint64_t cma_pageblocks(char *text)
+{
+	char *heading = strstr(text, "Number of blocks"), word[32];
 	uint64_t sum = 0;
-	int column = -1;
+	int column = 4;
 
-	for (char *line = strstr(text, "Number of blocks"); line && *line; line = next_line(line)) {
-		char copy[256], *rest = copy, *word;
-		int at = 0;
-
-		snprintf(copy, sizeof(copy), "%.*s", (int)strcspn(line, "\n"), line);
-		/* In the heading four words stand before the types: of the rows also four, "zone" one. */
-		while ((word = strsep(&rest, " "))) {
-			if (!*word)
-				continue;
-			if (!strcmp(word, type) && line == strstr(text, "Number of blocks"))
-				column = at;
-			else if (at == column && column >= 0)
-				sum += strtoull(word, NULL, 10);
-			at++;
-		}
+	while (heading && word_of(heading, column, word, sizeof(word)) && strcmp(word, "CMA"))
+		column++;
+	for (char *line = heading; line && *line; line = next_line(line)) {
+		if (word_of(line, column, word, sizeof(word)))
+			sum += strtoull(word, NULL, 10);
 	}
 	return sum;
 }
@@ -166,10 +174,13 @@ static void print_number(const char *name, uint64_t number, FILE *to)
 	fprintf(to, " %s=%llu", name, (unsigned long long)number);
 }
 
-static void print_texts(const struct texts *read, FILE *to)
+static void print_value(const char *name, char *text, FILE *to)
 {
-	struct texts *texts = (struct texts *)read;
+	print_number(name, value_of(text, name), to);
+}
 
+static void print_texts(struct texts *texts, FILE *to)
+{
 	waiting = 0;
 	waiting_movable = 0;
 	managed = 0;
@@ -178,12 +189,11 @@ static void print_texts(const struct texts *read, FILE *to)
 	print_number("waiting_movable_zone", waiting_movable, to);
 	print_number("managed", managed, to);
 	print_number("movable_zone_frames", movable_zone.frames, to);
-	print_number("cma_pageblocks", pageblocks(texts->text[PAGETYPEINFO], "CMA"), to);
-	print_number("reclaimable_pageblocks", pageblocks(texts->text[PAGETYPEINFO], "Reclaimable"), to);
+	print_number("cma_pageblocks", cma_pageblocks(texts->text[PAGETYPEINFO]), to);
 	for (size_t i = 0; i < NAMES(meminfo_names); i++)
-		print_number(meminfo_names[i], value_of(texts->text[MEMINFO], meminfo_names[i]), to);
+		print_value(meminfo_names[i], texts->text[MEMINFO], to);
 	for (size_t i = 0; i < NAMES(vmstat_names); i++)
-		print_number(vmstat_names[i], value_of(texts->text[VMSTAT], vmstat_names[i]), to);
+		print_value(vmstat_names[i], texts->text[VMSTAT], to);
 	print_number("pool_frames", texts->pool_frames, to);
 	print_number("pool_idle_frames", texts->pool_idle_frames, to);
 	print_number("system_ram", system_ram_bytes / page_bytes, to);
@@ -228,10 +238,10 @@ static void read_iomem(void)
 			continue;
 		if (!strncmp(name, "System RAM", 10))
 			system_ram_bytes += last + 1 - first;
-		/* Inside System RAM it is what the boot took; beside it, RAM that Linux may not map. */
+		/* Inside System RAM the boot took it; beside it, Linux may not map it. */
 		if (*line != ' ' && !strcmp(name, "reserved"))
 			reserved_bytes += last + 1 - first;
-		if (!strncmp(name, "virtio", 6) && strspn(name + 6, "0123456789") == strlen(name + 6))
+		if (!strncmp(name, "virtio", 6) && !name[6 + strspn(name + 6, "0123456789")])
 			add_range(ram, &nr_ram, first, last + 1 - first);
 	}
 	fclose(iomem);
@@ -263,9 +273,9 @@ static void open_pools(void)
 	glob("/sys/kernel/mm/hugepages/hugepages-*", 0, NULL, &folders);
 	for (size_t i = 0; i < folders.gl_pathc && nr_pools < MOST_POOLS; i++) {
 		struct pool *pool = &pools[nr_pools++];
-		unsigned long kibibytes = 0;
+		unsigned long kibibytes;
 
-		sscanf(strstr(folders.gl_pathv[i], "hugepages-"), "hugepages-%lukB", &kibibytes);
+		kibibytes = strtoul(strrchr(folders.gl_pathv[i], '-') + 1, NULL, 10);
 		pool->frames_each = kibibytes * 1024 / page_bytes;
 		snprintf(path, sizeof(path), "%s/nr_hugepages", folders.gl_pathv[i]);
 		pool->nr = open(path, O_RDONLY);

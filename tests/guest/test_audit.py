@@ -197,7 +197,8 @@ def test_free_frames_lie_where_the_program_sees_them(audits: list[Audit]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("account", "place"), zip(("movable", "movable_zone_used", "cma_used"), PLACES, strict=True)
+    ("account", "place"),
+    list(zip(("movable", "movable_zone_used", "cma_used"), PLACES, strict=True)),
 )
 def test_pages_that_can_move_are_those_of_users(
     audits: list[Audit], account: str, place: str

@@ -18,6 +18,7 @@ from carveout.statistics.summarize import (
 )
 from carveout.tables.definitions import CELL
 from carveout.tables.parquet import read_table, write_table
+from carveout.tables.rules import REUSE_COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,18 @@ def test_a_host_that_crashed_counts_as_a_failure(trials: pd.DataFrame) -> None:
     assert summary["crashed"].sum() == (some["outcome"] == "crashed").sum() > 0
     assert summary["trials"].sum() == len(trials)
     assert (summary["success_rate"] == summary["successes"] / summary["trials"]).all()
+
+
+def test_what_comes_back_is_a_share_of_what_was_granted(trials: pd.DataFrame) -> None:
+    granted = trials[trials["outcome"] == "granted"]
+    half_bytes = granted["request_bytes"] // 2
+    names = ["regained_bytes", "kept_back_bytes", *REUSE_COLUMNS]
+    half = granted.assign(
+        outcome="partial", granted_bytes=half_bytes, **dict.fromkeys(names, half_bytes // 4)
+    )
+    summary = summarize(half)
+    for name in names:
+        assert (summary[f"{name.removesuffix('_bytes')}_share"] == 0.25).all(), name
 
 
 def test_a_failed_verification_is_no_success(trials: pd.DataFrame) -> None:

@@ -181,7 +181,8 @@ def test_the_kernels_warning_since_the_lend_began_is_kept_with_a_refusal(clock: 
         assert word(lend) == ("look", "shell", "on_purpose", None)
         # /dev/kmsg shows a backslash as \\x5c.
         assert lend["kernel_log"] == "carveout test: ?quoted? ?x5cbackslash?"
-    for lend in chosen(clock, stage=None):
+    # What was logged before the lend is no word on it.
+    for lend in chosen(clock, stage=None) + chosen(clock, variant="waits"):
         assert lend["kernel_log"] is None
 
 

@@ -17,7 +17,7 @@ ACCOUNTS: Mapping[str, str] = {
     "free": "free, for any allocation",
     "movable_zone_free": "free in ZONE_MOVABLE",
     "cma_idle": "free in a CMA area",
-    "pool_idle": "a huge page of a pool that nobody uses",
+    "pool_idle": "a huge page of a pool that nobody uses, or the rest of one that is lent in part",
     "movable": "in use by pages that can move",
     "movable_zone_used": "the same in ZONE_MOVABLE",
     "cma_used": "the same in a CMA area",

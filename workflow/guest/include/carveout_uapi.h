@@ -36,7 +36,7 @@ enum carveout_account {
 	CARVEOUT_FREE,			/* in ordinary zones */
 	CARVEOUT_MOVABLE_ZONE_FREE,
 	CARVEOUT_CMA_IDLE,		/* free in pageblocks of a CMA area, of whatever zone */
-	CARVEOUT_POOL_IDLE,		/* huge pages that nobody uses */
+	CARVEOUT_POOL_IDLE,		/* huge pages that nobody uses, or not whole */
 	CARVEOUT_MOVABLE,		/* in use and can move, in ordinary zones */
 	CARVEOUT_MOVABLE_ZONE_USED,
 	CARVEOUT_CMA_USED,

@@ -115,6 +115,13 @@ static enum carveout_account used_account(const struct frame_run *run, const str
 			CARVEOUT_CMA_USED);
 }
 
+/* A huge page that nobody uses, or the rest of one that is lent only in part. */
+static bool pool_is_idle(struct folio *folio)
+{
+	return !folio_ref_count(folio) ||
+	       extents_pages_within(&lent, folio_pfn(folio), folio_nr_pages(folio));
+}
+
 /* Of a frame that is not lent. All frames of the run are in one account, but for memmap. */
 static enum carveout_account account_of(const struct frame_run *run, const struct block *block,
 					unsigned long pfn)
@@ -130,9 +137,8 @@ static enum carveout_account account_of(const struct frame_run *run, const struc
 		return by_place(run, block, CARVEOUT_FREE, CARVEOUT_MOVABLE_ZONE_FREE,
 				CARVEOUT_CMA_IDLE);
 	case FRAME_HUGETLB:
-		if (!folio_ref_count(page_folio(run->page)))
-			return CARVEOUT_POOL_IDLE;
-		return used_account(run, block);
+		return pool_is_idle(page_folio(run->page)) ? CARVEOUT_POOL_IDLE :
+							     used_account(run, block);
 	case FRAME_PAGE_TABLE:
 		return CARVEOUT_PAGE_TABLES;
 	case FRAME_SLAB:

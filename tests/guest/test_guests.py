@@ -105,7 +105,9 @@ def test_cma_is_for_movable_pages_alone(smoke: Run) -> None:
     assert len(lent) > 0
     assert (lent["reuse_movable_bytes"] > 0).all()
     assert set(lent["reuse_unmovable_bytes"]) == {0}
-    assert (table["movable_only_bytes"] >= LENDABLE_BYTES).all()
+    # The kernel's own pages in the area are lost to it.
+    assert (table["movable_only_bytes"] < LENDABLE_BYTES).all()
+    assert (table["movable_only_bytes"] > LENDABLE_BYTES - 2**20).all()
 
 
 def test_the_seeds_of_a_load_differ(smoke: Run) -> None:

@@ -13,6 +13,9 @@ _SEEDS = 5
 _ROWS_A_TRIAL = 2
 
 
+_ONE_VARIANT = {"mem": ["carve_out"]}
+
+
 def measure(bench: Bench) -> list[Row]:
     """Measure a dry run and the collection of tables, for growing numbers of cells.
 
@@ -34,10 +37,11 @@ def measure(bench: Bench) -> list[Row]:
 
 def _dry_run(bench: Bench, cells: int) -> Cost:
     """Let Snakemake plan a job of this many cells, of which nothing is made yet."""
-    variants = len(bench.job("one", loads=IDLE).cells)
     whole = load_yaml(MAIN_CONFIG)["lendable"]
-    requests = {f"request{number}": [whole] for number in range(cells // variants)}
-    return bench.job(f"dry{cells}", loads=IDLE, requests=requests).snakemake(options=["--dry-run"])
+    requests = {f"request{number}": [whole] for number in range(cells)}
+    return bench.job(
+        f"dry{cells}", strategies=_ONE_VARIANT, loads=IDLE, requests=requests
+    ).snakemake(options=["--dry-run"])
 
 
 def _collection(bench: Bench, cells: int) -> Cost:

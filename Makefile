@@ -28,7 +28,8 @@ install:
 
 .PHONY: test
 test: lint
-	pytest
+	pytest --numprocesses 2 tests/unit
+	pytest tests/guest tests/workflow
 
 .PHONY: lint
 lint: install

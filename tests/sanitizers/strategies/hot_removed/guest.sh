@@ -4,7 +4,8 @@
 # All of a trial runs on the first CPU; the censuses run on the second, so that blocks go while
 # their frames are being counted. No CPU sleeps then, and all of that time is emulated: it is short.
 
-QUIET_POLLS=4
+# A census keeps the driver waiting, and is read again when memory goes meanwhile.
+QUIET_POLLS=16
 ROUNDS=2
 
 prepare() {
@@ -75,7 +76,7 @@ count_censuses() {
 		[ ! -e "$one" ] || censuses=$((censuses + 1))
 	done
 	echo "hot_removed: $censuses censuses meanwhile" >/dev/console
-	[ "$censuses" -gt $((2 * ROUNDS)) ] ||
+	[ "$censuses" -ge "$ROUNDS" ] ||
 		fault error "wanted a census in every round, found $censuses in all"
 	rm -r /run/censuses /run/enough
 }

@@ -18,7 +18,7 @@ COLUMNS = None
 _PER_GIB = "memmap_per_lent_gib_bytes"
 _FILLED = ""
 # What is set aside, from the left: filled is of no use to Linux, hatched of use for movable pages.
-_ASIDE = {"stranded_bytes": _FILLED, "cma_area_bytes": "////", "movable_zone_bytes": "...."}
+_ASIDE = {"stranded_bytes": _FILLED, "cma_area_bytes": "////", "movable_zone_bytes": "xxx"}
 _IDLE = ("memmap_idle_bytes", *_ASIDE)
 _HEIGHT = 0.62
 
@@ -105,7 +105,7 @@ def _draw_aside(ax: Axes, table: pd.DataFrame, shades: list[str]) -> None:
 
 
 def _draw_legend(part: SubFigure, requests: list[int]) -> None:
-    looks = {"stranded": _FILLED, "CMA area": "////", "ZONE_MOVABLE": "...."}
+    looks = {"stranded": _FILLED, "CMA area": "////", "ZONE_MOVABLE": "xxx"}
     handles = [
         Patch(
             facecolor=style.MUTED if number == 0 else "white",

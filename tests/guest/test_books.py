@@ -6,6 +6,7 @@ import pytest
 
 from carveout.tables import accounts
 from tests.conftest import Checkout, Run
+from tests.guest.tables import censuses
 
 PAGE_BYTES = 4096
 RAM_BYTES = 2**30
@@ -20,16 +21,6 @@ def account(name: str) -> str:
 
 
 ACCOUNTS = [account(name) for name in accounts.ACCOUNTS]
-
-
-def censuses(run: Run, strategy: str, **columns: object) -> pd.DataFrame:
-    """The censuses of a strategy; no row fails the test."""
-    phases = run.table("phases")
-    chosen = phases[phases["strategy"] == strategy]
-    for name, value in columns.items():
-        chosen = chosen[chosen[name] == value]
-    assert len(chosen) > 0
-    return chosen
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Checkout, Run
+from tests.guest.tables import censuses
 
 PAGE_BYTES = 4096
 SECTION_BYTES = 128 * 2**20
@@ -16,16 +17,6 @@ MEMMAP_PAGES_OF_A_SECTION = 512
 MEMMAP_BYTES_OF_A_SECTION = MEMMAP_PAGES_OF_A_SECTION * PAGE_BYTES
 RAM_BYTES = 2**30
 LENDABLE_BYTES = 2**28
-
-
-def censuses(smoke: Run, strategy: str, **columns: object) -> pd.DataFrame:
-    """The censuses of a strategy in the smoke run; no row fails the test."""
-    phases = smoke.table("phases")
-    chosen = phases[phases["strategy"] == strategy]
-    for name, value in columns.items():
-        chosen = chosen[chosen[name] == value]
-    assert len(chosen) > 0
-    return chosen
 
 
 def trials(smoke: Run, strategy: str) -> pd.DataFrame:

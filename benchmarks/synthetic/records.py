@@ -84,6 +84,7 @@ def lend(cycle: int, granted_bytes: int, lend_ns: int = 1000, **members: Any) ->
         "cleared_pages": 0,
         "attempts": None,
         "pages_migrated": 3,
+        "huge_pages_migrated": 0,
         "huge_pages_split": 0,
         "pages_reclaimed": 0,
         "oom_kills": 0,

@@ -237,6 +237,7 @@ def _granted(
         "reuse_unmovable_address_bytes": unmovable_bytes // 4,
         "reuse_unmovable_untried_bytes": unmovable_bytes // 4,
         "pages_migrated": int(random.integers(0, 60_000)),
+        "huge_pages_migrated": int(random.integers(0, 100)),
         "huge_pages_split": int(random.integers(0, 100)),
         "pages_reclaimed": 0,
         "oom_kills": 0,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -15,6 +16,7 @@ PAGE_BYTES = 4096
 MIB = 2**20
 REQUEST_BYTES = 32 * MIB
 REQUEST_PAGES = REQUEST_BYTES // PAGE_BYTES
+HUGE_PAGE_PAGES = 512
 COSTS = {"search_ns", "migrate_ns", "reclaim_ns", "map_ns", "rest_ns"}
 
 Lend = dict[str, Any]
@@ -220,9 +222,10 @@ def test_free_ranges_first_migrates_less_than_lowest_first(driver: list[Lend]) -
 def alike(one: Lend, other: Lend) -> bool:
     """Whether two lends did the same work: their pages migrated differ by 2 % at most.
 
-    Huge pages that must be split are more work than those that are migrated whole.
+    Huge pages that are migrated whole are less work than as many pages one by one, and those that
+    must be split are more.
     """
-    same = ("load", "cycle", "granted_bytes", "huge_pages_split")
+    same = ("load", "cycle", "granted_bytes", "huge_pages_migrated", "huge_pages_split")
     if any(one[name] != other[name] for name in same):
         return False
     fewer, more = sorted((one["pages_migrated"], other["pages_migrated"]))
@@ -240,3 +243,25 @@ def test_a_driver_takes_the_same_time_for_the_same_work(driver: list[Lend]) -> N
     }
     for one, other in pairs:
         assert one["lend_ns"] == pytest.approx(other["lend_ns"], rel=0.05)
+
+
+def test_a_drivers_time_is_the_sum_of_its_work(driver: list[Lend]) -> None:
+    """One price of a page, one of a huge page and one of a request explain all trials."""
+    lends = chosen(driver, strategy="virtio-mem")
+    assert not any(lend["huge_pages_split"] or lend["pages_reclaimed"] for lend in lends)
+    work = np.array(
+        [
+            (
+                lend["pages_migrated"] - lend["huge_pages_migrated"] * HUGE_PAGE_PAGES,
+                lend["huge_pages_migrated"],
+                lend["cycle"] == 1,
+                lend["cycle"] == 2,
+            )
+            for lend in lends
+        ],
+        dtype=float,
+    )
+    spent_ns = np.array([lend["lend_ns"] for lend in lends], dtype=float)
+    prices_ns, *_ = np.linalg.lstsq(work / spent_ns[:, None], np.ones(len(lends)), rcond=None)
+    assert work @ prices_ns == pytest.approx(spent_ns, rel=0.05)
+    assert 0 < prices_ns[1] < HUGE_PAGE_PAGES * prices_ns[0]

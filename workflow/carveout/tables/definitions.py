@@ -123,7 +123,9 @@ TRIALS = Table(
         # null where nothing was granted.
         **{name: measured() for name in REUSE_COLUMNS},
         "pages_migrated": measured(),
-        # Of them, huge pages that were split first, which costs more than to migrate them whole.
+        # Huge pages among them: migrated whole, which costs less than as many pages one by one, and
+        # split first, which costs more.
+        "huge_pages_migrated": measured(),
         "huge_pages_split": measured(),
         "pages_reclaimed": measured(),
         "oom_kills": measured(),

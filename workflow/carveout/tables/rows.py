@@ -265,8 +265,8 @@ _RECORDS = {
         *("granted_bytes", "extents", "largest_extent_bytes", "lend_ns"),
         *(f"lend_{part}_ns" for part in LEND_PARTS),
         *("content_ns", "cleared_pages", "pages_migrated"),
-        *("huge_pages_split", "pages_reclaimed"),
-        *("oom_kills", "blocker"),
+        *("huge_pages_migrated", "huge_pages_split"),
+        *("pages_reclaimed", "oom_kills", "blocker"),
     ),
     "verify": (
         *("cycle", "pages_checked", "verify_pages_bad", "zero_ns", "zero_pages"),

@@ -32,18 +32,22 @@
 #                           printed its one line of name=value, which is evaluated
 #   reached_dose PART WHOLE sets dose_achieved_percent, of the same unit each
 
-# What a program answers, by evaluating its name=value lines.
-search_ns=0
-migrate_ns=0
-reclaim_ns=0
-map_ns=0
-rest_ns=0
-content_ns=0
-cleared_pages=0
-attempts=
-refused_by=
-reason=
-errno=
+# What a program answers, by evaluating its name=value lines: what it does not say it does not say
+# of the last one's.
+forget_answer() {
+	search_ns=0
+	migrate_ns=0
+	reclaim_ns=0
+	map_ns=0
+	rest_ns=0
+	content_ns=0
+	cleared_pages=0
+	attempts=
+	refused_by=
+	reason=
+	errno=
+}
+forget_answer
 blocker_pfn=
 blocker_type=
 blocker_flags=
@@ -69,21 +73,6 @@ measure() {
 	1) note_refusal "$measure_stage" "$refused_by" "$reason" "$errno" ;;
 	*) fault error "$* ended with status $measure_status" ;;
 	esac
-}
-
-# A program that does not say something says nothing of the last one's.
-forget_answer() {
-	search_ns=0
-	migrate_ns=0
-	reclaim_ns=0
-	map_ns=0
-	rest_ns=0
-	content_ns=0
-	cleared_pages=0
-	attempts=
-	refused_by=
-	reason=
-	errno=
 }
 
 add_costs() {

@@ -15,6 +15,7 @@ dose_achieved_percent=0
 oom_kills=0
 pages_cached=0
 pages_migrated=0
+huge_pages_migrated=0
 huge_pages_split=0
 pages_reclaimed=0
 granted_bytes=0
@@ -124,11 +125,13 @@ worker_lives() {
 	[ "${worker_state:-Z}" != Z ]
 }
 
-# Sets pages_cached, pages_migrated, huge_pages_split, pages_reclaimed and oom_kills, of which all but
-# the first are counted since boot; granted_bytes, extents and largest_extent_bytes of what is lent since the lend
-# step began; log_ns, the clock of the kernel's log; and free_pages, with those on per-CPU lists.
+# Sets pages_cached; pages_migrated, huge_pages_migrated, huge_pages_split, pages_reclaimed and
+# oom_kills, counted since boot; granted_bytes, extents and largest_extent_bytes of what is lent
+# since the lend step began; log_ns, the clock of the kernel's log; and free_pages, with those on
+# per-CPU lists.
 read_snapshot() {
-	read -r pages_cached pages_migrated huge_pages_split pages_reclaimed oom_kills \
+	read -r pages_cached pages_migrated huge_pages_migrated huge_pages_split \
+		pages_reclaimed oom_kills \
 		granted_bytes extents largest_extent_bytes log_ns free_pages \
 		</sys/module/carveout/parameters/snapshot ||
 		fault error "the module gave no snapshot"
@@ -166,6 +169,7 @@ lend_step() {
 	read_snapshot
 	step_log_ns=$log_ns
 	migrated_before=$pages_migrated
+	whole_before=$huge_pages_migrated
 	split_before=$huge_pages_split
 	reclaimed_before=$pages_reclaimed
 	cached_before=$pages_cached
@@ -223,6 +227,7 @@ record_lend() {
 \"content_ns\":$step_content_ns,\"cleared_pages\":$step_cleared_pages,\
 \"attempts\":${step_attempts:-null},\
 \"pages_migrated\":$((pages_migrated - migrated_before)),\
+\"huge_pages_migrated\":$((huge_pages_migrated - whole_before)),\
 \"huge_pages_split\":$((huge_pages_split - split_before)),\
 \"pages_reclaimed\":$reclaimed,\
 \"oom_kills\":$((oom_kills - killed_before)),\"blocker\":$blocker"

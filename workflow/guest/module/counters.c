@@ -6,6 +6,7 @@
 #include <linux/vmstat.h>
 
 #include "counters.h"
+#include "zones.h"
 
 static void add_zone(struct counters *counters, struct zone *zone)
 {
@@ -30,16 +31,12 @@ static long page_tables_of(struct pglist_data *node)
 
 void counters_read(struct counters *counters)
 {
+	struct zone *zone;
 	int nid, i;
 
 	memset(counters, 0, sizeof(*counters));
-	for_each_online_node(nid) {
+	for_each_online_node(nid)
 		counters->page_tables += page_tables_of(NODE_DATA(nid));
-		for (i = 0; i < MAX_NR_ZONES; i++) {
-			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
-
-			if (populated_zone(zone))
-				add_zone(counters, zone);
-		}
-	}
+	for_each_zone_with_pages(nid, i, zone)
+		add_zone(counters, zone);
 }

@@ -15,6 +15,7 @@
 #include "carveout.h"
 #include "drain.h"
 #include "waiting.h"
+#include "zones.h"
 
 /* Compound, so that every page of a block is seen to be in use. */
 #define DRAIN_GFP (__GFP_NOWARN | __GFP_NORETRY | __GFP_THISNODE | __GFP_COMP)
@@ -59,16 +60,11 @@ static void restore_boost(struct zone *zone)
 
 static void for_all_zones(void (*visit)(struct zone *zone))
 {
+	struct zone *zone;
 	int nid, i;
 
-	for_each_online_node(nid) {
-		for (i = 0; i < MAX_NR_ZONES; i++) {
-			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
-
-			if (populated_zone(zone))
-				visit(zone);
-		}
-	}
+	for_each_zone_with_pages(nid, i, zone)
+		visit(zone);
 }
 
 void drain_hold(struct drain *drain, struct page *page, unsigned int order)

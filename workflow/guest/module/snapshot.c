@@ -44,19 +44,14 @@ static int collect_granted(struct extents *granted)
 	return ret;
 }
 
-/* In order to be migrated: that costs more than to migrate them as a whole. */
-static unsigned long huge_pages_split(const unsigned long *events)
-{
-	return events[THP_MIGRATION_SPLIT];
-}
-
 /* In the order of read_snapshot() in lib/steps.sh; log_ns is the clock of the kernel's log. */
 static int snapshot_print(char *line, const unsigned long *events, const struct extents *granted)
 {
-	return sysfs_emit(line, "%lu %lu %lu %lu %lu %llu %lu %llu %llu %lu\n",
+	return sysfs_emit(line, "%lu %lu %lu %lu %lu %lu %llu %lu %llu %llu %lu\n",
 			  global_node_page_state(NR_FILE_PAGES),
 			  events[PGMIGRATE_SUCCESS],
-			  huge_pages_split(events),
+			  events[THP_MIGRATION_SUCCESS],
+			  events[THP_MIGRATION_SPLIT],
 			  events[PGSTEAL_KSWAPD] + events[PGSTEAL_DIRECT] +
 			  events[PGSTEAL_KHUGEPAGED],
 			  events[OOM_KILL],
@@ -126,4 +121,4 @@ static const struct kernel_param_ops snapshot_operations = {
 };
 
 module_param_cb(snapshot, &snapshot_operations, NULL, 0600);
-MODULE_PARM_DESC(snapshot, "pages cached and migrated, huge pages split, pages reclaimed, OOM kills, granted: bytes, extents, bytes of the largest; ns of the log, free pages");
+MODULE_PARM_DESC(snapshot, "pages cached and migrated, huge pages migrated whole and split first, pages reclaimed, OOM kills, granted: bytes, extents, bytes of the largest; ns of the log, free pages");

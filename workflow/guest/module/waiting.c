@@ -11,6 +11,7 @@
 
 #include "frame_set.h"
 #include "waiting.h"
+#include "zones.h"
 
 static struct frame_set waiting;
 
@@ -46,18 +47,13 @@ static void note_lists(struct per_cpu_pages *lists)
 int waiting_note(void)
 {
 	int cpu, nid, i, ret = frame_set_clear(&waiting);
+	struct zone *zone;
 
 	if (ret)
 		return ret;
-	for_each_online_node(nid) {
-		for (i = 0; i < MAX_NR_ZONES; i++) {
-			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
-
-			if (!populated_zone(zone))
-				continue;
-			for_each_online_cpu(cpu)
-				note_lists(per_cpu_ptr(zone->per_cpu_pageset, cpu));
-		}
+	for_each_zone_with_pages(nid, i, zone) {
+		for_each_online_cpu(cpu)
+			note_lists(per_cpu_ptr(zone->per_cpu_pageset, cpu));
 	}
 	return 0;
 }

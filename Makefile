@@ -29,7 +29,7 @@ install:
 .PHONY: test
 test: lint
 	pytest --numprocesses 2 tests/unit
-	pytest tests/guest tests/workflow
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/workflow tests/guest
 
 .PHONY: lint
 lint: install

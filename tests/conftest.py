@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What guest tests and workflow tests share: a copy of the checkout, and runs of it."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from carveout.tables.parquet import read_table
 
@@ -76,7 +78,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def smoke(checkout: Checkout) -> Run:
-    """One run of the smoke config."""
-    checkout.snakemake("--configfile", "config/smoke.yaml", "--config", "results=first")
-    return Run(checkout, checkout.path / "first")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One run of the smoke config, in a copy of its own: the first worker who asks makes it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    run = Run(Checkout(folder / "smoke"), folder / "smoke/first")
+    with FileLock(folder / "smoke.lock"):
+        if not (run.results / "report.html").exists():
+            copy_checkout(run.checkout.path)
+            run.checkout.snakemake("--configfile", "config/smoke.yaml", "--config", "results=first")
+    return run

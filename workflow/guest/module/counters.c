@@ -31,12 +31,12 @@ static long page_tables_of(struct pglist_data *node)
 
 void counters_read(struct counters *counters)
 {
-	struct zone *zone;
-	int nid, i;
+	struct zone *zone = NULL;
+	int nid;
 
 	memset(counters, 0, sizeof(*counters));
 	for_each_online_node(nid)
 		counters->page_tables += page_tables_of(NODE_DATA(nid));
-	for_each_zone_with_pages(nid, i, zone)
+	while ((zone = next_zone_with_pages(zone)))
 		add_zone(counters, zone);
 }

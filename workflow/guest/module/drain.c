@@ -60,10 +60,9 @@ static void restore_boost(struct zone *zone)
 
 static void for_all_zones(void (*visit)(struct zone *zone))
 {
-	struct zone *zone;
-	int nid, i;
+	struct zone *zone = NULL;
 
-	for_each_zone_with_pages(nid, i, zone)
+	while ((zone = next_zone_with_pages(zone)))
 		visit(zone);
 }
 

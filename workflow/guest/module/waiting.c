@@ -46,12 +46,12 @@ static void note_lists(struct per_cpu_pages *lists)
 /* Looks at the lists as they are now. */
 int waiting_note(void)
 {
-	int cpu, nid, i, ret = frame_set_clear(&waiting);
-	struct zone *zone;
+	int cpu, ret = frame_set_clear(&waiting);
+	struct zone *zone = NULL;
 
 	if (ret)
 		return ret;
-	for_each_zone_with_pages(nid, i, zone) {
+	while ((zone = next_zone_with_pages(zone))) {
 		for_each_online_cpu(cpu)
 			note_lists(per_cpu_ptr(zone->per_cpu_pageset, cpu));
 	}

@@ -16,7 +16,17 @@ from benchmarks.bench import MAIN_CONFIG, Bench
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.schemas import load_yaml
 
-MEASURES = ("fork", "main_job", "seeds", "ram", "cells", "rows", "plain_qemu", "virtme_ng")
+MEASURES = (
+    "fork",
+    "main_job",
+    "seeds",
+    "ram",
+    "cells",
+    "rows",
+    "plain_qemu",
+    "virtme_ng",
+    "revision",
+)
 
 
 @entry_point
@@ -36,7 +46,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             module = importlib.import_module(f"benchmarks.measures.{name}")
-            rows += module.measure(Bench(folder, wanted.quick))
+            rows += module.measure(Bench(folder, wanted.quick, wanted.against))
         except CarveoutError as error:
             rows.append(table.not_run(name, "all", "all", error))
             failed.append(f"{name}: {error}")
@@ -58,6 +68,9 @@ def _arguments(results: Path) -> argparse.Namespace:
         "--only", action="append", choices=MEASURES, metavar="NAME", help=", ".join(MEASURES)
     )
     parser.add_argument("--quick", action="store_true", help="smallest sizes: shows that it works")
+    parser.add_argument(
+        "--against", default="HEAD^", metavar="REVISION", help="what `revision` compares with"
+    )
     parser.add_argument(
         "--output", type=Path, default=results / "bench", help="folder of the results"
     )

@@ -28,10 +28,12 @@ class Bench:
     Attributes:
         folder: a folder of one measure's own, in the checkout; it is gone afterwards.
         quick: whether only to show that the benchmark works, with the smallest sizes.
+        against: the revision that this code is measured against.
     """
 
     folder: Path
     quick: bool
+    against: str
 
     def job(self, name: str, **changes: Any) -> "Job":
         """Return the main job with some keys of its config changed; None takes a key away."""

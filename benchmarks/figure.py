@@ -54,6 +54,7 @@ _PANELS: Sequence[Bars | Lines] = (
     Bars(
         "A shell loop around QEMU: processor time a trial", "plain_qemu", "processor time a trial"
     ),
+    Bars("Another revision: processor time a trial", "revision", "processor time of a whole trial"),
     Bars("virtme-ng, same kernel: wall time", "virtme_ng", "wall time"),
     Bars("A million rows to tables and figures: wall time", "rows", "wall time"),
     Lines(

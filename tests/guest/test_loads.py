@@ -84,13 +84,6 @@ def test_linux_uses_the_cma_area_under_the_smoke_jobs_dose(smoke: Run) -> None:
     assert (first_cycles(smoke, "cma", "idle")["pages_migrated"] == 0).all()
 
 
-def test_init_on_alloc_of_a_variant_wins_over_that_of_every_host(smoke: Run) -> None:
-    times = first_cycles(smoke, "baseline", "idle").groupby("variant")["lend_ns"].median()
-    assert times["transparent_huge_pages_init_on_alloc"] > 1.3 * times["transparent_huge_pages"], (
-        "the page allocator clears too"
-    )
-
-
 def test_ordinary_pages_are_single_pages(smoke: Run) -> None:
     times = first_cycles(smoke, "baseline", "idle").groupby("variant")["lend_ns"].median()
     assert times["ordinary_pages"] > 2 * times["transparent_huge_pages"]

@@ -2,6 +2,7 @@
 """Plants a fault in a copy of the checkout and runs the tests that are to catch it."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,21 +72,28 @@ def _pytest(checkout: Path, tests: Sequence[str]) -> Run:
     report = checkout / ".report.xml"
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     began = time.monotonic()
-    done = subprocess.run(
+    process = subprocess.Popen(
         [*command, f"--junitxml={report}", f"--basetemp={checkout / '.tmp'}", *tests],
         cwd=checkout,
         env={**os.environ, "PYTHONPATH": str(checkout / "workflow")},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-        timeout=LIMIT_S,
+        start_new_session=True,
     )
+    try:
+        said, _ = process.communicate(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        # Snakemake ends its guests on SIGTERM.
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
+        return Run(failed=None, error=f"not done after {LIMIT_S} s", seconds=LIMIT_S)
     seconds = time.monotonic() - began
     cases = list(ET.parse(report).iter("testcase")) if report.exists() else []
     failed = next((_name(case) for case in cases if case.find("failure") is not None), None)
     error = next((_words(case) for case in cases if case.find("error") is not None), None)
-    if not failed and not error and done.returncode:
-        error = (done.stdout + done.stderr).strip()[-2000:]
+    if not failed and not error and process.returncode:
+        error = said.strip()[-2000:]
     return Run(failed=failed, error=error, seconds=seconds)
 
 

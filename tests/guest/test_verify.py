@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from carveout.records.outcomes import bad_pages
 from tests.conftest import Checkout
 from tests.guest.device_tree import of_the_machine, with_reserved_memory
 from tests.guest.records import Cells, Trial
@@ -14,6 +15,7 @@ PAGE_BYTES = 4096
 RAM_START = 2**30
 RAM_BYTES = 2**30
 HIDDEN_BYTES = 2**29
+MEMORY_BLOCK_BYTES = 2**27
 LOADS = ("idle-0", "anonymous_memory-25", "page_cache-25", "unmovable_pages-10")
 
 
@@ -24,7 +26,9 @@ def cells(checkout: Checkout) -> Cells:
     made.make(
         *(
             f"{strategy}/only/idle-0.twice"
-            for strategy in ("lends_twice", "loses_pages", "holder_dies", "refuses_later")
+            for strategy in (
+                *("lends_twice", "taken_back", "loses_pages", "holder_dies", "refuses_later"),
+            )
         ),
         *(f"as_found/only/{load}.twice" for load in LOADS),
     )
@@ -49,11 +53,30 @@ def test_an_overlap_is_a_failed_verification_and_no_refusal(cells: Cells) -> Non
         assert found["pages_overlapping"] == overlap_bytes // PAGE_BYTES
 
 
+def test_what_the_machine_has_is_not_linuxs(cells: Cells) -> None:
+    trial = strategy(cells, "taken_back")
+    assert {outcome.verify for outcome in trial.outcomes} == {"failed"}
+    assert all(
+        lend["granted_bytes"] == MEMORY_BLOCK_BYTES for lend in trial.records("lend").values()
+    )
+    lent = [
+        record["accounts"]
+        for record in trial.content["records"]
+        if record["record"] == "census" and record["phase"] == "lent"
+    ]
+    assert len(lent) == REQUESTS
+    for accounts in lent:
+        assert accounts["machine"] == 0
+        assert accounts["movable_zone_free"] >= MEMORY_BLOCK_BYTES
+
+
 def test_the_host_at_work_writes_to_what_it_believes_to_be_free(cells: Cells) -> None:
     trial = strategy(cells, "loses_pages")
     assert {outcome.verify for outcome in trial.outcomes} == {"failed"}
     for found in trial.records("verify").values():
-        assert found["pages_bad"] == 1024
+        # Some of them may be in use again.
+        assert found["pages_bad"] == 1024 >= found["pages_free"]
+        assert bad_pages(found) == 1024
     # What was lost is not freed a second time.
     assert len(trial.records("reuse")) == REQUESTS
 

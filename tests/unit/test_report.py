@@ -11,7 +11,7 @@ from benchmarks.synthetic.trials import VARIANTS, made_metadata, made_runs, made
 from carveout.common.sizes import GIB, KIB, MIB
 from carveout.figures.labels import Labels, bytes_label, ns_label, percent_label, success_label
 from carveout.report.text import comparison_text
-from carveout.report.views import ASIDE, BACK, MEMMAP, comparison_view, failures_view
+from carveout.report.views import ASIDE, BACK, LEND, MEMMAP, comparison_view, failures_view
 from carveout.report.write import inline_svg, write_report
 from carveout.statistics.summarize import compare, list_failures, summarize
 from carveout.tables.parquet import read_table, write_table
@@ -128,6 +128,15 @@ def test_memmap_of_lent_memory_is_told_for_each_request(tables: Path) -> None:
     comparison.loc[~small, "memmap_per_lent_gib_bytes"] = 0
     assert of_cma(comparison, MEMMAP, "per GiB lent, 256 MiB") == "8 MiB"
     assert of_cma(comparison, MEMMAP, "per GiB lent, 1 GiB") == "0"
+
+
+def test_clearing_is_of_the_largest_request_that_was_granted_whole(tables: Path) -> None:
+    """Of one that was granted in part, clearing is not known, and all else is."""
+    comparison = read_table("comparison", tables / "comparison.parquet")
+    small = comparison["request_bytes"] == 256 * MIB
+    comparison.loc[small, "zero_ns_p50"] = 5e6
+    comparison.loc[~small, "zero_ns_p50"] = float("nan")
+    assert of_cma(comparison, LEND, "clearing, apart") == "5 ms"
 
 
 def test_the_kernels_default_area_stands_apart(tables: Path) -> None:

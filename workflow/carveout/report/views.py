@@ -132,12 +132,13 @@ def _comparison_cells(
     """Return one variant's row.
 
     Idle costs are the same for all requests. What else is not told of each request is of the
-    largest that was ever granted.
+    largest of which anything was granted, but for clearing, which is known of whole requests.
     """
     idle = next(row for row in found if row is not None)
     lent = next(
         (row for row in reversed(found) if row and pd.notna(row["memmap_per_lent_gib_bytes"])), idle
     )
+    cleared = next((row for row in reversed(found) if row and pd.notna(row["zero_ns_p50"])), idle)
     sizes = [bytes_label(size) for size in requests]
     cells = {(MEMMAP, "host, idle"): bytes_label(idle["memmap_idle_bytes"])}
     for size, row in zip(sizes, found, strict=True):
@@ -154,7 +155,7 @@ def _comparison_cells(
     for size, row in zip(sizes, found, strict=True):
         cells[(LEND, size)] = ns_label(row["lend_ns_p50"]) if row else NOTHING
     return cells | {
-        (LEND, "clearing, apart"): _clearing(lent),
+        (LEND, "clearing, apart"): _clearing(cleared),
         (LEND, "extents"): _count(lent["extents_p50"]),
         (BACK, "regained"): percent_label(lent["regained_share"]),
         (BACK, "kept back"): percent_label(lent["kept_back_share"]),

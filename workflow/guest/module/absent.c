@@ -14,11 +14,6 @@ static const struct lend_ops absent_ops = { .kind = CARVEOUT_ABSENT };
 
 static struct extents baseline;
 
-static bool is_gone(const struct frame_run *run)
-{
-	return run->state == FRAME_ABSENT || run->state == FRAME_OFFLINE;
-}
-
 static int collect_gone(struct extents *gone, const struct extent *extent)
 {
 	unsigned long pfn = extent->pfn, end = extent->pfn + extent->pages;
@@ -27,7 +22,7 @@ static int collect_gone(struct extents *gone, const struct extent *extent)
 	while (pfn < end && !ret) {
 		struct frame_run run = frame_stretch_read(pfn, end);
 
-		if (is_gone(&run))
+		if (frame_run_is_gone(&run))
 			ret = extents_append(gone, pfn, run.pages);
 		pfn += run.pages;
 		if (fatal_signal_pending(current))
@@ -110,7 +105,7 @@ static int absent_split(const struct lend *lend, struct extents *gone, struct ex
 		while (pfn < end && !ret) {
 			struct frame_run run = frame_stretch_read(pfn, end);
 
-			ret = extents_append(is_gone(&run) ? gone : back, pfn, run.pages);
+			ret = extents_append(frame_run_is_gone(&run) ? gone : back, pfn, run.pages);
 			pfn += run.pages;
 			cond_resched();
 		}

@@ -75,9 +75,10 @@ static bool firmware_reserves(u64 start, u64 last)
 	return found;
 }
 
-static void carve_out_give_back(struct lend *lend)
+static int carve_out_give_back(struct lend *lend)
 {
 	memunmap(lend->cookie);
+	return 0;
 }
 
 /* No linear map reaches here. */

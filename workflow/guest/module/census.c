@@ -192,7 +192,6 @@ static void add_to_checks(struct carveout_census *census, const struct frame_run
 		return;
 	waiting = waiting_within(pfn, run->pages);
 	checks[CARVEOUT_CHECK_WAITING].frames += waiting;
-	checks[CARVEOUT_CHECK_FREE].frames += run->pages - waiting;
 	if (is_migrate_cma(block->migratetype))
 		checks[CARVEOUT_CHECK_FREE_CMA].frames += run->pages - waiting;
 }
@@ -211,7 +210,24 @@ static void add_to_block(struct block *block, const struct frame_run *run, unsig
 	}
 }
 
-/* Lends come first, whatever the frames are used for. */
+/*
+ * Of lent frames. Those that the module holds are lent, whatever they are used for. What Linux gave
+ * to the machine is only there as long as Linux does not have it.
+ */
+static void add_lent(struct carveout_census *census, const struct frame_run *run,
+		     const struct block *block, unsigned long pfn, unsigned long pages, bool held)
+{
+	if (held) {
+		census->accounts[CARVEOUT_LENT] += pages;
+		if (run->state == FRAME_FREE)
+			census->checks[CARVEOUT_CHECK_FREE].frames += pages;
+	} else if (frame_run_is_gone(run)) {
+		census->accounts[CARVEOUT_MACHINE] += pages;
+	} else {
+		add_unlent(census, run, block, pfn, pages);
+	}
+}
+
 static void add_to_accounts(struct carveout_census *census, const struct frame_run *run,
 			    const struct block *block, unsigned long pfn)
 {
@@ -222,7 +238,7 @@ static void add_to_accounts(struct carveout_census *census, const struct frame_r
 		pages = extents_stretch(&lent, pfn, end - pfn, &is_lent);
 		if (is_lent) {
 			pages = extents_stretch(&lent_and_held, pfn, pages, &is_held);
-			census->accounts[is_held ? CARVEOUT_LENT : CARVEOUT_MACHINE] += pages;
+			add_lent(census, run, block, pfn, pages, is_held);
 		} else {
 			add_unlent(census, run, block, pfn, pages);
 		}
@@ -244,6 +260,7 @@ static char census_read_block(struct carveout_census *census, unsigned long pfn)
 		add_to_accounts(census, &run, &block, pfn);
 		pfn += run.pages;
 	}
+	census->checks[CARVEOUT_CHECK_LENT].frames += block.lent;
 	return block_letter(&block);
 }
 
@@ -303,8 +320,10 @@ static int census_read_once(struct carveout_census *census, const struct extents
 		ret = memmap_measure(&census->memmap_bytes, &census->memmap_lent_bytes);
 	if (!ret)
 		ret = census_read(census, extents, room);
-	census->checks[CARVEOUT_CHECK_LENT].frames = census->accounts[CARVEOUT_LENT] +
-						     census->accounts[CARVEOUT_MACHINE];
+	/* Beside those that are lent and free, which no allocator's user should see. */
+	census->checks[CARVEOUT_CHECK_FREE].frames +=
+		census->accounts[CARVEOUT_FREE] + census->accounts[CARVEOUT_MOVABLE_ZONE_FREE] +
+		census->accounts[CARVEOUT_CMA_IDLE] - census->checks[CARVEOUT_CHECK_WAITING].frames;
 	census->checks[CARVEOUT_CHECK_LENT].counter = extents_pages(&lent);
 	census->checks[CARVEOUT_CHECK_MEMMAP].frames = census->accounts[CARVEOUT_MEMMAP_HOST] +
 						       census->accounts[CARVEOUT_MEMMAP_SELF];

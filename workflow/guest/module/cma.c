@@ -44,13 +44,17 @@ static void cma_free(size_t bytes, void *cookie, dma_addr_t dma)
 }
 
 /* The DMA API takes back all or nothing. */
-static void cma_give_back(struct lend *lend)
+static int cma_give_back(struct lend *lend)
 {
 	struct extents own = {};
+	int ret = lend_own_frames(lend, &own);
 
-	if (!lend_own_frames(lend, &own) && extents_pages(&own) == extents_pages(&lend->extents))
+	if (!ret && extents_pages(&own) != extents_pages(&lend->extents))
+		ret = -EBUSY;
+	if (!ret)
 		cma_free(PFN_PHYS(lend->extents.list->pages), lend->cookie, lend->dma);
 	extents_free(&own);
+	return ret;
 }
 
 static const struct lend_ops cma_ops = {

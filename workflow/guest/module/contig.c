@@ -54,16 +54,16 @@ int contig_allocate_anywhere(unsigned long pfn, unsigned long pages)
 }
 
 /* Without memory to find out which frames may be freed, none is. */
-static void contig_give_back(struct lend *lend)
+static int contig_give_back(struct lend *lend)
 {
 	struct extents own = {};
+	int ret = lend_own_frames(lend, &own);
 	unsigned long i;
 
-	if (!lend_own_frames(lend, &own)) {
-		for (i = 0; i < own.count; i++)
-			free_contig_range(own.list[i].pfn, own.list[i].pages);
-	}
+	for (i = 0; i < own.count && !ret; i++)
+		free_contig_range(own.list[i].pfn, own.list[i].pages);
 	extents_free(&own);
+	return ret;
 }
 
 static const struct lend_ops contig_ops = {

@@ -197,6 +197,7 @@ static void take_zone_reserves(struct drain *drain, struct zone *zone, bool mova
 /*
  * What lies below the watermarks, and what waits on per-CPU lists in blocks of other sizes. To be
  * given back at once: emptying per-CPU lists sleeps, so that is done once, while there is memory.
+ * With more CPUs than one, somebody else may need the reserves: there they stay.
  */
 void drain_take_reserves(struct drain *drain)
 {
@@ -207,6 +208,8 @@ void drain_take_reserves(struct drain *drain)
 	drain->has_reserves = true;
 	drain_per_cpu_lists();
 	drain_per_cpu_lists_by_held(drain);
+	if (num_online_cpus() > 1)
+		return;
 	for_each_online_node(nid) {
 		for (i = MAX_NR_ZONES - 1; i >= 0; i--) {
 			struct zone *zone = &NODE_DATA(nid)->node_zones[i];

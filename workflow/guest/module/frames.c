@@ -163,13 +163,19 @@ bool frame_run_can_move(const struct frame_run *run)
 	return run->state == FRAME_FREE || run->state == FRAME_MOVABLE;
 }
 
+/* Linux does not have the frames, whether it kept their memmap or not. */
+bool frame_run_is_gone(const struct frame_run *run)
+{
+	return run->state == FRAME_ABSENT || run->state == FRAME_OFFLINE;
+}
+
 /*
  * Linux has the frame: online memmap, not PageOffline, and part of the linear map. The last
  * is what a "no-map" region lacks, though it has a memmap: its pages are all reserved.
  */
 bool frame_is_present(const struct frame_run *run, unsigned long pfn)
 {
-	if (run->state == FRAME_ABSENT || run->state == FRAME_OFFLINE)
+	if (frame_run_is_gone(run))
 		return false;
 	return run->state != FRAME_RESERVED || pfn_is_map_memory(pfn);
 }

@@ -114,8 +114,8 @@ static int lend_release(struct lend *lend, u64 *ns)
 	int ret = 0;
 
 	if (lend->ops->give_back)
-		lend->ops->give_back(lend);
-	if (lend->ops->end_holder) {
+		ret = lend->ops->give_back(lend);
+	if (!ret && lend->ops->end_holder) {
 		start = ktime_get_ns();
 		ret = lend->ops->end_holder(lend);
 	}
@@ -136,34 +136,47 @@ static struct lend *lends_newest(void)
 	return NULL;
 }
 
-static int note_given_back(const struct lend *lend)
+/* What was given back last, when this lend is, too. */
+static int collect_given_back(const struct lend *lend, struct extents *given_back)
 {
-	int ret = extents_append_all(&last_given_back, &lend->extents);
+	int ret = extents_append_all(given_back, &last_given_back);
 
-	extents_sort_and_merge(&last_given_back);
-	extents_unite(&last_given_back);
+	if (!ret)
+		ret = extents_append_all(given_back, &lend->extents);
+	extents_sort_and_merge(given_back);
+	extents_unite(given_back);
 	return ret;
 }
 
+static int take_off_list(struct lend *lend)
+{
+	int ret;
+
+	list_del(&lend->node);
+	ret = lends_reindex();
+	if (ret)
+		list_add(&lend->node, &lends);
+	return ret;
+}
+
+/* What fails in the middle did not come back, as far as anyone knows. */
 int lends_give_back(struct carveout_give_back *given)
 {
 	struct lend *lend = lends_newest();
-	int ret;
+	struct extents given_back = {};
+	int ret = lend ? collect_given_back(lend, &given_back) : -ENOENT;
 
-	if (!lend)
-		return -ENOENT;
-	ret = note_given_back(lend);
-	if (ret)
-		return ret;
-	list_del(&lend->node);
-	ret = lends_reindex();
-	if (ret) {
-		list_add(&lend->node, &lends);
-		return ret;
+	if (!ret)
+		ret = take_off_list(lend);
+	if (!ret) {
+		given->kind = lend->ops->kind;
+		given->bytes = PFN_PHYS(extents_pages(&lend->extents));
+		ret = lend_release(lend, &given->ns);
 	}
-	given->kind = lend->ops->kind;
-	given->bytes = PFN_PHYS(extents_pages(&lend->extents));
-	return lend_release(lend, &given->ns);
+	if (!ret)
+		swap(given_back, last_given_back);
+	extents_free(&given_back);
+	return ret;
 }
 
 /* Only when nobody has the module's device open: no holder lives. */

@@ -18,7 +18,7 @@ struct lend_ops {
 	 * Frees those frames of a lend, which is off the list, that lend_own_frames() has. NULL:
 	 * they come back by themselves.
 	 */
-	void (*give_back)(struct lend *lend);
+	int (*give_back)(struct lend *lend);
 	/* Ends the process that holds the frames too, and waits until it has let go of them. */
 	int (*end_holder)(struct lend *lend);
 	/* Where a frame is mapped. NULL: in the linear map, like all memory that Linux has. */

@@ -81,9 +81,10 @@ static void put_extents(const struct extents *extents)
 }
 
 /* References are counted: those of another lend of the same frames stay. */
-static void mapping_give_back(struct lend *lend)
+static int mapping_give_back(struct lend *lend)
 {
 	put_extents(&lend->extents);
+	return 0;
 }
 
 static int mapping_end_holder(struct lend *lend)

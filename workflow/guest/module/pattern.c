@@ -176,13 +176,14 @@ static unsigned long bad_frames(const struct visit *visit, u64 seed)
 	return bad;
 }
 
-/* Frames that cannot be read any more are bad. */
+/* Frames that cannot be read any more are bad, and so are free ones, whatever they hold. */
 static void check_frames(const struct visit *visit, void *data)
 {
 	struct carveout_pattern *pattern = data;
+	bool lost = !visit->address || visit->free;
 
 	pattern->pages_checked += visit->pages;
-	pattern->pages_bad += visit->address ? bad_frames(visit, pattern->seed) : visit->pages;
+	pattern->pages_bad += lost ? visit->pages : bad_frames(visit, pattern->seed);
 	pattern->pages_free += visit->free ? visit->pages : 0;
 }
 

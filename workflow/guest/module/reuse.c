@@ -22,23 +22,27 @@
 #include "probe.h"
 #include "waiting.h"
 
+/* Whether the allocator ever gives such a frame of Linux's to the kind. */
+static bool may_be_for(const struct probe *probe, const struct frame_run *run, unsigned long pfn)
+{
+	return probe->movable || (page_zonenum(run->page) != ZONE_MOVABLE &&
+				  !is_migrate_cma(pageblock_migratetype(pfn)));
+}
+
 /* Free, and the allocator may use it for the kind. */
 bool probe_may_have(const struct probe *probe, const struct frame_run *run, unsigned long pfn)
 {
-	if (run->state != FRAME_FREE)
-		return false;
-	if (probe->movable)
-		return true;
-	return page_zonenum(run->page) != ZONE_MOVABLE &&
-	       !is_migrate_cma(pageblock_migratetype(pfn));
+	return run->state == FRAME_FREE && may_be_for(probe, run, pfn);
 }
 
-static bool kind_uses(const struct probe *probe, const struct frame_run *run)
+static bool kind_uses(const struct probe *probe, const struct frame_run *run, unsigned long pfn)
 {
 	if (probe->movable)
 		return run->state == FRAME_MOVABLE;
-	return run->state == FRAME_SLAB || run->state == FRAME_PAGE_TABLE ||
-	       run->state == FRAME_KERNEL;
+	if (run->state != FRAME_SLAB && run->state != FRAME_PAGE_TABLE &&
+	    run->state != FRAME_KERNEL)
+		return false;
+	return may_be_for(probe, run, pfn);
 }
 
 static void count_extent_in_use(struct probe *probe, const struct extent *extent)
@@ -47,10 +51,9 @@ static void count_extent_in_use(struct probe *probe, const struct extent *extent
 
 	while (pfn < end) {
 		struct frame_run run = frame_stretch_read(pfn, end);
-
 		unsigned long lent_again = extents_pages_within(&lent, pfn, run.pages);
 
-		if (kind_uses(probe, &run))
+		if (kind_uses(probe, &run, pfn))
 			probe->handed_out += run.pages - lent_again;
 		pfn += run.pages;
 		cond_resched();

@@ -16,7 +16,7 @@ struct lend_ops {
 	enum carveout_kind kind;
 	/*
 	 * Frees those frames of a lend, which is off the list, that lend_own_frames() has. NULL:
-	 * they come back by themselves.
+	 * they come back by themselves. When it fails, none was freed.
 	 */
 	int (*give_back)(struct lend *lend);
 	/* Ends the process that holds the frames too, and waits until it has let go of them. */

@@ -149,7 +149,13 @@ def test_a_hang_is_a_row(guests: Run) -> None:
     assert (found["outcome"], found["cause"], found["stage"]) == ("crashed", "hang", "lend")
 
 
-@pytest.mark.parametrize("strategy", ["panics", "hangs", "planted_error", "kpageflags"])
+def test_records_that_are_torn_are_a_row(guests: Run) -> None:
+    found = row(guests, "tears")
+    assert (found["outcome"], found["cause"], found["stage"]) == ("crashed", "torn_records", "lend")
+    assert "is no JSON: 'torn'" in found["message"]
+
+
+@pytest.mark.parametrize("strategy", ["panics", "hangs", "tears", "planted_error", "kpageflags"])
 def test_whatever_became_of_a_host_the_next_is_like_it(guests: Run, strategy: str) -> None:
     first, second = (row(guests, strategy, seed=seed) for seed in (1, 2))
     for column in ("outcome", "cause", "stage", "verify", "verify_pages_bad"):

@@ -64,6 +64,8 @@ async def _run_to_end(
     while True:
         if guest.is_paused:
             said = last_record(files.records)
+            if said is None:
+                return Stop.PAUSED  # torn: nobody knows what the guest waits for
             if said["record"] in LAST_RECORDS:
                 guest.note_end()
                 return Stop.PAUSED

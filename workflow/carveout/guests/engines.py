@@ -242,7 +242,8 @@ async def _becomes_ready(guest: Guest, files: GuestFiles, wall_limit_s: float) -
         stop = Stop.DIED
     if stop is Stop.DIED:
         raise GuestDiedError("wanted a host that boots, found that QEMU ended without a word of it")
-    if stop is not Stop.PAUSED or last_record(files.records)["record"] != "ready":
+    said = last_record(files.records)
+    if stop is not Stop.PAUSED or said is None or said["record"] != "ready":
         return False
     guest.note_ready()
     return True

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from carveout.common import schemas
-from carveout.common.errors import CarveoutError
 
 Record = Mapping[str, Any]
 
@@ -46,15 +45,13 @@ def parse_last_record(channel: bytes) -> tuple[Record | None, str | None]:
     return _parse_line(lines[-1], len(lines) - 1)
 
 
-def last_record(channel: Path) -> Record:
-    """Return what a guest that paused said last: that it is ready, asks the host, or has ended."""
-    record, problem = parse_last_record(channel.read_bytes())
-    if record and record["record"] in ("ready", "host", *LAST_RECORDS):
-        return record
-    raise CarveoutError(
-        "the guest paused: wanted a ready, host, end or fault record as its last, "
-        f"found {problem or record}"
-    )
+def last_record(channel: Path) -> Record | None:
+    """Return what a guest that paused said last: that it is ready, asks the host, or has ended.
+
+    None is for a channel that is torn: what is wrong with it `parse_records` says.
+    """
+    record, _ = parse_last_record(channel.read_bytes())
+    return record if record and record["record"] in ("ready", "host", *LAST_RECORDS) else None
 
 
 def problem_of(record: Any) -> str | None:

@@ -16,8 +16,11 @@ open_record_channel() {
 }
 
 # record NAME [MEMBERS]
+# A holder that ends sends this shell a signal, which interrupts a write: nothing is written then.
 record() {
-	printf '{"seq":%d,"record":"%s"%s}\n' "$sequence" "$1" "${2:+,$2}" >&3
+	until printf '{"seq":%d,"record":"%s"%s}\n' "$sequence" "$1" "${2:+,$2}" >&3; do
+		:
+	done
 	sequence=$((sequence + 1))
 }
 

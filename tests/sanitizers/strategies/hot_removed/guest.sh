@@ -15,8 +15,10 @@ prepare() {
 	ram_ranges="$ram_ranges $((0x${device%-*})):$LENDABLE_BYTES"
 }
 
+# A little, whatever was asked for, and from below: what is lent of the device's own memory keeps its
+# blocks from going, and what is to leave them needs room elsewhere.
 lend() {
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any free_first
+	operate isolate lend contig $((LENDABLE_BYTES / 4)) "$ALIGN_BYTES" "$ALIGN_BYTES" any lowest_first
 }
 
 while_lent() {

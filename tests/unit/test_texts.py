@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from carveout.common.schemas import load_yaml
+from carveout.figures.labels import Labels
+from carveout.study.matrix import read_matrix
+
 TEXTS = [Path(name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + [
     *Path("docs").glob("*.md"),
     Path("config/README.md"),
     Path("results/README.md"),
 ]
 WORKFLOW = Path("workflow")
+SMOKE = Path("config/smoke.yaml")
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=str)
@@ -27,6 +32,19 @@ def test_files_that_are_named_exist(text: Path) -> None:
         if not name.startswith(("results/", "early_range/", "strategies/", "tables/runs")):
             places = [Path(name), WORKFLOW / name, WORKFLOW / "carveout" / name, text.parent / name]
             assert any(place.exists() for place in places), name
+
+
+def test_the_comparison_that_the_readme_shows_is_of_the_small_job_as_it_is() -> None:
+    config = load_yaml(SMOKE)
+    cells = read_matrix(config, str(SMOKE), WORKFLOW).cells
+    variants = {(cell.variant.strategy, cell.variant.name) for cell in cells}
+    readme = Path("README.md").read_text(encoding="utf-8")
+    size = f"{len(variants)} strategy variants x {len(config['loads'])} loads x {config['seeds']} seeds"
+    assert size in readme
+    labels = Labels.read(sorted(WORKFLOW.glob("strategies/*/strategy.yaml")))
+    for strategy, variant in variants:
+        title = re.escape(labels.variant(strategy, variant))
+        assert len(re.findall(rf"^ {title}  ", readme, re.MULTILINE)) == 2, title
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=str)

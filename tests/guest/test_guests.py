@@ -96,6 +96,11 @@ def test_cma_is_for_movable_pages_alone(smoke: Run) -> None:
     assert len(lent) > 0
     assert (lent["reuse_movable_bytes"] > 0).all()
     assert set(lent["reuse_unmovable_bytes"]) == {0}
+    # What the allocator keeps below its watermarks nobody tries: the area would not know of it.
+    assert (lent["reuse_movable_untried_bytes"] > 0).any()
+    assert set(lent["reuse_movable_address_bytes"]) == {0}
+    back = lent["reuse_movable_bytes"] + lent["reuse_movable_untried_bytes"]
+    assert (back == lent["granted_bytes"]).all()
     # The kernel's own pages in the area are lost to it.
     assert (table["movable_only_bytes"] < LENDABLE_BYTES).all()
     assert (table["movable_only_bytes"] > LENDABLE_BYTES - 2**20).all()

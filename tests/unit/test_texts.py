@@ -39,8 +39,8 @@ def test_the_comparison_that_the_readme_shows_is_of_the_small_job_as_it_is() -> 
     cells = read_matrix(config, str(SMOKE), WORKFLOW).cells
     variants = {(cell.variant.strategy, cell.variant.name) for cell in cells}
     readme = Path("README.md").read_text(encoding="utf-8")
-    size = f"{len(variants)} strategy variants x {len(config['loads'])} loads x {config['seeds']} seeds"
-    assert size in readme
+    loads, seeds = len(config["loads"]), config["seeds"]
+    assert f"{len(variants)} strategy variants x {loads} loads x {seeds} seeds" in readme
     labels = Labels.read(sorted(WORKFLOW.glob("strategies/*/strategy.yaml")))
     for strategy, variant in variants:
         title = re.escape(labels.variant(strategy, variant))

@@ -90,6 +90,12 @@ def test_carve_out_is_of_no_use_to_linux(smoke: Run) -> None:
     assert set(table["reuse_movable_bytes"]) == {0}
 
 
+def test_what_only_a_search_by_address_gets_is_told_apart(smoke: Run) -> None:
+    """Below the watermarks of a small zone there is always some."""
+    zone = trials(smoke, "alloc_contig_range").query("variant == 'zone_movable'")
+    assert (zone["reuse_movable_address_bytes"] > 0).any()
+
+
 def test_cma_is_for_movable_pages_alone(smoke: Run) -> None:
     table = trials(smoke, "cma")
     lent = table[table["granted_bytes"] > 0]

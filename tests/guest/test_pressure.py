@@ -23,8 +23,8 @@ def lend(checkout: Checkout) -> dict[str, Any]:
 def test_reclaiming_is_a_part_of_the_cost(lend: dict[str, Any]) -> None:
     assert lend["outcome"] == "granted"
     assert lend["pages_reclaimed"] > 0
-    # kswapd does the rest of it, as the kernel's own task. Who fills a pool maps next to nothing; to
-    # make huge pages is more work than to have free ones.
+    # kswapd does the rest of it, as the kernel's own task. Who fills a pool maps next to nothing,
+    # and to make huge pages is more work than to have free ones.
     assert 10 * lend["lend_map_ns"] < lend["lend_reclaim_ns"] < lend["lend_migrate_ns"]
     assert lend["lend_ns"] == sum(lend[f"lend_{part}_ns"] for part in PARTS)
 

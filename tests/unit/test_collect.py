@@ -56,7 +56,7 @@ def test_less_than_asked_is_partial() -> None:
     assert rows(whole_cycle(1, 254 * MIB))[0]["outcome"] == "partial"
 
 
-@pytest.mark.parametrize("fault", ["pages_bad", "pages_overlapping"])
+@pytest.mark.parametrize("fault", ["pages_bad", "pages_overlapping", "pages_free"])
 def test_one_wrong_page_fails_the_verification(fault: str) -> None:
     records = whole_cycle(1, 256 * MIB)
     next(r for r in records if r["record"] == "verify")[fault] = 1

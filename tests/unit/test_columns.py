@@ -51,7 +51,7 @@ def records() -> list[Record]:
             books["lent"] += 256 * MIB
             books["free"] += RAM_BYTES - sum(books.values())
         if record["record"] == "verify":
-            record |= {"pages_bad": 0, "pages_overlapping": 0}
+            record |= {"pages_bad": 0, "pages_overlapping": 0, "pages_free": 0}
             record["pages_checked"] += 256 * MIB // 4096
         if record["record"] == "lend":
             record |= {"cleared_pages": 0, "lend_ns": sum(record["costs"].values())}

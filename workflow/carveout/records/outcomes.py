@@ -93,6 +93,6 @@ def _verdict(
 
 
 def bad_pages(verify: Object) -> int:
-    """Return how many pages failed a verification: those that are free are among the bad ones."""
-    count: int = verify["pages_bad"] + verify["pages_overlapping"]
+    """Return how many pages failed a verification, in whatever way."""
+    count: int = verify["pages_bad"] + verify["pages_overlapping"] + verify["pages_free"]
     return count

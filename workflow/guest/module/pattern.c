@@ -176,15 +176,15 @@ static unsigned long bad_frames(const struct visit *visit, u64 seed)
 	return bad;
 }
 
-/* Frames that cannot be read any more are bad, and so are free ones, whatever they hold. */
+/* Frames that cannot be read any more are bad. Each counts once: as bad, or as free and good. */
 static void check_frames(const struct visit *visit, void *data)
 {
 	struct carveout_pattern *pattern = data;
-	bool lost = !visit->address || visit->free;
+	unsigned long bad = visit->address ? bad_frames(visit, pattern->seed) : visit->pages;
 
 	pattern->pages_checked += visit->pages;
-	pattern->pages_bad += lost ? visit->pages : bad_frames(visit, pattern->seed);
-	pattern->pages_free += visit->free ? visit->pages : 0;
+	pattern->pages_bad += bad;
+	pattern->pages_free += visit->free ? visit->pages - bad : 0;
 }
 
 int pattern_check(struct carveout_pattern *pattern)

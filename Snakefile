@@ -39,8 +39,10 @@ rule tables:
 onstart:
     progress.begin(
         Path(PROGRESS_FILE),
-        cells=snakemake_internals.jobs_to_run(workflow.dag, "boot_"),
-        seeds=config["seeds"],
+        [
+            len(cell_of(wildcards).points())
+            for wildcards in snakemake_internals.jobs_to_run(workflow.dag, "boot_")
+        ],
     )
 
 

@@ -4,8 +4,10 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from benchmarks.bench import BASELINE, IDLE, Bench, seconds
+from benchmarks.bench import BASELINE, IDLE, MAIN_CONFIG, Bench, seconds
 from benchmarks.table import Row
+from carveout.common.schemas import load_yaml
+from carveout.figures.labels import load_label
 from carveout.study.cell import Cell
 
 FIRST_INSTRUCTION = "start of a guest to its trial's first instruction"
@@ -19,11 +21,12 @@ _MOST_OF_COLD = 0.1
 
 
 def measure(bench: Bench) -> list[Row]:
-    """Measure cold boots and forks in turn, under each load of the main job.
+    """Measure cold boots and forks in turn, under each load of the main job at its first dose.
 
     The strategy is the one that adds nothing, the baseline.
     """
-    job = bench.job("job", strategies=BASELINE, **({"loads": IDLE} if bench.quick else {}))
+    loads = {load: doses[:1] for load, doses in load_yaml(MAIN_CONFIG)["loads"].items()}
+    job = bench.job("job", strategies=BASELINE, loads=IDLE if bench.quick else loads)
     job.build_images()
     rounds = 1 if bench.quick else 3
     samples: dict[tuple[str, str, str], list[float]] = defaultdict(list)
@@ -41,8 +44,8 @@ def measure(bench: Bench) -> list[Row]:
 
 
 def _load_of(cell: Cell) -> str:
-    dose = f" {cell.dose_percent} %" if cell.dose_percent else ""
-    return cell.load.replace("_", " ") + dose
+    (dose_permille,) = cell.doses_permille
+    return load_label(cell.load, dose_permille / 10)
 
 
 def _rows(samples: dict[tuple[str, str, str], list[float]], loads: list[str]) -> Iterator[Row]:

@@ -3,8 +3,8 @@
 
 Each trial boots, as with `boot: cold`. Nothing is connected to QEMU's monitor, so QEMU is told not
 to stop the machine at the guest's two stops per trial: the guest waits for an instant by itself and
-goes on. The guest's seed is among its parameters, since nobody sends it one, and the guest powers
-off at its end.
+goes on. The guest's seed and dose are among its parameters, since nobody tells it any, and the
+guest powers off at its end.
 """
 
 import shlex
@@ -82,7 +82,7 @@ def _loop(job: Job, cell: Cell, folder: Path, seeds: int) -> str:
                 shutil.copyfileobj(stream, initrd)
     for seed in range(1, seeds + 1):
         parameters = folder / f"seed-{seed}.env"
-        parameters.write_text(f"{boot.parameters}SEED={seed}\n", encoding="utf-8")
+        parameters.write_text(f"{boot.parameters}SEED={seed}\nDOSE_PERMILLE=0\n", encoding="utf-8")
     seeds_files = shlex.quote(str(folder / "seed"))
     command = [
         *(qemu, *machine_args(boot.machine), *file_args(files)),

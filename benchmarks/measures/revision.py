@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """This code against another revision of it: the same cells, one after the other, in turn."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -93,5 +94,6 @@ def _trials(
     for path in sorted(results.glob("runs/**/*.jsonl")):
         rows = [orjson.loads(line) for line in path.read_bytes().splitlines()]
         _, *further = seconds(rows, "trial", "qemu_user_ns", "qemu_system_ns")
-        yield from ((path.name.split("-")[0], trial_s) for trial_s in further)
+        (load,) = (name for name in config["loads"] if re.match(rf"{name}[-.]", path.name))
+        yield from ((load, trial_s) for trial_s in further)
     shutil.rmtree(results)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Make up the outputs of a large job, to measure collection and redrawing: nothing is booted.
 
-The cells are those of a job like the main one, only more: 10 strategy variants, 4 loads (of more
-doses when there are more than 40 cells, on more machines when there are more than 1000), and two
-requests per trial, each of which becomes a row of the table `trials`. Every trial has 6 pageblock
-maps of its own, of a host of 1 GiB as in the main job.
+The cells are those of a job like the main one, only more: 10 strategy variants, 4 loads (with other
+requests and doses when there are more than 40 cells, on more machines when there are more than
+1000), and two requests per trial, each of which becomes a row of the table `trials`. Every trial
+has 6 pageblock maps of its own, of a host of 1 GiB as in the main job.
 
 Files and lines have the form in which the runner writes them. The words printed are the arguments
 with which `python -m carveout.tables.collect` finds the cells.
@@ -61,12 +61,18 @@ class MadeCell:
     dose_percent: int
 
     @property
+    def requests(self) -> str:
+        """The name of the list of requests: cells of one load differ in it."""
+        is_main = self.dose_percent in (0, _MAIN_JOB["loads"]["anonymous_memory"][0])
+        return _REQUESTS if is_main else f"{_REQUESTS}_{self.dose_percent}"
+
+    @property
     def parts(self) -> tuple[str, str, str]:
         """The machine's, the variant's and the scenario's part of the cell's path."""
         return (
             f"{_KERNEL}/{self.ram_gib}GiB",
             f"{self.variant.strategy}/{self.variant.variant}",
-            f"{self.load}-{self.dose_percent}.{_REQUESTS}",
+            f"{self.load}.{self.requests}",
         )
 
     @property
@@ -82,8 +88,8 @@ class MadeCell:
             "kernel": _KERNEL,
             "ram_bytes": ram_bytes,
             "load": self.load,
-            "dose_percent": self.dose_percent,
-            "requests": _REQUESTS,
+            "doses_permille": [self.dose_percent * 10],
+            "requests": self.requests,
             "requests_bytes": list(REQUESTS_BYTES),
             "seeds": seeds,
             "variant": base["variant"]
@@ -158,6 +164,7 @@ def _trial(
         cause,
         trial_id=sha256_of_json([cell.path, seed])[:32],
         cell=content,
+        dose_permille=cell.dose_percent * 10,
         seed=seed,
     )
 

@@ -122,7 +122,7 @@ def made_metadata() -> dict[str, str]:
 
 
 def _scenario(load: str) -> str:
-    return f"{load}-{LOADS[load][0]}.quarter_then_whole"
+    return f"{load}.quarter_then_whole"
 
 
 def _key(variant: MadeVariant, load: str, seed: int) -> dict[str, object]:
@@ -136,6 +136,7 @@ def _key(variant: MadeVariant, load: str, seed: int) -> dict[str, object]:
         "strategy": variant.strategy,
         "variant": variant.variant,
         "scenario": _scenario(load),
+        "dose_target": float(LOADS[load][0]),
         "seed": seed,
     }
 
@@ -152,7 +153,6 @@ def _trial(
         "lendable_bytes": LENDABLE_BYTES,
         "cpus": 2,
         "load": load,
-        "dose_target": dose,
         "dose_achieved": None if load == "idle" else round(dose - random.uniform(0, 0.6), 1),
         "physical_bytes": RAM_BYTES * dose // 100,
         "requests": "quarter_then_whole",

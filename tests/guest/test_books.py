@@ -76,7 +76,7 @@ def test_a_lend_takes_what_it_lends_and_gives_it_back(smoke: Run) -> None:
 
 
 def test_hidden_memory_has_no_memmap_and_no_page_tables(smoke: Run) -> None:
-    keys = ["scenario", "seed", "cycle", "phase"]
+    keys = ["scenario", "dose_target", "seed", "cycle", "phase"]
     mem = censuses(smoke, "mem", phase="before").set_index(keys)
     baseline = censuses(smoke, "baseline", variant="ordinary_pages", phase="before").set_index(keys)
     assert set(mem[account("hidden")]) == {LENDABLE_BYTES}
@@ -90,7 +90,7 @@ def test_hidden_memory_has_no_memmap_and_no_page_tables(smoke: Run) -> None:
 
 
 def test_removed_memory_takes_its_page_tables_with_it(smoke: Run) -> None:
-    keys = ["scenario", "seed", "cycle"]
+    keys = ["scenario", "dose_target", "seed", "cycle"]
     hosts = censuses(smoke, "virtio-mem", variant="online_movable").set_index(keys)
     own = hosts[account("page_tables")] - hosts["page_table_bytes"]
     before, lent = (own[hosts["phase"] == phase] for phase in ("before", "lent"))

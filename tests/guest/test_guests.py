@@ -55,7 +55,7 @@ def test_these_save_no_memmap(smoke: Run, strategy: str) -> None:
 
 def test_virtio_mems_memmap_goes_with_its_blocks(smoke: Run) -> None:
     table = censuses(smoke, "virtio-mem", variant="online_movable")
-    keys = ["variant", "scenario", "seed", "cycle"]
+    keys = ["variant", "scenario", "dose_target", "seed", "cycle"]
     memmap = table.pivot_table(index=keys, columns="phase", values="memmap_bytes")
     absent = table[table["phase"] == "lent"].set_index(keys)["account_machine_bytes"]
     saved = memmap["before"] - memmap["lent"]

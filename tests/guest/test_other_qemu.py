@@ -77,7 +77,7 @@ def guests_of(runner: psutil.Process) -> list[psutil.Process]:
 
 def test_a_killed_runner_leaves_no_process(forked: Run, tmp_path: Path) -> None:
     qemu = str(forked.results / "qemu.json")
-    runner = Runner(forked, tmp_path, load="unmovable_pages-10", qemu=qemu, engine="cold").start()
+    runner = Runner(forked, tmp_path, load="unmovable_pages", qemu=qemu, engine="cold").start()
     guests = wait_until(lambda: guests_of(psutil.Process(runner.pid)))
     runner.send_signal(signal.SIGKILL)
     runner.wait()

@@ -30,7 +30,7 @@ class Runner:
 
     made: Run
     folder: Path
-    load: str = "idle-0"
+    load: str = "idle"
     qemu: str = "qemu-system-aarch64"
     engine: str = "fork"
     at_once: int = 1
@@ -69,7 +69,7 @@ class Runner:
             *("--at-once", str(self.at_once), "--code", "made for a test"),
             *("--kernel", str(self.made.results / "kernels/debian-6.12/kernel.json"), "--images"),
             *(str(images / name) for name in ("base.cpio", "strategies/mem.cpio")),
-            str(images / f"loads/{self.load.partition('-')[0]}.cpio"),
+            str(images / f"loads/{self.load}.cpio"),
             *("--trials", str(self.trials), "--runs", str(self.folder / "runs.jsonl")),
             *("--journal", str(self.journal), "--log", str(self.folder / "log")),
             *("--progress", str(self.folder / "progress")),

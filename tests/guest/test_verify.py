@@ -16,7 +16,7 @@ RAM_START = 2**30
 RAM_BYTES = 2**30
 HIDDEN_BYTES = 2**29
 MEMORY_BLOCK_BYTES = 2**27
-LOADS = ("idle-0", "anonymous_memory-25", "page_cache-25", "unmovable_pages-10")
+LOADS = ("idle", "anonymous_memory", "page_cache", "unmovable_pages")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def cells(checkout: Checkout) -> Cells:
     made = Cells(checkout, "tests/guest/verify.yaml")
     made.make(
         *(
-            f"{strategy}/only/idle-0.twice"
+            f"{strategy}/only/idle.twice"
             for strategy in (
                 *("lends_twice", "taken_back", "loses_pages", "holder_dies", "refuses_later"),
             )
@@ -37,7 +37,7 @@ def cells(checkout: Checkout) -> Cells:
 
 def strategy(cells: Cells, name: str) -> Trial:
     """The trial of a strategy without a load, which came to its end."""
-    trial = cells.trial(f"{name}/only/idle-0.twice")
+    trial = cells.trial(f"{name}/only/idle.twice")
     assert trial.content["ending"]["cause"] is None, trial.content["ending"]
     return trial
 
@@ -174,7 +174,7 @@ def test_a_carve_out_leaves_alone_what_the_firmware_reserves(checkout: Checkout)
         with_reserved_memory(tree, reserved_start, 2**20)
     )
     made = Cells(checkout, "tests/guest/verify.yaml")
-    made.make("takes_reserved/only/idle-0.twice")
-    trial = made.trial("takes_reserved/only/idle-0.twice")
+    made.make("takes_reserved/only/idle.twice")
+    trial = made.trial("takes_reserved/only/idle.twice")
     assert [outcome.outcome for outcome in trial.outcomes] == ["granted", "refused"]
     assert "reason=reserved_memory" in trial.console

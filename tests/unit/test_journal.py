@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from carveout.boots.journal import Journal
+from carveout.study.cell import Point
 
-IDS = {1: "one", 2: "two"}
+IDS = {Point(50, 1): "one", Point(50, 2): "two"}
 
 
 def result(
     seed: int, trial_id: str, *, cause: str | None = None, made_by: str = "code"
 ) -> dict[str, Any]:
-    trial = {"seed": seed, "trial_id": trial_id, "ending": {"cause": cause}}
+    trial = {"dose_permille": 50, "seed": seed, "trial_id": trial_id, "ending": {"cause": cause}}
     return {"trial": trial, "run": {"trial_id": trial_id, "made_by": made_by}}
 
 
@@ -58,8 +59,8 @@ def test_a_line_that_is_no_result_is_as_if_it_were_not_there(
 
 
 def test_trials_that_are_others_now_do_not_count(journal: Journal) -> None:
-    assert journal.trials({1: "one", 2: "another"}) == [result(1, "one")]
-    assert journal.trials({1: "one"}) == [result(1, "one")]
+    assert journal.trials({Point(50, 1): "one", Point(50, 2): "another"}) == [result(1, "one")]
+    assert journal.trials({Point(50, 1): "one"}) == [result(1, "one")]
     assert journal.boots("another") == []
 
 
@@ -72,7 +73,7 @@ def test_what_other_code_has_made_does_not_count(journal: Journal, path: Path) -
 def test_a_trial_that_took_too_long_for_this_machine_is_made_again(journal: Journal) -> None:
     journal.add(result(3, "three", cause="wall_limit"))
     journal.add(result(4, "four", cause="panic"))
-    found = journal.trials(IDS | {3: "three", 4: "four"})
+    found = journal.trials(IDS | {Point(50, 3): "three", Point(50, 4): "four"})
     assert [one["trial"]["seed"] for one in found] == [1, 2, 4]
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from carveout.common.errors import CarveoutError
-from carveout.study.cell import Cell
+from carveout.study.cell import Cell, Point
 from carveout.study.matrix import read_matrix
 
 WORKFLOW = Path("workflow")
@@ -32,16 +32,25 @@ def test_cells_are_variants_times_scenarios(config: dict[str, Any]) -> None:
     config["loads"] = {"idle": [0], "unmovable_pages": [5, 10]}
     del config["figures"]
     cells = read(config)
-    assert [(c.variant.strategy, c.variant.name) for c in cells[::3]] == [
+    assert [(c.variant.strategy, c.variant.name) for c in cells[::2]] == [
         ("hugetlbfs", "2M_boot"),
         ("hugetlbfs", "1G_boot"),
         ("cma", "area"),
     ]
-    assert [c.scenario for c in cells[:3]] == [
-        "idle-0.quarter_then_whole",
-        "unmovable_pages-5.quarter_then_whole",
-        "unmovable_pages-10.quarter_then_whole",
+    assert [(c.scenario, c.doses_permille) for c in cells[:2]] == [
+        ("idle.quarter_then_whole", (0,)),
+        ("unmovable_pages.quarter_then_whole", (50, 100)),
     ]
+
+
+def test_a_cells_trials_are_its_doses_times_its_seeds(config: dict[str, Any]) -> None:
+    config["strategies"] = {"mem": "all"}
+    config["loads"] = {"unmovable_pages": [12.5, 5]}
+    config["seeds"] = 2
+    del config["figures"]
+    (cell,) = read(config)
+    assert cell.points() == [Point(50, 1), Point(50, 2), Point(125, 1), Point(125, 2)]
+    assert str(cell.points()[-1]) == "dose 12.5 %, seed 2"
 
 
 def test_cell_survives_its_json(config: dict[str, Any]) -> None:
@@ -75,10 +84,12 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (change("limits", {"guest_m": 3}), "key limits: unknown key guest_m"),
         (change("seeds", "many"), "key seeds: 'many' is not of type 'integer'"),
         (change("seeds", 0), "key seeds: 0 is less than the minimum of 1"),
-        (change("seeds", 10**7), "key seeds: 10000000 is greater than the maximum of 9999999"),
+        (change("seeds", 2**18), "key seeds: 262144 is greater than the maximum of 262143"),
         (change("strategies.cmaa", "all"), "key strategies.cmaa: unknown strategy cmaa"),
         (change("strategies.cma", ["zone"]), "key strategies.cma: unknown variant zone"),
         (change("loads.noise", [5]), "key loads.noise: unknown load noise"),
+        (change("loads.unmovable_pages", [2.55]), "wanted a multiple of 0.1 percent, found 2.55"),
+        (change("figures.pageblock_map.dose", 31), "key figures.pageblock_map: wanted a trial"),
         (change("loads.idle", [10]), "key loads.idle: wanted [0], since this load has no dose"),
         (change("kernels", ["debian-2.4"]), "key kernels: unknown kernel debian-2.4"),
         (change("loads.unmovable_pages", [101]), "key loads.unmovable_pages.0: 101"),

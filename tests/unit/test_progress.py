@@ -20,7 +20,7 @@ def test_a_line_says_what_is_done_the_rate_the_time_left_and_what_came_of_it() -
 
 def test_jobs_count_into_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "results" / "progress"
-    begin(path, cells=1, seeds=3)
+    begin(path, [3])
     first = Progress(path)
     first.skip(1)
     first.count("completed", ["granted"])
@@ -38,7 +38,7 @@ def test_a_long_job_shows_where_it_stands(
 ) -> None:
     now_s = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now_s)
-    begin(tmp_path / "progress", cells=1, seeds=2)
+    begin(tmp_path / "progress", [2])
     progress = Progress(tmp_path / "progress")
     now_s += 10
     progress.count("completed", ["partial"])

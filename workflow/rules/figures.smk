@@ -125,7 +125,7 @@ rule draw_pageblock_map:
     params:
         code=code_digest("carveout.figures.draw", "carveout.figures.pageblock_map"),
         trial=[
-            f"{key}={value}"
+            f"{'dose_target' if key == 'dose' else key}={value}"
             for key, value in config["figures"].get("pageblock_map", {}).items()
         ],
     shell:

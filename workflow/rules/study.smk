@@ -48,7 +48,6 @@ wildcard_constraints:
     strategy="[^/.]+",
     variant="[^/.]+",
     load="[^/.]+",
-    dose="[0-9]+",
     requests="[^/.]+",
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the trials of one cell: seeds in, one result per trial out.
+"""Run the trials of one cell: points in, one result per trial out.
 
 This module and its imports decide what a trial is and what is written of it. Modules that only keep
 and report results (`boots.run`, its journal and its progress) are not among them: when they change,
@@ -10,7 +10,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from carveout.guests.command_line import GuestFiles, Machine, machine_args, sync
 from carveout.guests.engines import Boot, Engine, EngineFactory
 from carveout.guests.guest import GuestDiedError, Usage
 from carveout.records.channel import RECORDS_VERSION
-from carveout.study.cell import Cell
+from carveout.study.cell import Cell, Point
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,12 @@ class CellRun:
 
 
 def guest_parameters(cell: Cell) -> str:
-    """Return what a cell's guest knows before any trial, as shell assignments: all but the seed."""
+    """Return what a cell's guest knows before any trial, as shell assignments."""
     values: dict[str, str | int] = {
         "RAM_BYTES": cell.ram_bytes,
         "BOOT_RAM_BYTES": cell.variant.boot_ram_bytes,
         "LENDABLE_BYTES": cell.lendable_bytes,
         "GUEST_LIMIT_S": cell.guest_limit_s,
-        "DOSE_PERCENT": cell.dose_percent,
         "REQUESTS_BYTES": " ".join(str(size) for size in cell.requests_bytes),
         **{name.upper(): value for name, value in cell.variant.parameters.items()},
     }
@@ -72,27 +71,27 @@ def cell_machine(cell: Cell, qemu: str) -> Machine:
     )
 
 
-def trial_id(run: CellRun, seed: int | None) -> str:
-    """Return the digest of all that determines a trial, in hex; without a seed, of its boot."""
+def trial_id(run: CellRun, point: Point | None) -> str:
+    """Return the digest of all that determines a trial, in hex; without a point, of its boot."""
     return sha256_of_json(
         {
             "digests": run.boot.digests,
             "machine": machine_args(run.boot.machine),
             "parameters": run.boot.parameters,
-            "seed": seed,
+            "point": point and asdict(point),
         }
     )[:32]
 
 
-def trial_ids(run: CellRun) -> dict[int, str]:
-    """Return the ids of all trials that a cell may have, by their seeds."""
-    return {seed: trial_id(run, seed) for seed in range(1, run.cell.seeds + 1)}
+def trial_ids(run: CellRun) -> dict[Point, str]:
+    """Return the ids of all trials that a cell may have, by their points."""
+    return {point: trial_id(run, point) for point in run.cell.points()}
 
 
 async def run_cell(
     run: CellRun, made: Iterable[Result], keep: Callable[[Result], None]
 ) -> list[Result]:
-    """Run the seeds of a cell, ``at_once`` at a time.
+    """Run the trials of a cell, ``at_once`` at a time.
 
     Args:
         run: the cell and what its trials need.
@@ -100,7 +99,7 @@ async def run_cell(
         keep: is called with each result as soon as it is made.
 
     Returns:
-        One object per guest, in the order of the seeds. It has ``run`` (what belongs to the
+        One object per guest, in the order of the points. It has ``run`` (what belongs to the
         runner's machine) and ``trial`` (a pure function of what its id digests); a boot whose
         state was saved has no ``trial``.
 
@@ -126,11 +125,11 @@ async def _run_missing(
     lost: list[str] = []
 
     async def work() -> None:
-        while (seed := trials.next_seed()) is not None:
+        while (point := trials.next_point()) is not None:
             try:
-                result = await _run_seed_again_if_it_dies(run, engine, seed)
+                result = await _run_again_if_it_dies(run, engine, point)
             except GuestDiedError as error:
-                lost.append(f"seed {seed}: {error}")
+                lost.append(f"{point}: {error}")
                 continue
             keep(result)
             trials.add(result)
@@ -148,55 +147,56 @@ async def _run_missing(
         )
 
 
-async def _run_seed_again_if_it_dies(run: CellRun, engine: Engine, seed: int) -> Result:
+async def _run_again_if_it_dies(run: CellRun, engine: Engine, point: Point) -> Result:
     """Run one trial, and once more if QEMU dies, since that says nothing about the guest."""
     try:
-        return await _run_seed(run, engine, seed)
+        return await _run_point(run, engine, point)
     except GuestDiedError:
-        return await _run_seed(run, engine, seed)
+        return await _run_point(run, engine, point)
 
 
-async def _run_seed(run: CellRun, engine: Engine, seed: int) -> Result:
+async def _run_point(run: CellRun, engine: Engine, point: Point) -> Result:
     async with engine.guest() as (guest, files):
         try:
-            ending = await run_trial(guest, files, seed, run.wall_limit_s)
+            ending = await run_trial(guest, files, point, run.wall_limit_s)
             usage = guest.usage()
         finally:
-            _log(run.log, seed, files)
+            _log(run.log, point, files)
     cause = ending.cause or "completed"
-    return {"trial": _trial(run, seed, ending), "run": _usage(run, seed, cause, usage)}
+    return {"trial": _trial(run, point, ending), "run": _usage(run, point, cause, usage)}
 
 
-def _log(log: Path, seed: int, files: GuestFiles) -> None:
+def _log(log: Path, point: Point, files: GuestFiles) -> None:
     """Append the guest's console and what QEMU said of it to the log."""
     with log.open("a", encoding="utf-8") as stream:
         for file in (files.console, files.messages):
-            stream.write(f"== seed {seed}: {file.name} ==\n")
+            stream.write(f"== {point}: {file.name} ==\n")
             stream.write(file.read_text(encoding="utf-8", errors="replace"))
 
 
-def _trial(run: CellRun, seed: int, ending: Ending) -> dict[str, Any]:
+def _trial(run: CellRun, point: Point, ending: Ending) -> dict[str, Any]:
     return {
         "records_version": RECORDS_VERSION,
-        "trial_id": trial_id(run, seed),
+        "trial_id": trial_id(run, point),
         "digests": run.boot.digests,
         "cell": json.loads(run.cell.to_json()),
-        "seed": seed,
+        **asdict(point),
         "ending": {"cause": ending.cause, "message": ending.message},
         "records": list(ending.records),
     }
 
 
-def _usage(run: CellRun, seed: int | None, guest_exit: str, usage: Usage) -> dict[str, Any]:
-    """Return what one guest took: a trial's, or without a seed the boot whose state was saved."""
+def _usage(run: CellRun, point: Point | None, guest_exit: str, usage: Usage) -> dict[str, Any]:
+    """Return what one guest took: a trial's, or without a point the boot whose state was saved."""
     return {
-        "process": "boot" if seed is None else "trial",
+        "process": "boot" if point is None else "trial",
         "made_by": run.made_by,
-        "trial_id": trial_id(run, seed),
+        "trial_id": trial_id(run, point),
         "strategy": run.cell.variant.strategy,
         "variant": run.cell.variant.name,
         "scenario": run.cell.scenario,
-        "seed": seed,
+        "dose_target": point and point.dose_permille / 10,
+        "seed": point and point.seed,
         "guest_exit": guest_exit,
         "qemu_version": run.boot.digests["qemu"],
         "wall_ns": usage.wall_ns,

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from carveout.boots.cell_trials import Result
+from carveout.boots.cell_trials import Result, point_of
 from carveout.common.files import write_atomically
+from carveout.study.cell import Point
 
 
 class Journal:
@@ -33,17 +34,17 @@ class Journal:
         self._packed = path.with_suffix(".jsonl.gz")
         self._made_by = made_by
 
-    def trials(self, trial_ids: Mapping[int, str]) -> list[Result]:
+    def trials(self, trial_ids: Mapping[Point, str]) -> list[Result]:
         """Return the trials that need not be made again.
 
         Args:
-            trial_ids: the id of each seed's trial.
+            trial_ids: the id of each point's trial.
         """
         found = {
-            result["trial"]["seed"]: result
+            point_of(result["trial"]): result
             for result in self._results()
             if "trial" in result
-            and trial_ids.get(result["trial"]["seed"]) == result["trial"]["trial_id"]
+            and trial_ids.get(point_of(result["trial"])) == result["trial"]["trial_id"]
             # It says what the machine was like that day.
             and result["trial"]["ending"]["cause"] != "wall_limit"
         }

@@ -16,11 +16,15 @@ from pathlib import Path
 _SHOW_INTERVAL_S = 5
 
 
-def begin(path: Path, *, cells: int, seeds: int) -> None:
-    """Start the progress of a run that is to make so many cells, if it is to make any."""
-    if cells:
+def begin(path: Path, trials_of_cells: Sequence[int]) -> None:
+    """Start the progress of a run that is to make cells of so many trials, if it is to make any."""
+    if trials_of_cells:
         path.parent.mkdir(parents=True, exist_ok=True)
-        plan = {"trials": cells * seeds, "cells": cells, "start_s": time.time()}
+        plan = {
+            "trials": sum(trials_of_cells),
+            "cells": len(trials_of_cells),
+            "start_s": time.time(),
+        }
         path.write_text(json.dumps(plan) + "\n", encoding="utf-8")
 
 

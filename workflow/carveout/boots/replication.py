@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How many seeds a cell needs: all that the config asks for, or fewer once enough is known.
+"""How many seeds a dose needs: all that the config asks for, or fewer once enough is known.
 
-The adaptive rule reads a cell's seeds in their order, however they were run: it stops after the
-first at which the 95 % Wilson interval of every request's success rate is no wider than asked. So
-the number of seeds is as repeatable as the trials are.
+The adaptive rule reads the seeds of a cell's dose in their order, however they were run: it stops
+after the first at which the 95 % Wilson interval of every request's success rate is no wider than
+asked. So the number of seeds is as repeatable as the trials are.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from carveout.records.outcomes import request_outcomes
 
 
 class AdaptiveRule:
-    """Reads a cell's trials in the order of their seeds and says when there are enough."""
+    """Reads a dose's trials in the order of their seeds and says when there are enough."""
 
     def __init__(self, interval_width: float, least_seeds: int) -> None:
         """Set the rule.

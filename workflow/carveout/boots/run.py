@@ -111,7 +111,7 @@ def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Re
     ]
     earlier_boots = journal.boots(trial_id(run, None))
     journal.start([*earlier_boots, *made])
-    unmade = run.cell.seeds - len(made)
+    unmade = len(run.cell.points()) - len(made)
     progress.skip(len(made))
 
     def keep(result: Result) -> None:

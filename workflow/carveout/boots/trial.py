@@ -13,6 +13,7 @@ from carveout.common.errors import CarveoutError
 from carveout.guests.command_line import GuestFiles
 from carveout.guests.guest import Guest, GuestDiedError, Stop
 from carveout.records.channel import LAST_RECORDS, Record, last_record, parse_records
+from carveout.study.cell import Point
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Ending:
     records: Sequence[Record]
 
 
-async def run_trial(guest: Guest, files: GuestFiles, seed: int, wall_limit_s: float) -> Ending:
+async def run_trial(guest: Guest, files: GuestFiles, point: Point, wall_limit_s: float) -> Ending:
     """Run a guest from where it stands to its end.
 
     Raises:
@@ -42,7 +43,7 @@ async def run_trial(guest: Guest, files: GuestFiles, seed: int, wall_limit_s: fl
     replies: dict[int, Record] = {}
     try:
         async with asyncio.timeout(wall_limit_s):
-            stop = await _run_to_end(guest, files, seed, replies)
+            stop = await _run_to_end(guest, files, point, replies)
     except TimeoutError:
         stop = None
     except (QMPError, EOFError):
@@ -58,7 +59,7 @@ async def run_trial(guest: Guest, files: GuestFiles, seed: int, wall_limit_s: fl
 
 
 async def _run_to_end(
-    guest: Guest, files: GuestFiles, seed: int, replies: dict[int, Record]
+    guest: Guest, files: GuestFiles, point: Point, replies: dict[int, Record]
 ) -> Stop:
     """Do what the guest pauses for, until it comes to its end or stops for another reason."""
     while True:
@@ -70,7 +71,7 @@ async def _run_to_end(
                 guest.note_end()
                 return Stop.PAUSED
             if said["record"] == "ready":
-                await guest.tell_seed(seed)
+                await guest.tell(_word(point))
                 guest.note_ready()
             else:
                 replies[said["seq"]] = await _act(guest, said)
@@ -78,6 +79,11 @@ async def _run_to_end(
         stop = await guest.next_stop()
         if stop is not Stop.PAUSED:
             return stop
+
+
+def _word(point: Point) -> int:
+    """Return what a guest is told of its trial: read_point() in lib/boot.sh takes it apart."""
+    return point.seed << 10 | point.dose_permille
 
 
 async def _act(guest: Guest, asked: Record) -> Record:

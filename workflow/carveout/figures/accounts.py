@@ -17,7 +17,7 @@ from carveout.tables.definitions import MACHINE
 
 TABLE = "phases"
 COLUMNS = (
-    *(*MACHINE, *VARIANT, "scenario", "seed", "cycle", "phase", "request_bytes"),
+    *(*MACHINE, *VARIANT, "scenario", "dose_target", "seed", "cycle", "phase", "request_bytes"),
     *map(column, ACCOUNTS),
 )
 # The map of pageblocks has the same colours for the same things. Hatched is for movable pages only.
@@ -69,7 +69,7 @@ def _draw_machine(part: SubFigure, phases: pd.DataFrame, labels: Labels) -> None
 def _means(phases: pd.DataFrame) -> pd.DataFrame:
     """Return the mean MiB of what is drawn, by variant and phase; without a lend, before alone."""
     lent_bytes = phases[[column(account) for account in GROUPS["lent_out"]]].sum(axis="columns")
-    key = [*VARIANT, "scenario", "seed", "cycle"]
+    key = [*VARIANT, "scenario", "dose_target", "seed", "cycle"]
     lends = phases[(phases["phase"] == "lent") & (lent_bytes > 0)]
     largest = lends.groupby(VARIANT)["request_bytes"].max().rename("largest").reset_index()
     lends = lends.merge(largest, on=VARIANT)

@@ -157,7 +157,7 @@ def _legend_below(ax: Axes, columns: int) -> None:
     )
 
 
-def _load_looks(trials: pd.DataFrame) -> dict[tuple[str, int], tuple[str, str]]:
+def _load_looks(trials: pd.DataFrame) -> dict[tuple[str, float], tuple[str, str]]:
     """Return each load's colour and marker."""
     looks = zip((style.MUTED, *style.PALETTE), style.MARKERS, strict=False)
     return dict(zip(loads_of(trials), itertools.cycle(looks), strict=False))
@@ -168,14 +168,14 @@ def _draw_costs(
     granted: pd.DataFrame,
     column: str,
     rows: Sequence[tuple[str, str]],
-    loads: Mapping[tuple[str, int], tuple[str, str]],
+    loads: Mapping[tuple[str, float], tuple[str, str]],
 ) -> None:
     places = {row: place for place, row in enumerate(rows)}
     step = 0.72 / len(loads)
     shifts = {load: step * (n - (len(loads) - 1) / 2) for n, load in enumerate(loads)}
     costs = granted.dropna(subset=[column])
     for key, cell in costs.groupby(["strategy", "variant", "load", "dose_target"], sort=True):
-        strategy, variant, load, dose = cast("tuple[str, str, str, int]", key)
+        strategy, variant, load, dose = cast("tuple[str, str, str, float]", key)
         color, marker = loads[(load, dose)]
         values = cell[column].astype(float).clip(lower=_LEAST_NS)
         y = places[(strategy, variant)] + shifts[(load, dose)]
@@ -222,7 +222,7 @@ def _draw_failing(
             style.note(ax, place, f"no success in {counts[row]} trials")
 
 
-def _draw_legend(part: SubFigure, loads: Mapping[tuple[str, int], tuple[str, str]]) -> None:
+def _draw_legend(part: SubFigure, loads: Mapping[tuple[str, float], tuple[str, str]]) -> None:
     handles = [
         Line2D([], [], linestyle="", marker=marker, color=color, label=load_label(*load))
         for load, (color, marker) in loads.items()

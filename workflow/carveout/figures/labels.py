@@ -80,10 +80,10 @@ def _index(known: Sequence[str], name: str) -> tuple[int, str]:
     return (known.index(name) if name in known else len(known), name)
 
 
-def load_label(name: str, dose_percent: int) -> str:
+def load_label(name: str, dose_percent: float) -> str:
     """Return a load with its dose: ``anonymous memory 50 %``."""
     words = name.replace("_", " ")
-    return f"{words} {dose_percent} %" if dose_percent else words
+    return f"{words} {dose_percent:g} %" if dose_percent else words
 
 
 def machine_label(kernel: str, version: str, pinned: str, ram_bytes: int) -> str:
@@ -104,7 +104,7 @@ def by_machine(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     ]
 
 
-def loads_of(frame: pd.DataFrame) -> list[tuple[str, int]]:
+def loads_of(frame: pd.DataFrame) -> list[tuple[str, float]]:
     """Return the (load, dose) pairs of a table: idle first, the rest by name."""
     pairs = frame[["load", "dose_target"]].drop_duplicates().itertuples(index=False, name=None)
     return sorted(pairs, key=lambda pair: (pair[0] != "idle", pair))

@@ -18,7 +18,7 @@ from carveout.records.outcomes import PHASES
 
 TABLE = "phases"
 COLUMNS = (
-    *("trial_id", "strategy", "variant", "scenario", "seed", "cycle"),
+    *("trial_id", "strategy", "variant", "scenario", "dose_target", "seed", "cycle"),
     *("phase", "first_pfn", "pageblock_bytes", "pageblocks"),
 )
 _SECTION_BYTES = 128 * MIB
@@ -104,7 +104,9 @@ def _draw_addresses(
 
 def _title(first: "pd.Series[Any]", labels: Labels) -> str:
     variant = labels.variant(str(first["strategy"]), str(first["variant"]))
-    return f"{variant}: {first['scenario']}, seed {first['seed']}, cycle {first['cycle']}"
+    dose = f"dose {first['dose_target']:g} %"
+    trial = f"{first['scenario']}, {dose}, seed {first['seed']}, cycle {first['cycle']}"
+    return f"{variant}: {trial}"
 
 
 def _draw_legend(figure: Figure, maps: dict[str, str], pageblock_bytes: int) -> None:

@@ -2,7 +2,7 @@
 """How a trial's guest comes to be: booted, or forked from the saved state of a booted one.
 
 An engine is opened for one cell and hands out one guest per trial. Strategies, loads and
-`run_trial` see a guest that stands still, before its boot or before it is told its seed, and no
+`run_trial` see a guest that stands still, before its boot or before it is told its point, and no
 more. Because boots repeat to the bit, both engines give the same trials.
 """
 
@@ -30,7 +30,7 @@ _EMPTY_IMAGE_BYTES = 4096
 
 @dataclass(frozen=True)
 class Boot:
-    """All that determines a cell's boot, and nothing of a single trial: that adds only its seed.
+    """All that determines a cell's boot, and nothing of a single trial: that adds only its point.
 
     Attributes:
         digests: of what QEMU and the guest are made of, by name.

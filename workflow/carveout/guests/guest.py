@@ -21,11 +21,11 @@ from qemu.qmp import EventListener, ExecuteError, Message, QMPClient, QMPError, 
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import KIB
 
-# A guest is told its seed through a UART, while it stands still. 8 bytes are the trigger level that
-# Linux sets: so many the UART's FIFO takes before the guest reads (QEMU's serial_can_receive()),
-# and at so many the guest is interrupted at once. With more or fewer bytes, the host's timing would
-# decide when the guest sees its seed.
-_SEED_BYTES = 8
+# A guest is told its trial through a UART, while it stands still. 8 bytes are the trigger level
+# that Linux sets: so many the UART's FIFO takes before the guest reads (QEMU's
+# serial_can_receive()), and at so many the guest is interrupted at once. With more or fewer bytes,
+# the host's timing would decide when the guest sees what it is told.
+_WORD_BYTES = 8
 
 
 class GuestDiedError(CarveoutError):
@@ -98,12 +98,12 @@ class Guest:
         self,
         process: subprocess.Popen[bytes],
         monitor: QMPClient,
-        seed_channel: socket.socket,
+        word_channel: socket.socket,
         start_ns: int,
     ) -> None:
         self._process = process
         self._monitor = monitor
-        self._seed_channel = seed_channel
+        self._word_channel = word_channel
         self._events = EventListener({"STOP", *(event for event, _ in _EVENT_STOPS)})
         self._job_events = EventListener({"JOB_STATUS_CHANGE"})
         self._start = _Start(start_ns)
@@ -138,21 +138,21 @@ class Guest:
         """Run one QMP command and return its answer; only while the guest stands still."""
         return await self._monitor.execute(command, dict(arguments))
 
-    async def tell_seed(self, seed: int) -> None:
-        """Tell a standing guest its seed; the guest's UART has all of it when this returns.
+    async def tell(self, word: int) -> None:
+        """Tell a standing guest a number of 28 bits; its UART has all of it when this returns.
 
         Raises:
             GuestDiedError: QEMU has ended.
             CarveoutError: the UART does not take it.
         """
-        with _named_errors("takes a guest's seed"):
-            self._seed_channel.sendall(f"{seed:{_SEED_BYTES - 1}}\n".encode())
+        with _named_errors("takes what a guest is told"):
+            self._word_channel.sendall(f"{word:0{_WORD_BYTES - 1}x}\n".encode())
         end_s = time.monotonic() + _HAND_OVER_LIMIT_S
-        while _unread_bytes(self._seed_channel):
+        while _unread_bytes(self._word_channel):
             await self.execute("query-status", {})  # a turn of QEMU's main loop
             if time.monotonic() > end_s:
                 raise CarveoutError(
-                    f"wanted a guest whose UART takes {_SEED_BYTES} bytes while it stands, found "
+                    f"wanted a guest whose UART takes {_WORD_BYTES} bytes while it stands, found "
                     "one that does not; was /dev/ttyS1 open when the guest paused?"
                 )
 
@@ -285,7 +285,7 @@ class Guest:
         # A monitor whose QEMU went first says so with the end of its stream.
         with contextlib.suppress(QMPError, EOFError, OSError):
             await self._monitor.disconnect()
-        self._seed_channel.close()
+        self._word_channel.close()
         await asyncio.to_thread(self._process.wait)
 
 
@@ -333,7 +333,7 @@ async def start_guest(
 
     Args:
         qemu: the program.
-        args: its arguments beside those of the monitor and of the channel for the seed.
+        args: its arguments beside those of the monitor and of the channel for `Guest.tell`.
         messages: the file that gets what QEMU itself says.
         file_limit_bytes: the most that each file that QEMU writes may hold: state, console,
             records.
@@ -343,17 +343,17 @@ async def start_guest(
     """
     start_ns = time.monotonic_ns()
     monitor_end, monitor_of_qemu = socket.socketpair()
-    seed_channel, seed_channel_of_qemu = socket.socketpair()
-    inherited = (monitor_of_qemu.fileno(), seed_channel_of_qemu.fileno())
+    word_channel, word_channel_of_qemu = socket.socketpair()
+    inherited = (monitor_of_qemu.fileno(), word_channel_of_qemu.fileno())
     command = [
         *("prlimit", f"--fsize={file_limit_bytes}", "--"),
         *("setpriv", "--pdeathsig", "KILL", "--", qemu, *args, "-S"),
         *("-chardev", f"socket,id=monitor,fd={inherited[0]}"),
         *("-mon", "chardev=monitor,mode=control"),
-        *("-chardev", f"socket,id=seed,fd={inherited[1]}"),
-        *("-device", "pci-serial,chardev=seed"),
+        *("-chardev", f"socket,id=word,fd={inherited[1]}"),
+        *("-device", "pci-serial,chardev=word"),
     ]
-    with monitor_of_qemu, seed_channel_of_qemu, messages.open("ab") as stream:
+    with monitor_of_qemu, word_channel_of_qemu, messages.open("ab") as stream:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -364,12 +364,12 @@ async def start_guest(
             restore_signals=False,
         )
     monitor = QMPClient("carveout")
-    guest = Guest(process, monitor, seed_channel, start_ns)
+    guest = Guest(process, monitor, word_channel, start_ns)
     try:
         await monitor.connect(monitor_end)
     except QMPError as error:
         code = await asyncio.to_thread(_end_of, process)
-        seed_channel.close()
+        word_channel.close()
         said = " ".join(messages.read_text(errors="replace").split())
         kind = GuestDiedError if code < 0 else CarveoutError
         ended = f"a signal, {-code}" if code < 0 else f"status {code}"

@@ -117,7 +117,7 @@ def loads_view(trials: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "load": doses["load"].str.replace("_", " "),
-            "dose wanted": [f"{dose} %" for dose in doses["dose_target"]],
+            "dose wanted": [f"{dose:g} %" for dose in doses["dose_target"]],
             "achieved, median": [_dose(value) for value in doses["median"]],
             "least": [_dose(value) for value in doses["min"]],
             "most": [_dose(value) for value in doses["max"]],

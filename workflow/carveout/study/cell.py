@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The cell: one machine, one strategy variant, one scenario. The one place that spells its path."""
+"""The cell: one machine, one strategy variant, one scenario. The one place that spells its path.
+
+A cell is booted once and serves all doses of its load: a trial is one of its points, a dose with a
+seed.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,13 +15,24 @@ from carveout.common.sizes import format_size, parse_size
 # The parts of a cell's path, as the rules' wildcards have them.
 MACHINE_PATH = "{kernel}/{ram}"
 VARIANT_PATH = "{strategy}/{variant}"
-SCENARIO = "{load}-{dose}.{requests}"
+SCENARIO = "{load}.{requests}"
 CELL_PATH = f"{MACHINE_PATH}/{VARIANT_PATH}/{SCENARIO}"
 
 
-def scenario_name(load: str, dose_percent: int, requests: str) -> str:
-    """Return the load with its dose, and the name of the list of requests."""
-    return SCENARIO.format(load=load, dose=dose_percent, requests=requests)
+def scenario_name(load: str, requests: str) -> str:
+    """Return the load, and the name of the list of requests."""
+    return SCENARIO.format(load=load, requests=requests)
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """What a trial has of its own within its cell."""
+
+    dose_permille: int
+    seed: int
+
+    def __str__(self) -> str:
+        return f"dose {self.dose_permille / 10:g} %, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +96,8 @@ class Cell:
     """One machine, one strategy variant, one scenario: all that its trials have in common.
 
     Attributes:
-        seeds: how many trials the cell has, or may have when ``replication`` stops it earlier.
+        doses_permille: the doses of its load, each once.
+        seeds: how many trials a dose has, or may have when ``replication`` stops it earlier.
         replication: the arguments of `carveout.boots.replication.AdaptiveRule`, or None.
     """
 
@@ -92,7 +108,7 @@ class Cell:
     lendable_bytes: int
     variant: Variant
     load: str
-    dose_percent: int
+    doses_permille: Sequence[int]
     requests: str
     requests_bytes: Sequence[int]
     seeds: int
@@ -101,8 +117,8 @@ class Cell:
 
     @property
     def scenario(self) -> str:
-        """The load with its dose, and the name of the list of requests."""
-        return scenario_name(self.load, self.dose_percent, self.requests)
+        """The load, and the name of the list of requests."""
+        return scenario_name(self.load, self.requests)
 
     @property
     def path(self) -> CellPath:
@@ -114,6 +130,14 @@ class Cell:
             variant=self.variant.name,
             scenario=self.scenario,
         )
+
+    def points(self) -> list[Point]:
+        """Return all trials that the cell may have, in the order of the tables."""
+        return [
+            Point(dose, seed)
+            for dose in sorted(self.doses_permille)
+            for seed in range(1, self.seeds + 1)
+        ]
 
     def to_json(self) -> str:
         """Return the cell as one line of JSON, keys sorted: the form in which a job gets it."""

@@ -44,7 +44,10 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
     strategies = _read_plugins(config, source, workflow_folder, "strategy", "strategies")
     loads = _read_plugins(config, source, workflow_folder, "load", "loads")
     _check_kernels(config, source)
-    _check_doses(config, source, loads)
+    doses = {
+        name: _doses_permille(config, source, name, load.content["dose"]["of"])
+        for name, load in loads.items()
+    }
     _check_replication(config, source)
     lendable_bytes = _lendable_bytes(config, source)
     requests = _requests(config, source, lendable_bytes)
@@ -57,7 +60,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
             lendable_bytes=lendable_bytes,
             variant=variant,
             load=load,
-            dose_percent=dose,
+            doses_permille=doses[load],
             requests=name,
             requests_bytes=sizes,
             seeds=config["seeds"],
@@ -67,8 +70,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         for kernel in config["kernels"]
         for ram_bytes in _rams(config, source, lendable_bytes)
         for variant in _variants(config, source, strategies, ram_bytes, lendable_bytes)
-        for load, doses in config["loads"].items()
-        for dose in doses
+        for load in config["loads"]
         for name, sizes in requests.items()
     ]
     _check_map(config, source, cells)
@@ -101,13 +103,19 @@ def _check_kernels(config: Mapping[str, Any], source: str) -> None:
             )
 
 
-def _check_doses(config: Mapping[str, Any], source: str, loads: Mapping[str, Plugin]) -> None:
-    for name, doses in config["loads"].items():
-        if loads[name].content["dose"]["of"] == "none" and doses != [0]:
-            raise CarveoutError(
-                f"{source}: key loads.{name}: wanted [0], since this load has no dose, "
-                f"found {doses}"
-            )
+def _doses_permille(
+    config: Mapping[str, Any], source: str, name: str, dose_of: str
+) -> tuple[int, ...]:
+    """Return the doses of a load in steps of a tenth of a percent, as a guest is told them."""
+    where = f"{source}: key loads.{name}"
+    doses = config["loads"][name]
+    if dose_of == "none" and doses != [0]:
+        raise CarveoutError(f"{where}: wanted [0], since this load has no dose, found {doses}")
+    doses_permille = tuple(round(dose * 10) for dose in doses)
+    for dose, permille in zip(doses, doses_permille, strict=True):
+        if dose != permille / 10:
+            raise CarveoutError(f"{where}: wanted a multiple of 0.1 percent, found {dose}")
+    return doses_permille
 
 
 def _check_replication(config: Mapping[str, Any], source: str) -> None:
@@ -232,11 +240,13 @@ def _check_map(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) ->
         }
         if all(wanted[key] == value for key, value in names.items()):
             sure_seeds = cell.replication["least_seeds"] if cell.replication else cell.seeds
-            if wanted["seed"] <= sure_seeds and wanted["cycle"] <= len(cell.requests_bytes):
+            is_run = wanted["dose"] in [dose / 10 for dose in cell.doses_permille]
+            is_run &= wanted["seed"] <= sure_seeds and wanted["cycle"] <= len(cell.requests_bytes)
+            if is_run:
                 return
             break
     raise CarveoutError(
         f"{source}: key figures.pageblock_map: wanted a trial that this config runs, found "
-        f"{wanted['strategy']} {wanted['variant']} {wanted['scenario']} seed {wanted['seed']} "
-        f"cycle {wanted['cycle']}; name one that it does"
+        f"{wanted['strategy']} {wanted['variant']} {wanted['scenario']} dose {wanted['dose']} "
+        f"seed {wanted['seed']} cycle {wanted['cycle']}; name one that it does"
     )

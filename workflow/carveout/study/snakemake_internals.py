@@ -31,6 +31,6 @@ def bound_local_resources(workflow: Any, room: Mapping[str, int]) -> None:
         workflow.register_resource(name, room[name])
 
 
-def jobs_to_run(dag: Any, beginning: str) -> int:
-    """Return how many jobs a run is to make of rules whose names begin with `beginning`."""
-    return sum(job.rule.name.startswith(beginning) for job in dag.needrun_jobs())
+def jobs_to_run(dag: Any, beginning: str) -> list[Any]:
+    """Return the wildcards of all jobs that a run is to make of rules of such names."""
+    return [job.wildcards for job in dag.needrun_jobs() if job.rule.name.startswith(beginning)]

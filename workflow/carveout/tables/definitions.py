@@ -15,7 +15,7 @@ PAGEBLOCK_LETTERS = "FMURCXLPDA"
 ZONES = ("dma", "dma32", "normal", "movable")
 
 # Goes up when a column comes, goes or means something else: CHANGELOG.md says what changed.
-TABLES_VERSION = "3"
+TABLES_VERSION = "4"
 
 _KERNEL_COLUMNS = {
     # As the config names it.
@@ -34,14 +34,14 @@ _CELL_COLUMNS = {
     "strategy": text(),
     "variant": text(),
     "load": text(),
-    "dose_target": integer(most=100),
+    "dose_target": number(most=100),
     "requests": text(),
     "cycle": integer(least=1),
     "request_bytes": integer(least=1),
 }
 CELL = tuple(_CELL_COLUMNS)
 REFUSED_BY = ("kernel", "driver", "carveout", "shell")
-_ORDER = ("kernel", "ram_bytes", "strategy", "variant", "scenario", "seed")
+_ORDER = ("kernel", "ram_bytes", "strategy", "variant", "scenario", "dose_target", "seed")
 
 TRIALS = Table(
     columns={
@@ -56,12 +56,13 @@ TRIALS = Table(
         "variant": text(),
         "scenario": text(),
         "load": text(),
-        "dose_target": integer(most=100),
+        # In percent of what the load says its dose is of.
+        "dose_target": number(most=100),
         "dose_achieved": number(null=True),
         # Free memory that the load took.
         "physical_bytes": integer(least=None, null=True),
         "requests": text(),
-        # How many seeds the config gives the cell, which may end earlier.
+        # How many seeds the config gives the cell's dose, which may end earlier.
         "trials_asked": integer(least=1),
         # The rule that may end it, as the config has it; null where every seed is run.
         "replication": text(null=True),
@@ -144,6 +145,7 @@ PHASES_TABLE = Table(
         "strategy": text(),
         "variant": text(),
         "scenario": text(),
+        "dose_target": number(most=100),
         "seed": integer(),
         "cycle": integer(least=1),
         "phase": text(values=PHASES),
@@ -185,6 +187,8 @@ RUNS = Table(
         "strategy": text(),
         "variant": text(),
         "scenario": text(),
+        # Neither is known of a boot, which serves all doses.
+        "dose_target": number(most=100, null=True),
         "seed": integer(null=True),
         "wall_ns": integer(),
         "ready_wall_ns": integer(null=True),

@@ -35,7 +35,7 @@ class TrialRows:
 
     def __init__(self) -> None:
         self._trials = _Gathered(
-            *("trial_id", "seed", "kernel_version", "kernel_pinned"),
+            *("trial_id", "dose_target", "seed", "kernel_version", "kernel_pinned"),
             *(*_BOOT, "cause", "message", *_LAST),
         )
         self._records = {name: _Gathered(*members) for name, members in _RECORDS.items()}
@@ -51,6 +51,7 @@ class TrialRows:
         for record in trial["records"]:
             records[record["record"]].append(record)
         about = {**_UNKNOWN, **trial, **trial["ending"]}
+        about["dose_target"] = trial["dose_permille"] / 10
         for record in (*records["hello"], *records["load"]):
             about |= record
         if about["cause"] is not None:
@@ -246,7 +247,7 @@ def _table(name: str, columns: Columns) -> pyarrow.Table:
 
 
 # Which trial a row is of.
-_KEY = ("trial_id", *MACHINE, "strategy", "variant", "scenario", "seed")
+_KEY = ("trial_id", *MACHINE, "strategy", "variant", "scenario", "dose_target", "seed")
 # What a trial has only once: what booted, and the stage and cycle that a crash struck.
 _BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent", "physical_bytes")
 _LAST = ("last_stage", "last_cycle")
@@ -303,11 +304,10 @@ def _cell_columns(cell: Object) -> Object:
         "ram_bytes": cell["ram_bytes"],
         "strategy": cell["variant"]["strategy"],
         "variant": cell["variant"]["name"],
-        "scenario": scenario_name(cell["load"], cell["dose_percent"], cell["requests"]),
+        "scenario": scenario_name(cell["load"], cell["requests"]),
         "lendable_bytes": cell["lendable_bytes"],
         "cpus": cell["cpus"],
         "load": cell["load"],
-        "dose_target": cell["dose_percent"],
         "requests": cell["requests"],
         "trials_asked": cell["seeds"],
         "replication": rule and _to_json(rule),

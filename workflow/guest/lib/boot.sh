@@ -48,18 +48,22 @@ find_ram() {
 	PAGEBLOCK_BYTES=$((pageblock_pages * PAGE_BYTES))
 }
 
-# Descriptor 4 is open while the guest stands: its UART takes a seed only then.
-open_seed_channel() {
+# Descriptor 4 is open while the guest stands: its UART takes a word only then.
+open_word_channel() {
 	[ -n "${SEED:-}" ] || {
 		stty -F /dev/ttyS1 -echo
 		exec 4</dev/ttyS1
 	}
 }
 
-# Who runs this host by hand, without a runner, names the SEED among its parameters.
-read_seed() {
+# Sets SEED and DOSE_PERMILLE: the last ten bits of the word are the dose, those above the seed. Who
+# runs this host by hand, without a runner, names both among its parameters.
+# shellcheck disable=SC2034 # for loads
+read_point() {
 	[ -n "${SEED:-}" ] || {
-		read -r SEED <&4 || fault error "the runner told no seed"
+		read -r word <&4 || fault error "the runner told no dose and seed"
 		exec 4<&-
+		SEED=$((0x$word >> 10))
+		DOSE_PERMILLE=$((0x$word & 1023))
 	}
 }

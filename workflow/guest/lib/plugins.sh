@@ -27,7 +27,7 @@
 # have noted a refusal; otherwise the trial ends with a fault. Hooks find
 # the runner's RAM_BYTES, BOOT_RAM_BYTES, LENDABLE_BYTES, the variant's parameters, and
 # RAM_START_BYTES, PAGE_BYTES and PAGEBLOCK_BYTES of the running kernel.
-# For a load's guest.sh, besides DOSE_PERCENT, the same, and in `load` alone SEED:
+# For a load's guest.sh the same, and in `load` alone SEED and DOSE_PERMILLE:
 #   start_worker COMMAND... run a process that occupies memory; returns when it has
 #                           printed its one line of name=value, which is evaluated
 #   reached_dose PART WHOLE sets dose_achieved_percent, of the same unit each

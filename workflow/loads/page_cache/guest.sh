@@ -10,7 +10,7 @@ FILES=16
 # A ninth more than the dose is read; what is dropped again leaves holes.
 KEEP_PERCENT=90
 
-# The same for all seeds.
+# The same for all trials: the files have room for any dose.
 prepare_load() {
 	make_file_system || fault error "the file system could not be made"
 	make_files || fault error "the files could not be made"
@@ -28,7 +28,7 @@ make_file_system() {
 make_files() {
 	file=0
 	while [ $file -lt $FILES ]; do
-		truncate -s $((RAM_BYTES * DOSE_PERCENT / KEEP_PERCENT / FILES)) $FOLDER/$file ||
+		truncate -s $((RAM_BYTES * 100 / KEEP_PERCENT / FILES)) $FOLDER/$file ||
 			return 1
 		file=$((file + 1))
 	done
@@ -38,7 +38,7 @@ make_files() {
 load() {
 	read_cached
 	cached_before_kib=$cached_kib
-	/load/read_files "$SEED" $KEEP_PERCENT $FOLDER/* ||
+	/load/read_files "$SEED" $((RAM_BYTES * DOSE_PERMILLE / 1000)) $KEEP_PERCENT $FOLDER/* ||
 		fault error "the files could not be read"
 	read_cached
 	reached_dose $(((cached_kib - cached_before_kib) * 1024)) "$RAM_BYTES"

@@ -2,16 +2,15 @@
 /*
  * Fills the page cache from files, as a system that has lived:
  *
- *   read_files SEED KEEP_PERCENT FILE...
+ *   read_files SEED BYTES KEEP_PERCENT FILE...
  *
- * All files are read whole, in seeded order of their stripes; then random chunks
- * are dropped until KEEP_PERCENT of what was read remains.
+ * The same part of each file is read from its start, in seeded order of their stripes; then random
+ * chunks are dropped until KEEP_PERCENT of what was read, which is BYTES, remains.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "seeded.h"
@@ -22,33 +21,42 @@
 struct files {
 	int *descriptors;
 	size_t nr;
-	size_t bytes_each;	/* all files are of one size */
+	size_t bytes_each;	/* to read */
 };
 
 static int open_files(struct files *files, char **names)
 {
-	struct stat status;
-
 	files->descriptors = calloc(files->nr, sizeof(int));
 	for (size_t i = 0; i < files->nr; i++) {
 		files->descriptors[i] = open(names[i], O_RDONLY);
-		if (files->descriptors[i] < 0 || fstat(files->descriptors[i], &status)) {
+		if (files->descriptors[i] < 0) {
 			perror(names[i]);
 			return -1;
 		}
-		files->bytes_each = status.st_size;
 	}
 	return 0;
 }
 
 /* readahead(2) fills the cache without a copy, but never more than this at once. */
-static int read_stripe(int descriptor, size_t offset)
+static int read_stripe(int descriptor, size_t offset, size_t bytes)
 {
+	size_t window;
 	int error = 0;
 
-	for (size_t done = 0; done < STRIPE_BYTES && !error; done += WINDOW_BYTES)
-		error = readahead(descriptor, offset + done, WINDOW_BYTES);
+	for (size_t done = 0; done < bytes && !error; done += window) {
+		window = bytes - done < WINDOW_BYTES ? bytes - done : WINDOW_BYTES;
+		error = readahead(descriptor, offset + done, window);
+	}
 	return error;
+}
+
+/* The last stripe of a file may be a short one. */
+static int read_stripe_of(const struct files *files, size_t file, size_t stripe)
+{
+	size_t offset = stripe * STRIPE_BYTES, left = files->bytes_each - offset;
+
+	return read_stripe(files->descriptors[file], offset,
+			   left < STRIPE_BYTES ? left : STRIPE_BYTES);
 }
 
 static int read_in_seeded_order(struct seeded *seeded, const struct files *files)
@@ -62,8 +70,7 @@ static int read_in_seeded_order(struct seeded *seeded, const struct files *files
 		stripes[i] = i;
 	seeded_shuffle(seeded, stripes, nr);
 	for (size_t i = 0; i < nr && !error; i++)
-		error = read_stripe(files->descriptors[stripes[i] / stripes_each],
-				    stripes[i] % stripes_each * STRIPE_BYTES);
+		error = read_stripe_of(files, stripes[i] / stripes_each, stripes[i] % stripes_each);
 	free(stripes);
 	return error;
 }
@@ -91,17 +98,21 @@ static void drop_random_chunks(struct seeded *seeded, const struct files *files,
 
 int main(int argc, char **argv)
 {
+	size_t page_bytes = sysconf(_SC_PAGESIZE), keep_percent;
 	struct seeded seeded;
 	struct files files;
 
-	if (argc < 4) {
-		fputs("usage: read_files SEED KEEP_PERCENT FILE...\n", stderr);
+	if (argc < 5) {
+		fputs("usage: read_files SEED BYTES KEEP_PERCENT FILE...\n", stderr);
 		return 2;
 	}
 	seeded.state = strtoull(argv[1], NULL, 10);
-	files.nr = argc - 3;
-	if (open_files(&files, argv + 3) || read_in_seeded_order(&seeded, &files))
+	keep_percent = strtoul(argv[3], NULL, 10);
+	files.nr = argc - 4;
+	files.bytes_each = strtoull(argv[2], NULL, 10) * 100 / keep_percent / files.nr;
+	files.bytes_each -= files.bytes_each % page_bytes;
+	if (open_files(&files, argv + 4) || read_in_seeded_order(&seeded, &files))
 		return 1;
-	drop_random_chunks(&seeded, &files, strtoul(argv[2], NULL, 10));
+	drop_random_chunks(&seeded, &files, keep_percent);
 	return 0;
 }

@@ -6,6 +6,6 @@
 load() {
 	ram_pageblocks=$((RAM_BYTES / PAGEBLOCK_BYTES))
 	pages=0
-	operate place unmovable $((ram_pageblocks * DOSE_PERCENT / 100)) "$SEED"
+	operate place unmovable $((ram_pageblocks * DOSE_PERMILLE / 1000)) "$SEED"
 	reached_dose "$pages" "$ram_pageblocks"
 }

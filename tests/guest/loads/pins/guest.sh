@@ -3,6 +3,6 @@
 
 load() {
 	held_bytes=0
-	start_worker /load/pin $((RAM_BYTES * DOSE_PERCENT / 100))
+	start_worker /load/pin $((RAM_BYTES * DOSE_PERMILLE / 1000))
 	reached_dose "$held_bytes" "$RAM_BYTES"
 }

@@ -40,7 +40,7 @@ onstart:
     progress.begin(
         Path(PROGRESS_FILE),
         [
-            len(cell_of(wildcards).points())
+            cell_of(wildcards).planned_trials()
             for wildcards in snakemake_internals.jobs_to_run(workflow.dag, "boot_")
         ],
     )

@@ -34,8 +34,8 @@ def measure(bench: Bench) -> list[Row]:
             *("summarize", "-m", "carveout.statistics.summarize", str(tables / "trials.parquet")),
             *(
                 word
-                for name in ("summary", "comparison", "failures")
-                for word in (f"--{name}", str(tables / f"{name}.parquet"))
+                for name in ("summary", "comparison", "failures", "turning_points")
+                for word in (f"--{name.replace('_', '-')}", str(tables / f"{name}.parquet"))
             ),
         ),
         "redrawing of all figures": job.snakemake("figures", cores=2),

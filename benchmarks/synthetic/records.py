@@ -191,6 +191,7 @@ def cell(**members: Any) -> dict[str, Any]:
         "lendable_bytes": GIB,
         "load": "idle",
         "doses_permille": [100],
+        "ladder": None,
         "requests": "twice",
         "requests_bytes": [256 * MIB, 256 * MIB],
         "seeds": 5,

@@ -158,6 +158,7 @@ def _trial(
         "requests": "quarter_then_whole",
         "trials_asked": 5,
         "replication": None,
+        "ladder": None,
         "cycle": cycle,
         "request_bytes": request_bytes,
         "align_bytes": 2 * MIB,

@@ -44,6 +44,7 @@ def cell(seeds: int, doses: Sequence[int] = (0,), **rule: Any) -> Cell:
         variant=Variant("mem", "carve_out", {}, GIB, "", ()),
         load="idle",
         doses_permille=doses,
+        ladder=None,
         requests="one",
         requests_bytes=(64 * MIB,),
         seeds=seeds,

@@ -2,9 +2,33 @@
 # Figures: one rule per figure. Each reads one table; titles and order come from the strategies' folders.
 
 DESCRIPTIONS = [f"{folder}/strategy.yaml" for folder in STRATEGY_FOLDERS.values()]
-FIGURES = ["memmap_overhead", "accounts", "success", "cost"]
+FIGURES = ["frontier", "memmap_overhead", "accounts", "success", "cost"]
 if "pageblock_map" in config["figures"]:
     FIGURES.append("pageblock_map")
+
+
+rule draw_frontier:
+    input:
+        table="<results>/tables/summary.parquet",
+        descriptions=DESCRIPTIONS,
+    output:
+        svg=report(
+            "<results>/figures/frontier.svg",
+            caption="../report/frontier.rst",
+            category="Figures",
+            labels={"figure": "the frontier: what is lent under which load"},
+        ),
+        png="<results>/figures/frontier.png",
+    log:
+        "<logs>/figures/draw_frontier.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.figures.draw", "carveout.figures.frontier"),
+    shell:
+        "python -m carveout.figures.draw frontier {input.table:q}"
+        " --descriptions {input.descriptions:q}"
+        " --svg {output.svg:q} --png {output.png:q} >{log:q}"
 
 
 rule draw_memmap_overhead:

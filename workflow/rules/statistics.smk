@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Statistics of the trials: of cells, of strategy variants, and of what failed.
+# Statistics of the trials: of cells, of strategy variants, of what failed, and of whole curves.
 
 
 rule summarize_trials:
@@ -10,6 +10,7 @@ rule summarize_trials:
         summary="<results>/tables/summary.parquet",
         comparison="<results>/tables/comparison.parquet",
         failures="<results>/tables/failures.parquet",
+        turning_points="<results>/tables/turning_points.parquet",
         comparison_csv=report(
             "<results>/tables/comparison.csv",
             caption="../report/comparison.rst",
@@ -21,6 +22,12 @@ rule summarize_trials:
             caption="../report/summary.rst",
             category="Tables",
             labels={"table": "summary of cells"},
+        ),
+        turning_points_csv=report(
+            "<results>/tables/turning_points.csv",
+            caption="../report/turning_points.rst",
+            category="Tables",
+            labels={"table": "turning points"},
         ),
         failures_csv=report(
             "<results>/tables/failures.csv",
@@ -36,4 +43,5 @@ rule summarize_trials:
         code=code_digest("carveout.statistics.summarize"),
     shell:
         "python -m carveout.statistics.summarize {input.trials:q} --summary {output.summary:q}"
-        " --comparison {output.comparison:q} --failures {output.failures:q} >{log:q}"
+        " --comparison {output.comparison:q} --failures {output.failures:q}"
+        " --turning-points {output.turning_points:q} >{log:q}"

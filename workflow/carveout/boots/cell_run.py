@@ -135,9 +135,12 @@ async def _run_missing(
             trials.add(result)
 
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(run.at_once):
-                group.create_task(work())
+        while True:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(run.at_once):
+                    group.create_task(work())
+            if not trials.climb():
+                break
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
     if lost:

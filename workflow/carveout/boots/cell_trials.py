@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The trials of one cell: those that are made, those to come, and when there are enough."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from carveout.boots.ladder import Ladder, mean_share
 from carveout.study.cell import Cell, Point
 
 if TYPE_CHECKING:
@@ -21,63 +22,99 @@ class CellTrials:
     """The trials of a cell: which are made, which point is next, and when there are enough.
 
     Trials may be added in any order. The rule that may stop a dose early reads them in the order
-    of their seeds, so that what is kept does not depend on which trial ended first.
+    of their seeds, and the ladder reads whole doses, so that what is kept does not depend on which
+    trial ended first.
     """
 
     def __init__(self, cell: Cell, made: Iterable[Result]) -> None:
+        self._cell = cell
         self._made: dict[Point, Result] = {}
-        self._doses = [_DoseTrials(cell, dose) for dose in sorted(cell.doses_permille)]
+        self._ladder = Ladder(**cell.ladder) if cell.ladder else None
+        self._doses: dict[int, _DoseTrials] = {}
         for result in made:
-            self.add(result)
-        self._unmade = [point for point in cell.points() if point not in self._made]
+            self._made[point_of(result["trial"])] = result
+        self._try_doses(cell.doses_permille)
+        while self.climb():
+            pass
 
     def add(self, result: Result) -> None:
         """Add a trial that was made."""
         point = point_of(result["trial"])
         self._made[point] = result
-        for dose in self._doses:
-            if dose.dose_permille == point.dose_permille:
-                dose.read(self._made)
+        if point.dose_permille in self._doses:
+            self._doses[point.dose_permille].read(self._made)
+
+    def climb(self) -> bool:
+        """Add the doses that the ladder wants once all doses so far are known.
+
+        Return whether there were any.
+        """
+        if self._ladder is None or not self.are_enough():
+            return False
+        shares = {
+            dose: mean_share(
+                self._made[Point(dose, seed)]["trial"] for seed in range(1, trials.seeds_read + 1)
+            )
+            for dose, trials in self._doses.items()
+        }
+        wanted = self._ladder.between(shares)
+        self._try_doses(wanted)
+        return bool(wanted)
 
     def are_enough(self) -> bool:
-        """Return whether all trials that count are made."""
-        return all(dose.are_enough() for dose in self._doses)
+        """Return whether all trials of the doses so far are made."""
+        return all(dose.are_enough() for dose in self._doses.values())
 
     def next_point(self) -> Point | None:
-        """Return the next point that nobody has been given; None when there is none to run."""
-        enough = {dose.dose_permille for dose in self._doses if dose.are_enough()}
-        self._unmade = [point for point in self._unmade if point.dose_permille not in enough]
-        return self._unmade.pop(0) if self._unmade else None
+        """Return the next point that nobody has been given; None when there is none to run now."""
+        for dose_permille, dose in self._doses.items():
+            if (seed := dose.next_seed(self._made)) is not None:
+                return Point(dose_permille, seed)
+        return None
 
     def in_order(self) -> list[Result]:
         """Return the trials that count: of each dose those of the first seeds that are needed."""
-        return [self._made[point] for dose in self._doses for point in dose.counting()]
+        return [
+            self._made[Point(dose_permille, seed)]
+            for dose_permille in sorted(self._doses)
+            for seed in range(1, self._doses[dose_permille].seeds_read + 1)
+        ]
+
+    def _try_doses(self, doses_permille: Iterable[int]) -> None:
+        for dose_permille in doses_permille:
+            self._doses[dose_permille] = _DoseTrials(self._cell, dose_permille)
+            self._doses[dose_permille].read(self._made)
 
 
 class _DoseTrials:
     """How many seeds of one dose are needed, as far as its trials are made."""
 
     def __init__(self, cell: Cell, dose_permille: int) -> None:
-        self.dose_permille = dose_permille
-        self._seeds_read = 0
+        self.seeds_read = 0
+        self._dose_permille = dose_permille
+        self._seeds = iter(range(1, cell.seeds + 1))
         self._seeds_needed = cell.seeds
         self._rule = _adaptive_rule(cell)
 
     def read(self, made: Mapping[Point, Result]) -> None:
         """Read, in the order of the seeds, what was made since."""
         while not self.are_enough():
-            result = made.get(Point(self.dose_permille, self._seeds_read + 1))
+            result = made.get(Point(self._dose_permille, self.seeds_read + 1))
             if result is None:
                 return
-            self._seeds_read += 1
+            self.seeds_read += 1
             if self._rule and self._rule.is_enough_with(result["trial"]):
-                self._seeds_needed = self._seeds_read
+                self._seeds_needed = self.seeds_read
+
+    def next_seed(self, made: Mapping[Point, Result]) -> int | None:
+        """Return the next seed that is needed and that nobody has been given, or None."""
+        if self.are_enough():
+            return None
+        unmade = (seed for seed in self._seeds if Point(self._dose_permille, seed) not in made)
+        return next(unmade, None)
 
     def are_enough(self) -> bool:
-        return self._seeds_read == self._seeds_needed
-
-    def counting(self) -> Sequence[Point]:
-        return [Point(self.dose_permille, seed) for seed in range(1, self._seeds_read + 1)]
+        return self.seeds_read == self._seeds_needed
 
 
 def _adaptive_rule(cell: Cell) -> "AdaptiveRule | None":

@@ -111,8 +111,9 @@ def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Re
     ]
     earlier_boots = journal.boots(trial_id(run, None))
     journal.start([*earlier_boots, *made])
-    unmade = len(run.cell.points()) - len(made)
-    progress.skip(len(made))
+    taken_over = min(len(made), run.cell.planned_trials())
+    unmade = run.cell.planned_trials() - taken_over
+    progress.skip(taken_over)
 
     def keep(result: Result) -> None:
         journal.add(result)
@@ -125,7 +126,7 @@ def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Re
             )
 
     results = asyncio.run(run_cell(run, made, keep))
-    progress.skip(unmade)  # the cell ended early
+    progress.skip(unmade)  # the cell ended early, or its ladder had more doses than were planned
     is_booted = any("trial" not in result for result in results)
     return results if is_booted else [*earlier_boots, *results]
 

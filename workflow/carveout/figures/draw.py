@@ -40,14 +40,12 @@ def main() -> None:
     style.save(figure, wanted.name, wanted.svg, wanted.png)
 
 
-def _values(table: str, pairs: Sequence[str]) -> dict[str, str | int]:
+def _values(table: str, pairs: Sequence[str]) -> dict[str, str | int | float]:
     """Return column=value pairs with the values in the columns' types."""
     values = dict(pair.split("=", 1) for pair in pairs)
     dtypes = TABLES[table].dtypes(list(values))
-    return {
-        column: int(value) if dtypes[column].name == "Int64" else value
-        for column, value in values.items()
-    }
+    types: dict[str, type[int | float | str]] = {"Int64": int, "Float64": float}
+    return {column: types.get(dtypes[column].name, str)(value) for column, value in values.items()}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Statistics of trials: per cell, per strategy variant, and of what failed.
+"""Statistics of trials: per cell, per strategy variant, of what failed, and of whole curves.
 
 A lend is a success when all that was asked for was granted and its verification did not fail. Every
 trial counts in the denominator, whatever became of it. Costs and shares are of successful lends
@@ -20,6 +20,7 @@ from carveout.common.errors import entry_point
 from carveout.common.rates import wilson_interval
 from carveout.common.sizes import GIB
 from carveout.records.outcomes import OUTCOMES
+from carveout.statistics.turning_points import find_turning_points
 from carveout.tables.definitions import CELL, COMPARISON, FAILURES, MACHINE, QUANTILES, SUMMARY
 from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
@@ -47,6 +48,7 @@ COLUMNS = (
     *(
         "trials_asked",
         "replication",
+        "ladder",
         "outcome",
         "verify",
         "dose_achieved",
@@ -67,7 +69,8 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
     summary = pd.concat(
         [
             _counts(groups),
-            groups[["trials_asked", "replication"]].first(),
+            groups[["trials_asked", "replication", "ladder"]].first(),
+            _amounts(groups),
             groups[[*_MEDIANS, "physical_bytes", *_IDLE]].median(),
             _quantiles(groups, "lend_ns"),
             groups[list(_PARTS)].median().add_suffix("_p50"),
@@ -184,6 +187,13 @@ def _counts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
     )
 
 
+def _amounts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
+    """Return what was granted: the mean over all trials, the least and the most."""
+    amounts = groups["granted_bytes"].agg(["mean", "min", "max"])
+    names = {"mean": "granted_mean_bytes", "min": "granted_least_bytes"}
+    return amounts.rename(columns=names | {"max": "granted_most_bytes"})
+
+
 def _quantiles(groups: "DataFrameGroupBy[Any, Any]", column: str) -> pd.DataFrame:
     wide = groups[column].quantile(np.array(QUANTILES) / 100).unstack()
     return wide.set_axis([f"{column}_p{q:02d}" for q in QUANTILES], axis="columns")
@@ -191,19 +201,21 @@ def _quantiles(groups: "DataFrameGroupBy[Any, Any]", column: str) -> pd.DataFram
 
 @entry_point
 def main() -> None:
-    """Make the three tables of statistics from the table of trials."""
+    """Make the tables of statistics from the table of trials."""
     parser = argparse.ArgumentParser(
         prog="python -m carveout.statistics.summarize", description=main.__doc__
     )
     parser.add_argument("trials", type=Path)
     made = {"summary": summarize, "comparison": compare, "failures": list_failures}
-    for name in made:
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    for name in (*made, "turning_points"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
     wanted = parser.parse_args()
     trials = read_table("trials", wanted.trials, COLUMNS)
     metadata = read_metadata(wanted.trials)
     for name, make in made.items():
         write_table(name, make(trials), getattr(wanted, name), metadata)
+    curves = find_turning_points(read_table("summary", wanted.summary))
+    write_table("turning_points", curves, wanted.turning_points, metadata)
 
 
 if __name__ == "__main__":

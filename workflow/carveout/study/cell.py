@@ -96,7 +96,8 @@ class Cell:
     """One machine, one strategy variant, one scenario: all that its trials have in common.
 
     Attributes:
-        doses_permille: the doses of its load, each once.
+        doses_permille: the doses of its load, each once; with a ladder, the coarse ones.
+        ladder: the arguments of `carveout.boots.ladder.Ladder`, which may add doses; or None.
         seeds: how many trials a dose has, or may have when ``replication`` stops it earlier.
         replication: the arguments of `carveout.boots.replication.AdaptiveRule`, or None.
     """
@@ -109,6 +110,7 @@ class Cell:
     variant: Variant
     load: str
     doses_permille: Sequence[int]
+    ladder: Mapping[str, Any] | None
     requests: str
     requests_bytes: Sequence[int]
     seeds: int
@@ -133,11 +135,14 @@ class Cell:
 
     def points(self) -> list[Point]:
         """Return all trials that the cell may have, in the order of the tables."""
-        return [
-            Point(dose, seed)
-            for dose in sorted(self.doses_permille)
-            for seed in range(1, self.seeds + 1)
-        ]
+        doses: Sequence[int] = sorted(self.doses_permille)
+        if self.ladder:
+            doses = range(doses[0], doses[-1] + 1, self.ladder["finest_permille"])
+        return [Point(dose, seed) for dose in doses for seed in range(1, self.seeds + 1)]
+
+    def planned_trials(self) -> int:
+        """Return how many trials the cell has, as far as it is known before any is made."""
+        return len(self.doses_permille) * self.seeds
 
     def to_json(self) -> str:
         """Return the cell as one line of JSON, keys sorted: the form in which a job gets it."""

@@ -10,6 +10,7 @@ from carveout.common import schemas
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB, format_size, parse_size
 from carveout.study.cell import Cell, Variant
+from carveout.study.doses import read_doses
 from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
 
 # Memory comes and goes by whole sections of 128 MiB (arm64 with 4K and 16K pages), and the
@@ -45,8 +46,10 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
     loads = _read_plugins(config, source, workflow_folder, "load", "loads")
     _check_kernels(config, source)
     doses = {
-        name: _doses_permille(config, source, name, load.content["dose"]["of"])
-        for name, load in loads.items()
+        name: read_doses(
+            config["loads"][name], f"{source}: key loads.{name}", loads[name].content["dose"]["of"]
+        )
+        for name in config["loads"]
     }
     _check_replication(config, source)
     lendable_bytes = _lendable_bytes(config, source)
@@ -60,7 +63,8 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
             lendable_bytes=lendable_bytes,
             variant=variant,
             load=load,
-            doses_permille=doses[load],
+            doses_permille=doses[load].permille,
+            ladder=doses[load].ladder,
             requests=name,
             requests_bytes=sizes,
             seeds=config["seeds"],
@@ -101,21 +105,6 @@ def _check_kernels(config: Mapping[str, Any], source: str) -> None:
                 f"{source}: key kernels: unknown kernel {name}; "
                 f"known in {path} are {', '.join(sorted(known))}"
             )
-
-
-def _doses_permille(
-    config: Mapping[str, Any], source: str, name: str, dose_of: str
-) -> tuple[int, ...]:
-    """Return the doses of a load in steps of a tenth of a percent, as a guest is told them."""
-    where = f"{source}: key loads.{name}"
-    doses = config["loads"][name]
-    if dose_of == "none" and doses != [0]:
-        raise CarveoutError(f"{where}: wanted [0], since this load has no dose, found {doses}")
-    doses_permille = tuple(round(dose * 10) for dose in doses)
-    for dose, permille in zip(doses, doses_permille, strict=True):
-        if dose != permille / 10:
-            raise CarveoutError(f"{where}: wanted a multiple of 0.1 percent, found {dose}")
-    return doses_permille
 
 
 def _check_replication(config: Mapping[str, Any], source: str) -> None:

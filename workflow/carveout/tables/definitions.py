@@ -66,6 +66,8 @@ TRIALS = Table(
         "trials_asked": integer(least=1),
         # The rule that may end it, as the config has it; null where every seed is run.
         "replication": text(null=True),
+        # The rule that may add doses; null where the config lists them.
+        "ladder": text(null=True),
         "seed": integer(),
         "cycle": integer(least=1),
         "request_bytes": integer(least=1),
@@ -255,9 +257,14 @@ SUMMARY = Table(
         **_CELL_COLUMNS,
         **_COUNTS,
         "replication": text(null=True),
+        "ladder": text(null=True),
         **_SUCCESS,
         "dose_achieved": number(null=True),
         "physical_bytes": number(least=None, null=True),
+        # Of all trials, whatever became of them.
+        "granted_mean_bytes": number(),
+        "granted_least_bytes": integer(),
+        "granted_most_bytes": integer(),
         **_IDLE,
         "memmap_bytes": number(null=True),
         **_SHARES,
@@ -325,6 +332,31 @@ FAILURES = Table(
     csv=True,
 )
 
+# One curve: what a variant lends at growing doses of a load.
+CURVE = tuple(name for name in CELL if name != "dose_target")
+
+TURNING_POINTS = Table(
+    columns={
+        **{name: column for name, column in _CELL_COLUMNS.items() if name in CURVE},
+        # What the curve is made of.
+        "trials": integer(least=1),
+        "doses": integer(least=1),
+        "ladder": text(null=True),
+        "least_dose": number(most=100),
+        "most_dose": number(most=100),
+        # The largest mean of what was granted, and the highest dose that still has half of it.
+        "granted_most_bytes": number(),
+        "half_until_dose": number(most=100, null=True),
+        # The next dose, which has less; and where the line between the two has half. Null where
+        # every dose has half, and where nothing was ever granted.
+        "less_from_dose": number(most=100, null=True),
+        "turning_point": number(most=100, null=True),
+    },
+    key=CURVE,
+    order=CURVE,
+    csv=True,
+)
+
 TABLES: Mapping[str, Table] = {
     "trials": TRIALS,
     "phases": PHASES_TABLE,
@@ -332,4 +364,5 @@ TABLES: Mapping[str, Table] = {
     "summary": SUMMARY,
     "comparison": COMPARISON,
     "failures": FAILURES,
+    "turning_points": TURNING_POINTS,
 }

@@ -136,7 +136,7 @@ def read_table(
     name: str,
     path: Path,
     columns: Sequence[str] | None = None,
-    where: Mapping[str, str | int] | None = None,
+    where: Mapping[str, str | int | float] | None = None,
 ) -> pd.DataFrame:
     """Read and check a table, or some of its columns, or the rows with some values in columns."""
     _check_file(name, path)

@@ -311,6 +311,7 @@ def _cell_columns(cell: Object) -> Object:
         "requests": cell["requests"],
         "trials_asked": cell["seeds"],
         "replication": rule and _to_json(rule),
+        "ladder": cell["ladder"] and _to_json(cell["ladder"]),
         "align_bytes": cell["variant"]["parameters"]["align_bytes"],
     }
 

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Figure: how much each strategy lends while the host carries how much."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from carveout.common.sizes import MIB
+from carveout.figures import style
+from carveout.figures.labels import VARIANT, Labels, by_machine, bytes_label
+from carveout.tables.definitions import MACHINE
+
+TABLE = "summary"
+_AMOUNTS = ("granted_mean_bytes", "granted_least_bytes", "granted_most_bytes")
+COLUMNS = (
+    *(*MACHINE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
+    *("physical_bytes", *_AMOUNTS),
+)
+_LINES = ("-", "--", ":", "-.")
+_PANEL_IN = 1.45
+
+
+def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
+    """Draw one row of panels per strategy, one column per load, of the largest request."""
+    machines = dict(by_machine(summary))
+    rows = len(labels.strategies(summary))
+    figure = style.new_figure((rows * _PANEL_IN + 0.8) * len(machines))
+    for part, of_machine in zip(
+        style.parts(figure, list(machines)), machines.values(), strict=True
+    ):
+        _draw_machine(part, of_machine, labels)
+    return figure
+
+
+def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> None:
+    largest = summary[summary["request_bytes"] == summary["request_bytes"].max()]
+    # Of one load and dose there is one amount, whichever list of requests asked for it last.
+    cells = largest.drop_duplicates([*VARIANT, "load", "dose_target"], keep="last")
+    loads = sorted(cells["load"].unique(), key=lambda load: (load != "idle", load))
+    strategies = labels.strategies(cells)
+    # A load without a dose is a single point, and needs less room.
+    widths = [
+        0.3 if (cells.loc[cells["load"] == load, "dose_target"] == 0).all() else 1 for load in loads
+    ]
+    grid = part.subplots(
+        len(strategies),
+        len(loads),
+        squeeze=False,
+        sharex="col",
+        sharey=True,
+        gridspec_kw={"width_ratios": widths},
+    )
+    colors = style.strategy_colors(labels, cells)
+    for row, strategy in zip(grid, strategies, strict=True):
+        for ax, load in zip(row, loads, strict=True):
+            of_load = cells[cells["load"] == load]
+            _draw_ideal(ax, of_load)
+            _draw_others(ax, of_load[of_load["strategy"] != strategy])
+            _draw_strategy(ax, of_load[of_load["strategy"] == strategy], labels, colors[strategy])
+        _draw_frame(row, labels.strategy(strategy))
+    for ax, load in zip(grid[0], loads, strict=True):
+        ax.set_title(load.replace("_", " "))
+    for ax, load in zip(grid[-1], loads, strict=True):
+        ax.set_xlabel("" if load == "idle" else "dose, %")
+    size = bytes_label(cells["request_bytes"].max())
+    part.supylabel(f"MiB granted of a request of {size}, mean, least and most", fontsize=9)
+
+
+def _draw_frame(row: Sequence[Axes], title: str) -> None:
+    """Name the strategy in its row, and its variants where there is room for them."""
+    for ax in row:
+        ax.grid(visible=True, axis="both")
+        ax.set_ylim(bottom=0)
+        ax.margins(x=0.06)
+    row[0].set_ylabel(title.replace(" ", "\n", 1), fontsize=8, rotation=0, ha="right", va="center")
+    row[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, handlelength=2.2)
+
+
+def _draw_ideal(ax: Axes, of_load: pd.DataFrame) -> None:
+    """Draw what a host could lend that uses all of its memory for the load and the lend alone."""
+    held = of_load.groupby("dose_target")["physical_bytes"].median().astype(float)
+    ram_bytes, most_bytes = of_load["ram_bytes"].iloc[0], of_load["request_bytes"].iloc[0]
+    ideal = (ram_bytes - held).clip(0, most_bytes) / MIB
+    ax.plot(
+        ideal.index,
+        ideal,
+        color=style.INK,
+        linewidth=0.8,
+        linestyle=(0, (4, 3)),
+        marker="_" if len(ideal) == 1 else None,
+    )
+
+
+def _draw_others(ax: Axes, others: pd.DataFrame) -> None:
+    for _, curve in others.groupby(VARIANT):
+        ordered = curve.sort_values("dose_target")
+        granted = ordered["granted_mean_bytes"].astype(float) / MIB
+        ax.plot(ordered["dose_target"], granted, color=style.FAINT, linewidth=0.7, zorder=1)
+
+
+def _draw_strategy(ax: Axes, curves: pd.DataFrame, labels: Labels, color: str) -> None:
+    looks: Mapping[tuple[str, str], tuple[str, str]] = dict(
+        zip(
+            labels.variants(curves),
+            itertools.cycle(zip(_LINES, style.MARKERS, strict=False)),
+            strict=False,
+        )
+    )
+    for variant, (line, marker) in looks.items():
+        curve = curves[(curves[VARIANT] == list(variant)).all(axis="columns")]
+        curve = curve.sort_values("dose_target")
+        doses = curve["dose_target"].to_numpy(float)
+        mean, least, most = (curve[name].to_numpy(float) / MIB for name in _AMOUNTS)
+        ax.fill_between(doses, least, most, color=color, alpha=0.18, linewidth=0)
+        ax.plot(
+            doses,
+            mean,
+            color=color,
+            linestyle=line,
+            marker=marker,
+            markersize=3,
+            linewidth=1.1,
+            label=_within(labels, *variant),
+        )
+        ax.vlines(doses, np.minimum(least, mean), most, color=color, linewidth=0.6, alpha=0.6)
+
+
+def _within(labels: Labels, strategy: str, variant: str) -> str:
+    """Return a variant's title without its strategy's, where it begins with that."""
+    title = labels.variant(strategy, variant)
+    return title.removeprefix(labels.strategy(strategy)).lstrip(" ,") or title

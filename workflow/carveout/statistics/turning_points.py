@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where a curve turns: the dose from which a variant lends less than half of its most."""
+
+from typing import Any
+
+import pandas as pd
+
+from carveout.tables.definitions import CURVE, TURNING_POINTS
+
+
+def find_turning_points(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return the table `turning_points`: one row per curve, from the table `summary`."""
+    rows = [
+        dict(zip(CURVE, key, strict=True)) | _turning_point(curve.sort_values("dose_target"))
+        for key, curve in summary.groupby(list(CURVE), sort=False)
+    ]
+    return pd.DataFrame(rows, columns=list(TURNING_POINTS.columns)).astype(TURNING_POINTS.dtypes())
+
+
+def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:
+    """Return what is known of one curve, whose rows ascend by dose."""
+    doses = curve["dose_target"].tolist()
+    granted_bytes = curve["granted_mean_bytes"].tolist()
+    most_bytes = max(granted_bytes)
+    found: dict[str, Any] = {
+        "trials": curve["trials"].sum(),
+        "doses": len(doses),
+        "ladder": curve["ladder"].iloc[0],
+        "least_dose": doses[0],
+        "most_dose": doses[-1],
+        "granted_most_bytes": most_bytes,
+        "half_until_dose": None,
+        "less_from_dose": None,
+        "turning_point": None,
+    }
+    if not most_bytes:
+        return found
+    last = max(place for place, granted in enumerate(granted_bytes) if granted >= most_bytes / 2)
+    found["half_until_dose"] = doses[last]
+    if last + 1 < len(doses):
+        found["less_from_dose"] = doses[last + 1]
+        found["turning_point"] = _crossing(
+            doses[last : last + 2], granted_bytes[last : last + 2], most_bytes / 2
+        )
+    return found
+
+
+def _crossing(doses: list[float], granted_bytes: list[float], half_bytes: float) -> float:
+    """Return the dose at which the line between two points has half; the first has it, not less."""
+    fallen = (granted_bytes[0] - half_bytes) / (granted_bytes[0] - granted_bytes[1])
+    return doses[0] + fallen * (doses[1] - doses[0])

@@ -202,7 +202,11 @@ def _cycle(
     chance = variant.chance[list(LOADS).index(cell.load)] ** cycle
     scale = request_bytes / REQUESTS_BYTES[0] * (1 + cell.dose_percent / 50)
     lend_ns = int(variant.lend_ns * scale * random.lognormal(0, 0.5))
-    lent: dict[str, Any] = {"request_bytes": request_bytes, "lend_ns": lend_ns}
+    lent: dict[str, Any] = {
+        "request_bytes": request_bytes,
+        "asked_bytes": request_bytes,
+        "lend_ns": lend_ns,
+    }
 
     def whole(granted_bytes: int, **returned: int) -> list[dict[str, Any]]:
         held = books(variant, cell.load, granted_bytes, cell.ram_gib * GIB)

@@ -161,6 +161,8 @@ def _trial(
         "ladder": None,
         "cycle": cycle,
         "request_bytes": request_bytes,
+        "reserve_bytes": 32 * MIB,
+        "asked_bytes": request_bytes,
         "align_bytes": 2 * MIB,
         "stage": None,
         "cause": None,
@@ -275,7 +277,7 @@ def _failed(
         }
     if variant.strategy == "baseline":
         crash = {
-            "outcome": "crashed",
+            "outcome": "load_killed",
             "stage": "lend",
             "refused_by": None,
             "errno": None,
@@ -356,7 +358,7 @@ def _censuses(
         memmap_bytes = held["memmap_host"]
         rows.append(
             _key(variant, load, seed)
-            | {"cycle": 1, "phase": phase, "request_bytes": REQUESTS_BYTES[0]}
+            | {"cycle": 1, "phase": phase, "request_bytes": REQUESTS_BYTES[0], "census_tries": 1}
             | {"pageblocks": "".join(maps[phase])}
             | {column(account): size_bytes for account, size_bytes in held.items()}
             | {

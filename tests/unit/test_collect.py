@@ -80,14 +80,31 @@ def test_absent_frames_need_no_pattern() -> None:
 @pytest.mark.parametrize("cause", ["oom", "panic", "hang", "wall_limit", "torn_records"])
 def test_a_guest_that_dies_before_its_first_request(cause: str) -> None:
     first, second = rows([], cause)
-    assert (first["outcome"], first["cause"], first["stage"]) == ("crashed", cause, "load")
+    outcome = "load_refused" if cause == "oom" else "crashed"
+    assert (first["outcome"], first["cause"], first["stage"]) == (outcome, cause, "load")
     assert (second["outcome"], second["cause"], second["stage"]) == (
-        "crashed",
+        outcome,
         cause,
         "earlier_cycle",
     )
     assert first["message"] == f"it was a {cause}"
     assert first["lend_ns"] is None
+
+
+def test_a_load_that_a_lend_killed_is_told_from_one_that_did_not_fit() -> None:
+    records = whole_cycle(1, 256 * MIB) + whole_cycle(2, 256 * MIB)[:3]
+    first, second = rows(records, "oom")
+    assert first["outcome"] == "granted"
+    assert (second["outcome"], second["stage"]) == ("load_killed", "lend")
+    assert second["asked_bytes"] is None
+
+
+def test_what_a_careful_monitor_asked_for_is_beside_the_request() -> None:
+    records = whole_cycle(1, 96 * MIB, {"asked_bytes": 100 * MIB})
+    row = rows(records)[0]
+    assert (row["outcome"], row["asked_bytes"], row["reserve_bytes"]) == (
+        *("partial", 100 * MIB, 32 * MIB),
+    )
 
 
 def test_a_guest_that_dies_in_its_second_cycle() -> None:

@@ -27,6 +27,7 @@ def cell(seeds: int = 2) -> Cell:
         cpus=1,
         cpu_model="neoverse-n1",
         lendable_bytes=256 * MIB,
+        reserve_bytes=32 * MIB,
         variant=Variant("mem", "carve_out", {}, GIB, "", ()),
         load="anonymous_memory",
         doses_permille=COARSE,

@@ -41,6 +41,7 @@ def cell(seeds: int, doses: Sequence[int] = (0,), **rule: Any) -> Cell:
         cpus=1,
         cpu_model="neoverse-n1",
         lendable_bytes=256 * MIB,
+        reserve_bytes=32 * MIB,
         variant=Variant("mem", "carve_out", {}, GIB, "", ()),
         load="idle",
         doses_permille=doses,

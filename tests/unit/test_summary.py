@@ -122,7 +122,7 @@ def test_failures_name_the_blocking_page_and_the_loads(trials: pd.DataFrame) -> 
     contiguous = failures[failures["strategy"] == "alloc_contig_range"]
     assert set(contiguous["blocker_type"]) == {"slab"}
     assert contiguous["loads"].str.contains("anonymous_memory, unmovable_pages").any()
-    assert set(failures.loc[failures["outcome"] == "crashed", "cause"]) == {"oom"}
+    assert set(failures.loc[failures["outcome"] == "load_killed", "cause"]) == {"oom"}
 
 
 def test_failures_are_apart_by_who_refused_and_keep_a_line_of_the_log(

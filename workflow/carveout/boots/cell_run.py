@@ -49,6 +49,7 @@ def guest_parameters(cell: Cell) -> str:
         "RAM_BYTES": cell.ram_bytes,
         "BOOT_RAM_BYTES": cell.variant.boot_ram_bytes,
         "LENDABLE_BYTES": cell.lendable_bytes,
+        "RESERVE_BYTES": cell.reserve_bytes,
         "GUEST_LIMIT_S": cell.guest_limit_s,
         "REQUESTS_BYTES": " ".join(str(size) for size in cell.requests_bytes),
         **{name.upper(): value for name, value in cell.variant.parameters.items()},

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-OUTCOMES = ("granted", "partial", "refused", "crashed")
+# What the host could not carry beside what is set aside is no crash: the load was refused. Nor is a
+# lend that killed it.
+OUTCOMES = ("granted", "partial", "refused", "load_refused", "load_killed", "crashed")
 CAUSES = ("oom", "panic", "hang", "wall_limit", "error", "books", "torn_records")
 VERDICTS = ("ok", "failed", "not_checked")
 PHASES = ("before", "lent", "after")
@@ -56,14 +58,22 @@ def request_outcomes(trial: Object) -> list[RequestOutcome]:
             page_bytes = record["page_bytes"]
     requests = range(1, len(trial["cell"]["requests_bytes"]) + 1)
     # Once the host is dead, later requests never reach it, and count as not served.
-    died_in = requests.stop if trial["ending"]["cause"] is None else last_stage(stages).cycle
+    last, cause = last_stage(stages), trial["ending"]["cause"]
+    died_in = requests.stop if cause is None else last.cycle
     return [
         RequestOutcome(
-            "crashed" if cycle >= died_in else _lend_outcome(by_kind["lend"].get(cycle)),
+            _death(cause, last) if cycle >= died_in else _lend_outcome(by_kind["lend"].get(cycle)),
             _verdict(page_bytes, *(by_kind[kind].get(cycle) for kind in by_kind)),
         )
         for cycle in requests
     ]
+
+
+def _death(cause: str, last: LastStage) -> str:
+    """Return what became of requests whose host died in its last stage."""
+    if cause != "oom":
+        return "crashed"
+    return "load_refused" if last.stage == "load" else "load_killed"
 
 
 def _lend_outcome(lend: Object | None) -> str:

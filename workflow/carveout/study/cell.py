@@ -107,6 +107,7 @@ class Cell:
     cpus: int
     cpu_model: str
     lendable_bytes: int
+    reserve_bytes: int
     variant: Variant
     load: str
     doses_permille: Sequence[int]

@@ -61,6 +61,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
             cpus=config["cpus"],
             cpu_model=config["cpu_model"],
             lendable_bytes=lendable_bytes,
+            reserve_bytes=parse_size(config["reserve"], f"{source}: key reserve"),
             variant=variant,
             load=load,
             doses_permille=doses[load].permille,

@@ -71,6 +71,9 @@ TRIALS = Table(
         "seed": integer(),
         "cycle": integer(least=1),
         "request_bytes": integer(least=1),
+        # What a careful monitor leaves the host, and what it asked of the strategy therefore.
+        "reserve_bytes": integer(),
+        "asked_bytes": measured(),
         "align_bytes": integer(least=1),
         "outcome": text(values=OUTCOMES),
         "stage": text(null=True),
@@ -152,6 +155,8 @@ PHASES_TABLE = Table(
         "cycle": integer(least=1),
         "phase": text(values=PHASES),
         "request_bytes": integer(least=1),
+        # More than once where a driver moved memory under it.
+        "census_tries": integer(least=1),
         # The books: they sum to ram_bytes. carveout.tables.accounts says what each holds.
         **{column(account): integer() for account in ACCOUNTS},
         "stranded_bytes": integer(),

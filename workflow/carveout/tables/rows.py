@@ -58,7 +58,8 @@ class TrialRows:
             last = last_stage(records["stage"])
             about |= {"last_stage": last.stage, "last_cycle": last.cycle}
         records["census"] = [
-            {**census, **_account_columns(census["accounts"])} for census in records["census"]
+            {**census, "census_tries": census["tries"], **_account_columns(census["accounts"])}
+            for census in records["census"]
         ]
         records["lend"] = [
             {**lend, **_part_columns(lend["costs"]), "blocker": _blocker(lend)}
@@ -256,14 +257,21 @@ _UNKNOWN: Object = dict.fromkeys((*_BOOT, *_LAST))
 _RECORDS = {
     "request": ("cycle", "request_bytes", "outcome", "verify"),
     "census": (
-        *("cycle", "phase", "memmap_bytes", "memmap_lent_bytes", "memmap_counter_bytes"),
+        *(
+            "cycle",
+            "phase",
+            "census_tries",
+            "memmap_bytes",
+            "memmap_lent_bytes",
+            "memmap_counter_bytes",
+        ),
         *("page_table_bytes", "mem_total_bytes", "mem_free_bytes", "mem_available_bytes"),
         *("first_pfn", "pageblock_bytes", "pageblocks"),
         *map(column, ACCOUNTS),
     ),
     "lend": (
         *("cycle", "stage", "refused_by", "reason", "errno", "kernel_log", "attempts"),
-        *("granted_bytes", "extents", "largest_extent_bytes", "lend_ns"),
+        *("asked_bytes", "granted_bytes", "extents", "largest_extent_bytes", "lend_ns"),
         *(f"lend_{part}_ns" for part in LEND_PARTS),
         *("content_ns", "cleared_pages", "pages_migrated"),
         *("huge_pages_migrated", "huge_pages_split"),
@@ -306,6 +314,7 @@ def _cell_columns(cell: Object) -> Object:
         "variant": cell["variant"]["name"],
         "scenario": scenario_name(cell["load"], cell["requests"]),
         "lendable_bytes": cell["lendable_bytes"],
+        "reserve_bytes": cell["reserve_bytes"],
         "cpus": cell["cpus"],
         "load": cell["load"],
         "requests": cell["requests"],

@@ -8,6 +8,7 @@ import pandas as pd
 from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
 from carveout.tables.schema import Rule, rule, sums
 
+OF_THE_LOAD = ("load_refused", "load_killed")
 # The parts of the time that a lend takes.
 LEND_PARTS = ("search", "migrate", "reclaim", "map", "rest")
 REUSE_KINDS = ("movable", "unmovable")
@@ -68,8 +69,16 @@ OF_TRIALS = (
         lambda t: t["errno"].isna() | t["refused_by"].isin(["kernel", "driver"]),
     ),
     rule(
-        "a crashed row has a cause",
-        lambda t: (t["outcome"] != "crashed") | t["cause"].notna(),
+        "a row of a host that died has a cause",
+        lambda t: ~t["outcome"].isin(["crashed", *OF_THE_LOAD]) | t["cause"].notna(),
+    ),
+    rule(
+        "a load is refused or killed by lack of memory",
+        lambda t: ~t["outcome"].isin(OF_THE_LOAD) | (t["cause"] == "oom"),
+    ),
+    rule(
+        "no more is asked of the strategy than of the host",
+        lambda t: t["asked_bytes"] <= t["request_bytes"],
     ),
     sums(
         "lend_ns is the sum of its parts",

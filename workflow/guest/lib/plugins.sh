@@ -23,6 +23,9 @@
 #   lend_in_pieces BYTES SMALLEST_BYTES COMMAND...
 #                           lend with `COMMAND... PIECE_BYTES`, the whole first, halving
 #                           the piece whenever it is refused
+# `lend` gets the bytes that it is asked for, and as a second argument the request. It is asked for
+# no more than leaves the host RESERVE_BYTES to work with, unless the strategy has set its memory
+# aside before, and says so: takes_from_linux=no.
 # A hook that returns 0 did all that was asked. One that returns anything else must
 # have noted a refusal; otherwise the trial ends with a fault. Hooks find
 # the runner's RAM_BYTES, BOOT_RAM_BYTES, LENDABLE_BYTES, the variant's parameters, and
@@ -31,6 +34,7 @@
 #   start_worker COMMAND... run a process that occupies memory; returns when it has
 #                           printed its one line of name=value, which is evaluated
 #   reached_dose PART WHOLE sets dose_achieved_percent, of the same unit each
+# A worker notes in /run/reached how many bytes it holds, for the case that it is killed.
 
 # What a program answers, by evaluating its name=value lines: what it does not say it does not say
 # of the last one's.

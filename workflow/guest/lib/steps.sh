@@ -9,6 +9,8 @@ refused_stage=
 blocker=null
 worker_pids=
 hooks=
+# Whether a lend takes from what Linux has: a strategy that set memory aside before says no.
+takes_from_linux=yes
 oom_kills_seen=0
 dose_achieved_percent=0
 # What the module's snapshot holds.
@@ -108,6 +110,7 @@ find_hooks() {
 check_step() {
 	read_snapshot
 	if [ "$oom_kills" -gt "$oom_kills_seen" ] && [ -n "$worker_pids" ]; then
+		[ "$stage" != load ] || record_refused_load
 		fault oom "the kernel killed $((oom_kills - oom_kills_seen)) processes for lack of memory"
 	fi
 	oom_kills_seen=$oom_kills
@@ -143,6 +146,19 @@ load_step() {
 	free_before=$free_pages
 	run_hook load || fault error "load was $(tell_refusal)"
 	check_step
+	record_load
+}
+
+# A worker that was killed while it took its memory has noted how far it came.
+record_refused_load() {
+	reached_bytes=0
+	[ ! -r /run/reached ] || read -r reached_bytes </run/reached
+	reached_dose "$reached_bytes" "$RAM_BYTES"
+	free_pages=$free_before
+	record_load
+}
+
+record_load() {
 	record load "\"dose_achieved_percent\":$dose_achieved_percent,\
 \"physical_bytes\":$(((free_before - free_pages) * PAGE_BYTES)),\"oom_kills\":$oom_kills"
 }
@@ -174,10 +190,29 @@ lend_step() {
 	reclaimed_before=$pages_reclaimed
 	cached_before=$pages_cached
 	killed_before=$oom_kills
-	! run_hook lend "$request_bytes" || forget_refusal
+	asked_bytes=$request_bytes
+	[ $takes_from_linux = no ] || be_careful
+	if [ "$asked_bytes" -eq 0 ] || run_hook lend "$asked_bytes" "$request_bytes"; then
+		forget_refusal
+		[ "$asked_bytes" -eq "$request_bytes" ] ||
+			fail careful carveout host_needs_the_rest || :
+	fi
 	check_step
 	count_reclaimed
 	record_lend
+}
+
+# A careful monitor leaves the host what it needs to work, whatever could still be taken from it:
+# sets asked_bytes, in whole pageblocks. MemAvailable is what the kernel believes that it can give
+# without harm, page cache that it would drop included.
+be_careful() {
+	while read -r key available_kib _; do
+		[ "$key" != MemAvailable: ] || break
+	done </proc/meminfo
+	spare_bytes=$((available_kib * 1024 - RESERVE_BYTES))
+	[ "$spare_bytes" -ge 0 ] || spare_bytes=0
+	[ "$spare_bytes" -ge "$asked_bytes" ] ||
+		asked_bytes=$((spare_bytes / PAGEBLOCK_BYTES * PAGEBLOCK_BYTES))
 }
 
 # alloc_contig_range() drops clean page cache without counting it as reclaimed, so
@@ -218,7 +253,7 @@ text_or_null() {
 
 record_lend() {
 	tell_refusal_json
-	record lend "\"cycle\":$cycle,\"request_bytes\":$request_bytes,$refusal_json\
+	record lend "\"cycle\":$cycle,\"request_bytes\":$request_bytes,\"asked_bytes\":$asked_bytes,$refusal_json\
 \"granted_bytes\":$granted_bytes,\"extents\":$extents,\
 \"largest_extent_bytes\":$largest_extent_bytes,\
 \"lend_ns\":$((step_search_ns + step_migrate_ns + step_reclaim_ns + step_map_ns + step_rest_ns)),\

@@ -6,11 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tool.h"
 
 #define SMALLEST_PAGEBLOCK_BYTES 262144
+#define MOST_TRIES 10
+#define MOMENT_NS 100000000
 
 static void put(const char *name, uint64_t value)
 {
@@ -30,7 +33,12 @@ static void refresh_counters(void)
 	close(file);
 }
 
-static void put_vmstat(uint64_t page_bytes)
+struct vmstat {
+	uint64_t memmap_pages;
+	uint64_t page_table_pages;
+};
+
+static struct vmstat read_vmstat(void)
 {
 	enum { MEMMAP, BOOT_MEMMAP, PAGE_TABLES, COUNTERS };
 	struct counter counters[COUNTERS] = {
@@ -39,10 +47,12 @@ static void put_vmstat(uint64_t page_bytes)
 		[PAGE_TABLES] = { .name = "nr_page_table_pages" },
 	};
 
+	refresh_counters();
 	read_counters("/proc/vmstat", counters, COUNTERS);
-	put("memmap_counter_bytes",
-	    page_bytes * (counters[MEMMAP].value + counters[BOOT_MEMMAP].value));
-	put("page_table_bytes", page_bytes * counters[PAGE_TABLES].value);
+	return (struct vmstat){
+		.memmap_pages = counters[MEMMAP].value + counters[BOOT_MEMMAP].value,
+		.page_table_pages = counters[PAGE_TABLES].value,
+	};
 }
 
 /* Pages on per-CPU lists are as free as others, but the kernel does not count them so. */
@@ -94,11 +104,11 @@ static void put_accounts(const struct carveout_census *census)
 }
 
 static bool agree(const char *what, uint64_t wanted_pages, uint64_t found_pages,
-		  uint64_t page_bytes)
+		  uint64_t page_bytes, bool tell)
 {
 	long long difference = (found_pages - wanted_pages) * page_bytes;
 
-	if (difference)
+	if (difference && tell)
 		printf("%s: wanted %llu pages, found %llu, %lld bytes %s; ", what,
 		       (unsigned long long)wanted_pages, (unsigned long long)found_pages,
 		       llabs(difference), difference > 0 ? "more" : "less");
@@ -106,7 +116,7 @@ static bool agree(const char *what, uint64_t wanted_pages, uint64_t found_pages,
 }
 
 /* Says by how much the books are out, if they are. */
-static bool books_balance(const struct carveout_census *census, uint64_t ram_bytes)
+static bool books_balance(const struct carveout_census *census, uint64_t ram_bytes, bool tell)
 {
 	static const char * const checks[CARVEOUT_CHECKS] = {
 		[CARVEOUT_CHECK_FREE] = "free",
@@ -123,11 +133,42 @@ static bool books_balance(const struct carveout_census *census, uint64_t ram_byt
 
 	for (i = 0; i < CARVEOUT_ACCOUNTS; i++)
 		pages += census->accounts[i];
-	balance = agree("all accounts", ram_bytes / census->page_bytes, pages, census->page_bytes);
+	balance = agree("all accounts", ram_bytes / census->page_bytes, pages, census->page_bytes,
+			tell);
 	for (i = 0; i < CARVEOUT_CHECKS; i++)
 		balance &= agree(checks[i], census->checks[i].counter, census->checks[i].frames,
-				 census->page_bytes);
+				 census->page_bytes, tell);
 	return balance;
+}
+
+static void wait_a_moment(void)
+{
+	const struct timespec moment = { .tv_nsec = MOMENT_NS };
+
+	nanosleep(&moment, NULL);
+}
+
+/*
+ * A driver that still removes or adds memory, because it was refused some before, moves frames
+ * under the census: then it is taken once more. That it was is told, lest it hide an error.
+ */
+static struct cost take_census(struct carveout_census *census, uint64_t ram_bytes,
+			       struct vmstat *vmstat, int *tries)
+{
+	struct vmstat before;
+	struct cost cost;
+
+	for (*tries = 1;; ++*tries) {
+		before = read_vmstat();
+		cost = device_request(CARVEOUT_IOC_CENSUS, census);
+		*vmstat = read_vmstat();
+		if (cost.error || *tries == MOST_TRIES)
+			return cost;
+		if (before.memmap_pages == vmstat->memmap_pages &&
+		    books_balance(census, ram_bytes, false))
+			return cost;
+		wait_a_moment();
+	}
 }
 
 /* The sizes of a zone follow its name, in the order spanned, present, managed. */
@@ -169,12 +210,13 @@ static uint64_t put_zones(void)
 	return waiting_pages;
 }
 
-static void put_census(const struct carveout_census *census, const char *map)
+static void put_census(const struct carveout_census *census, const struct vmstat *vmstat,
+		       const char *map)
 {
 	put("memmap_bytes", census->memmap_bytes);
 	put("memmap_lent_bytes", census->memmap_lent_bytes);
-	refresh_counters();
-	put_vmstat(census->page_bytes);
+	put("memmap_counter_bytes", census->page_bytes * vmstat->memmap_pages);
+	put("page_table_bytes", census->page_bytes * vmstat->page_table_pages);
 	put_meminfo(census->page_bytes * put_zones());
 	put_accounts(census);
 	put("pageblock_bytes", census->pageblock_bytes);
@@ -185,9 +227,11 @@ static void put_census(const struct carveout_census *census, const char *map)
 int run_census(int count, char **arguments)
 {
 	struct carveout_census census = {};
+	struct vmstat vmstat;
 	uint64_t ram_bytes;
 	struct cost cost;
 	char *map;
+	int tries;
 
 	if (count < 2)
 		return usage("census RAM_BYTES START:BYTES...");
@@ -199,11 +243,12 @@ int run_census(int count, char **arguments)
 	if (!map || mlock(map, census.map_bytes))
 		die("hold the pageblock map");
 	census.map_pointer = (uintptr_t)map;
-	cost = device_request(CARVEOUT_IOC_CENSUS, &census);
+	cost = take_census(&census, ram_bytes, &vmstat, &tries);
 	if (cost.error)
 		return print_cost(&cost);
-	if (!books_balance(&census, ram_bytes))
+	if (!books_balance(&census, ram_bytes, true))
 		return REFUSED;
-	put_census(&census, map);
+	put("tries", tries);
+	put_census(&census, &vmstat, map);
 	return DONE;
 }

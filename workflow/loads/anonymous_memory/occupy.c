@@ -6,9 +6,11 @@
  *
  * In all it touches a quarter more than it shall hold, stripe after stripe in seeded order.
  * Whenever it holds SPARE_BYTES more than it shall, and at the end, it drops random chunks of
- * what it has touched, so that its memory has holes. It prints held_bytes=, as the kernel counts
- * them, and sleeps. The kernel gives it transparent huge pages unless it is "ordinary".
+ * what it has touched, so that its memory has holes. Meanwhile it notes in /run/reached how much it
+ * holds. It prints held_bytes=, as the kernel counts them, and sleeps. The kernel gives it
+ * transparent huge pages unless it is "ordinary".
  */
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -87,17 +89,30 @@ static void drop_random_chunks(struct area *area, struct seeded *seeded, size_t 
 	madvise(area->start, area->nr_pages * page_bytes, MADV_COLD);
 }
 
+/* Always as many characters, since what was noted before is written over. */
+static void note_held(int file, const struct area *area)
+{
+	char text[32];
+	int length = snprintf(text, sizeof(text), "%-20zu\n", area->nr_held * page_bytes);
+
+	if (pwrite(file, text, length, 0) != length)
+		perror("occupy: /run/reached");
+}
+
 static void live(struct area *area, struct seeded *seeded, size_t held_pages)
 {
 	size_t most_pages = held_pages + SPARE_BYTES / page_bytes;
+	int reached = open("/run/reached", O_WRONLY | O_CREAT, 0600);
 
 	seeded_shuffle(seeded, area->stripes, area->nr_stripes);
 	while (area->nr_touched < area->nr_stripes) {
 		touch_next_stripe(area);
+		note_held(reached, area);
 		if (area->nr_held >= most_pages)
 			drop_random_chunks(area, seeded, held_pages);
 	}
 	drop_random_chunks(area, seeded, held_pages);
+	close(reached);
 }
 
 /*

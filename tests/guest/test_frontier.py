@@ -68,7 +68,8 @@ def test_what_is_left_of_the_host_is_about_the_reserve(frontier: Run) -> None:
     lent = frontier.table("phases").query("phase == 'lent'")
     left_bytes = lent.loc[lent["trial_id"].isin(set(short["trial_id"])), "mem_available_bytes"]
     assert len(left_bytes) == len(short)
-    assert left_bytes.between(1, 2 * RESERVE_BYTES).all()
+    # MemAvailable does not count what waits on per-CPU lists; the census does.
+    assert left_bytes.between(RESERVE_BYTES, 4 * RESERVE_BYTES).all()
 
 
 def test_what_set_aside_costs_is_the_load_that_does_not_fit(trials: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from benchmarks.synthetic.trials import VARIANTS, made_phases, made_trials
@@ -13,7 +14,15 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from carveout.common.sizes import MIB
-from carveout.figures import accounts, cost, memmap_overhead, pageblock_map, style, success
+from carveout.figures import (
+    accounts,
+    cost,
+    frontier,
+    memmap_overhead,
+    pageblock_map,
+    style,
+    success,
+)
 from carveout.figures.labels import Labels
 from carveout.statistics.summarize import compare, summarize
 from carveout.tables.accounts import DRAWN
@@ -36,6 +45,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def draw(tables: Path, figure: str, folder: Path, *where: str) -> subprocess.CompletedProcess[str]:
     table = {
+        "frontier": "summary",
         "memmap_overhead": "comparison",
         "accounts": "phases",
         "success": "summary",
@@ -57,6 +67,7 @@ def draw(tables: Path, figure: str, folder: Path, *where: str) -> subprocess.Com
 @pytest.mark.parametrize(
     ("figure", "where"),
     [
+        ("frontier", []),
         ("memmap_overhead", []),
         ("accounts", []),
         ("success", []),
@@ -204,3 +215,29 @@ def test_the_map_counts_what_it_shows(tables: Path) -> None:
     legend = texts(pageblock_map.draw(phases, Labels()))
     assert "L  lent: 0 → 256 MiB → 0" in legend
     assert "1 GiB" in legend
+
+
+def test_the_frontier_has_a_curve_of_all_doses_beside_the_ideal(tables: Path) -> None:
+    summary = read_table("summary", tables / "summary.parquet", frontier.COLUMNS)
+    mem = summary[(summary["strategy"] == "mem") & (summary["load"] == "anonymous_memory")]
+    mem = mem[mem["request_bytes"] == mem["request_bytes"].max()]
+    doses = [10.0, 30.0, 60.0]
+    curve = pd.concat([mem] * len(doses)).assign(
+        dose_target=pd.array(doses, "Float64"),
+        granted_mean_bytes=pd.array([512.0 * MIB, 256.0 * MIB, 0.0], "Float64"),
+        physical_bytes=pd.array([4096.0 * MIB - 300 * MIB] * 3, "Float64"),
+    )
+    (axes,) = frontier.draw(curve, Labels.read(DESCRIPTIONS)).subfigs[0].get_axes()
+    ideal, granted = axes.get_lines()
+    for line, wanted_mib in ((ideal, [300, 300, 300]), (granted, [512, 256, 0])):
+        drawn = np.asarray(line.get_xydata(), dtype=float).tolist()
+        assert drawn == [[dose, mib] for dose, mib in zip(doses, wanted_mib, strict=True)]
+
+
+def test_a_single_dose_is_the_only_mark_on_its_axis(tables: Path) -> None:
+    summary = read_table("summary", tables / "summary.parquet", frontier.COLUMNS)
+    drawn = frontier.draw(summary, Labels.read(DESCRIPTIONS)).subfigs[0].get_axes()
+    # The panels of the first row have titles; all of a column share their marks.
+    marks = {ax.get_title("left"): list(ax.get_xticks()) for ax in drawn}
+    assert marks["idle"] == []
+    assert marks["anonymous memory"] == [50.0]

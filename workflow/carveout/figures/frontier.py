@@ -42,10 +42,11 @@ def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> Non
     cells = largest.drop_duplicates([*VARIANT, "load", "dose_target"], keep="last")
     loads = sorted(cells["load"].unique(), key=lambda load: (load != "idle", load))
     strategies = labels.strategies(cells)
-    # A load without a dose is a single point, and needs less room.
-    widths = [
-        0.3 if (cells.loc[cells["load"] == load, "dose_target"] == 0).all() else 1 for load in loads
-    ]
+    doses = {
+        load: sorted(cells.loc[cells["load"] == load, "dose_target"].unique()) for load in loads
+    }
+    # A single dose is a point, and needs less room.
+    widths = [1 if len(doses[load]) > 1 else 0.3 for load in loads]
     grid = part.subplots(
         len(strategies),
         len(loads),
@@ -65,7 +66,9 @@ def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> Non
     for ax, load in zip(grid[0], loads, strict=True):
         ax.set_title(load.replace("_", " "))
     for ax, load in zip(grid[-1], loads, strict=True):
-        ax.set_xlabel("" if load == "idle" else "dose, %")
+        if len(doses[load]) == 1:
+            ax.set_xticks(doses[load] if doses[load] != [0] else [])
+        ax.set_xlabel("" if doses[load] == [0] else "dose, %")
     size = bytes_label(cells["request_bytes"].max())
     part.supylabel(f"MiB granted of a request of {size}, mean, least and most", fontsize=9)
 

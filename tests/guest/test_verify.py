@@ -94,7 +94,7 @@ def test_nearly_all_free_memory_is_scribbled_over(cells: Cells) -> None:
 
 
 def test_the_host_is_changed_for_good_after_the_last_request_alone(cells: Cells) -> None:
-    trial = cells.trial("as_found/only/page_cache-25.twice")
+    trial = cells.trial("as_found/only/page_cache.twice")
     first, last = trial.records("verify").values()
     assert (first["compacted"], first["pages_reclaimed"]) == (False, 0)
     assert last["compacted"]

@@ -12,31 +12,22 @@ from benchmarks.synthetic.records import whole_cycle
 from carveout.boots.cell_trials import CellTrials, point_of
 from carveout.boots.ladder import Ladder, granted_share
 from carveout.common.errors import CarveoutError
-from carveout.common.sizes import GIB, MIB
-from carveout.study.cell import Cell, Variant
+from carveout.common.sizes import MIB
+from carveout.study.cell import Cell
 from carveout.study.doses import read_doses
+from tests.unit.made_cells import made_cell
 
 COARSE = (0, 200, 400, 600, 800)
 FINEST = 25
 
 
 def cell(seeds: int = 2) -> Cell:
-    return Cell(
-        kernel="debian-6.12",
-        ram_bytes=GIB,
-        cpus=1,
-        cpu_model="neoverse-n1",
-        lendable_bytes=256 * MIB,
-        reserve_bytes=32 * MIB,
-        variant=Variant("mem", "carve_out", {}, GIB, "", ()),
+    return made_cell(
         load="anonymous_memory",
         doses_permille=COARSE,
         ladder={"finest_permille": FINEST, "resolution": 0.05},
-        requests="one",
         requests_bytes=(256 * MIB,),
         seeds=seeds,
-        replication=None,
-        guest_limit_s=300,
     )
 
 

@@ -10,8 +10,9 @@ from benchmarks.synthetic.records import whole_cycle
 
 from carveout.boots import replication
 from carveout.boots.cell_trials import CellTrials, point_of
-from carveout.common.sizes import GIB, MIB
-from carveout.study.cell import Cell, Point, Variant
+from carveout.common.sizes import MIB
+from carveout.study.cell import Cell, Point
+from tests.unit.made_cells import made_cell
 
 _successes_of = replication.successes_of
 
@@ -35,23 +36,7 @@ def next_seed(trials: CellTrials) -> int | None:
 
 
 def cell(seeds: int, doses: Sequence[int] = (0,), **rule: Any) -> Cell:
-    return Cell(
-        kernel="debian-6.12",
-        ram_bytes=GIB,
-        cpus=1,
-        cpu_model="neoverse-n1",
-        lendable_bytes=256 * MIB,
-        reserve_bytes=32 * MIB,
-        variant=Variant("mem", "carve_out", {}, GIB, "", ()),
-        load="idle",
-        doses_permille=doses,
-        ladder=None,
-        requests="one",
-        requests_bytes=(64 * MIB,),
-        seeds=seeds,
-        replication=rule or None,
-        guest_limit_s=300,
-    )
+    return made_cell(seeds=seeds, doses_permille=doses, replication=rule or None)
 
 
 ADAPTIVE: dict[str, Any] = {"interval_width": 0.4, "least_seeds": 3}

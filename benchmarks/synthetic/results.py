@@ -72,7 +72,7 @@ class MadeCell:
         return (
             f"{_KERNEL}/{self.ram_gib}GiB",
             f"{self.variant.strategy}/{self.variant.variant}",
-            f"{self.load}.{self.requests}",
+            f"{self.load}.{self.requests}.page",
         )
 
     @property

@@ -104,7 +104,8 @@ def made_phases(load: str = "anonymous_memory", seed: int = 1) -> pd.DataFrame:
 def made_runs(seeds: int = 5) -> pd.DataFrame:
     """Return what the runner's machine spent on the made-up trials."""
     trials = made_trials(seeds).drop_duplicates("trial_id")
-    return trials[[*_key(VARIANTS[0], "idle", 1)]].assign(
+    names = [name for name in _key(VARIANTS[0], "idle", 1) if name != "granule"]
+    return trials[names].assign(
         process="trial",
         wall_ns=5_000_000_000,
         ready_wall_ns=200_000_000,
@@ -122,7 +123,7 @@ def made_metadata() -> dict[str, str]:
 
 
 def _scenario(load: str) -> str:
-    return f"{load}.quarter_then_whole"
+    return f"{load}.quarter_then_whole.page"
 
 
 def _key(variant: MadeVariant, load: str, seed: int) -> dict[str, object]:
@@ -133,6 +134,7 @@ def _key(variant: MadeVariant, load: str, seed: int) -> dict[str, object]:
         "kernel_version": "6.12.107-1",
         "kernel_pinned": "6.12.107-1",
         "ram_bytes": RAM_BYTES,
+        "granule": "page",
         "strategy": variant.strategy,
         "variant": variant.variant,
         "scenario": _scenario(load),
@@ -163,7 +165,6 @@ def _trial(
         "request_bytes": request_bytes,
         "reserve_bytes": 32 * MIB,
         "asked_bytes": request_bytes,
-        "align_bytes": 2 * MIB,
         "stage": None,
         "cause": None,
         "refused_by": None,
@@ -216,7 +217,9 @@ def _granted(
     saved_bytes = request_bytes // 64 if variant.strategy == "virtio-mem" else 0
     return {
         "outcome": "granted",
+        "lent_bytes": request_bytes,
         "granted_bytes": request_bytes,
+        "exhausted": False,
         "extents": request_bytes // 16_384 if variant.strategy == "baseline" else 1,
         "largest_extent_bytes": request_bytes,
         **_spent(int(lend_ns)),
@@ -256,7 +259,9 @@ def _failed(
         "stage": "alloc",
         **_refusal(variant, load),
         "blocker": blocker if variant.strategy == "alloc_contig_range" else None,
+        "lent_bytes": 0,
         "granted_bytes": 0,
+        "exhausted": True,
         "extents": 0,
         "largest_extent_bytes": 0,
         **_spent(int(variant.lend_ns * random.uniform(1, 3))),
@@ -267,6 +272,7 @@ def _failed(
         half_bytes = request_bytes // 2
         return failure | {
             "outcome": "partial",
+            "lent_bytes": half_bytes,
             "granted_bytes": half_bytes,
             "extents": 4,
             "largest_extent_bytes": half_bytes // 2,

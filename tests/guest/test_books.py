@@ -52,9 +52,10 @@ def test_memmap_is_what_the_kernel_counts_and_what_lies_in_ram(
     assert (in_accounts == phases["memmap_counter_bytes"]).all()
 
 
-def test_what_is_for_movable_pages_alone_is_counted_once(smoke: Run) -> None:
-    """The kernel's default CMA area lies within ZONE_MOVABLE, all of whose frames are known."""
-    phases = censuses(smoke, "alloc_contig_range", variant="zone_movable", phase="before")
+def test_what_is_for_movable_pages_alone_is_counted_once(large: Run) -> None:
+    """A CMA area lies within ZONE_MOVABLE, all of whose frames are known."""
+    phases = censuses(large, "area_in_zone", phase="before")
+    assert (phases[account("cma_idle")] + phases[account("cma_used")] > 2**25).all()
     managed = phases["movable_managed_pages"] * PAGE_BYTES
     # Pages of the kernel's own in the CMA area serve nothing movable.
     assert (phases["movable_only_bytes"] <= managed).all()
@@ -115,8 +116,8 @@ def test_one_reference_too_many_is_named_as_what_stands_in_the_way(checkout: Che
     config = ("--configfile", "tests/guest/pins.yaml", "--config", "results=pins")
     checkout.snakemake("tables", *config)
     (row,) = Run(checkout, checkout.path / "pins").table("trials").to_dict("records")
-    assert row["outcome"] == "refused"
-    assert row["refused_by"] == "kernel"
+    assert row["outcome"] in ("refused", "partial")
+    assert (row["exhausted"], row["refused_by"]) == (True, "kernel")
     assert '"type": "pinned"' in row["blocker"]
 
 

@@ -26,7 +26,7 @@ LADDER = {
     "loads": {"unmovable_pages": {"from": 0, "to": 12, "step": 4, "finest": 1}},
     "seeds": 2,
 }
-CELL = "debian-6.12/1GiB/alloc_contig_range/whole_memory/unmovable_pages.whole"
+CELL = "debian-6.12/1GiB/alloc_contig_range/whole_memory/unmovable_pages.whole.page"
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,8 @@ CONFIG = {
 def trials(checkout: Checkout) -> list[dict[str, Any]]:
     """What the runner wrote of the trials of both anonymous loads."""
     (checkout.path / "loads.yaml").write_text(yaml.safe_dump(CONFIG))
-    files = [f"loads/trials/debian-6.12/1GiB/mem/carve_out/{load}.once.jsonl" for load in ANONYMOUS]
+    folder = "loads/trials/debian-6.12/1GiB/mem/carve_out"
+    files = [f"{folder}/{load}.once.page.jsonl" for load in ANONYMOUS]
     checkout.snakemake(*files, "--configfile", "loads.yaml")
     return [
         json.loads(line)

@@ -32,13 +32,13 @@ def cells(checkout: Checkout, request: pytest.FixtureRequest) -> Cells:
         if isinstance(item, pytest.Function) and item.module is request.module
     }
     made = Cells(checkout, "tests/guest/reuse.yaml")
-    made.make(*(f"{cell}/exhaustive.once" for cell in CELLS if cell in chosen))
+    made.make(*(f"{cell}/exhaustive.once.page" for cell in CELLS if cell in chosen))
     return made
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_probe_agrees_with_memory_that_is_filled(cells: Cells, cell: str) -> None:
-    trial = cells.trial(f"{cell}/exhaustive.once")
+    trial = cells.trial(f"{cell}/exhaustive.once.page")
     (record,) = trial.records("reuse").values()
     found = re.findall(r"fill_memory: (\w+) (\d+) bytes, kept (\d+) bytes", trial.console)
     assert [kind for kind, _, _ in found] == ["movable", "unmovable"]
@@ -55,7 +55,7 @@ def test_the_probe_agrees_with_memory_that_is_filled(cells: Cells, cell: str) ->
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_three_numbers_are_of_what_was_granted(cells: Cells, cell: str) -> None:
-    trial = cells.trial(f"{cell}/exhaustive.once")
+    trial = cells.trial(f"{cell}/exhaustive.once.page")
     (record,) = trial.records("reuse").values()
     granted_bytes = trial.records("lend")[1]["granted_bytes"]
     for kind in ("movable", "unmovable"):

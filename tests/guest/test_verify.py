@@ -25,19 +25,19 @@ def cells(checkout: Checkout) -> Cells:
     made = Cells(checkout, "tests/guest/verify.yaml")
     made.make(
         *(
-            f"{strategy}/only/idle.twice"
+            f"{strategy}/only/idle.twice.page"
             for strategy in (
                 *("lends_twice", "taken_back", "loses_pages", "holder_dies", "refuses_later"),
             )
         ),
-        *(f"as_found/only/{load}.twice" for load in LOADS),
+        *(f"as_found/only/{load}.twice.page" for load in LOADS),
     )
     return made
 
 
 def strategy(cells: Cells, name: str) -> Trial:
     """The trial of a strategy without a load, which came to its end."""
-    trial = cells.trial(f"{name}/only/idle.twice")
+    trial = cells.trial(f"{name}/only/idle.twice.page")
     assert trial.content["ending"]["cause"] is None, trial.content["ending"]
     return trial
 
@@ -94,7 +94,7 @@ def test_nearly_all_free_memory_is_scribbled_over(cells: Cells) -> None:
 
 
 def test_the_host_is_changed_for_good_after_the_last_request_alone(cells: Cells) -> None:
-    trial = cells.trial("as_found/only/page_cache.twice")
+    trial = cells.trial("as_found/only/page_cache.twice.page")
     first, last = trial.records("verify").values()
     assert (first["compacted"], first["pages_reclaimed"]) == (False, 0)
     assert last["compacted"]
@@ -133,7 +133,7 @@ def free_frames(text: str) -> dict[str, int]:
 def test_scribbling_and_probing_leave_the_allocator_as_they_found_it(
     cells: Cells, load: str
 ) -> None:
-    said = cells.trial(f"as_found/only/{load}.twice").console
+    said = cells.trial(f"as_found/only/{load}.twice.page").console
     texts = re.findall(r"as_found: (\w+) (\w+)\n(.*?)as_found: end\n", said, re.DOTALL)
     by_request = [texts[i : i + 3] for i in range(0, len(texts), 3)]
     assert [first[0] for first, _, _ in by_request] == [
@@ -174,7 +174,7 @@ def test_a_carve_out_leaves_alone_what_the_firmware_reserves(checkout: Checkout)
         with_reserved_memory(tree, reserved_start, 2**20)
     )
     made = Cells(checkout, "tests/guest/verify.yaml")
-    made.make("takes_reserved/only/idle.twice")
-    trial = made.trial("takes_reserved/only/idle.twice")
+    made.make("takes_reserved/only/idle.twice.page")
+    trial = made.trial("takes_reserved/only/idle.twice.page")
     assert [outcome.outcome for outcome in trial.outcomes] == ["granted", "refused"]
     assert "reason=reserved_memory" in trial.console

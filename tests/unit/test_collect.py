@@ -28,7 +28,7 @@ from carveout.tables.parquet import read_metadata, read_table
 from carveout.tables.rows import TrialRows
 from carveout.tables.rules import REUSE_COLUMNS
 
-CELL = CellPath("debian-6.12", "4GiB", "cma", "area", "idle.twice")
+CELL = CellPath("debian-6.12", "4GiB", "cma", "area", "idle.twice.page")
 TABLE_NAMES = ("trials", "phases", "runs")
 
 
@@ -42,7 +42,7 @@ def rows(records: list[dict[str, Any]], cause: str | None = None) -> list[dict[s
 def test_a_trial_that_ends_well() -> None:
     first, second = rows(whole_cycle(1, 256 * MIB) + whole_cycle(2, 0))
     assert (first["outcome"], second["outcome"]) == ("granted", "refused")
-    assert (first["scenario"], first["dose_target"]) == ("idle.twice", 10)
+    assert (first["scenario"], first["dose_target"]) == ("idle.twice.page", 10)
     assert first["regained_bytes"] == 256 * MIB
     assert first["kept_back_bytes"] == 0
     assert first["physical_bytes"] == 410 * MIB
@@ -225,11 +225,11 @@ def some_cells() -> dict[CellPath, list[dict[str, Any]]]:
     """Two cells on each of two machines, one of which stopped early, and one trial that died."""
     cells: dict[CellPath, list[dict[str, Any]]] = {}
     for ram, scenario, seeds in (
-        *(("4GiB", "idle.twice", 5), ("4GiB", "page_cache.twice", 1)),
-        *(("16GiB", "idle.twice", 2), ("16GiB", "page_cache.twice", 0)),
+        *(("4GiB", "idle.twice.page", 5), ("4GiB", "page_cache.twice.page", 1)),
+        *(("16GiB", "idle.twice.page", 2), ("16GiB", "page_cache.twice.page", 0)),
     ):
         ram_bytes = parse_size(ram, "")
-        load = scenario.removesuffix(".twice")
+        load = scenario.removesuffix(".twice.page")
         members = {
             "cell": cell(ram_bytes=ram_bytes, load=load),
             "trial_id": ram + scenario,
@@ -259,7 +259,7 @@ def test_trials_on_another_kernel_of_the_same_name_are_refused(tmp_path: Path) -
 def test_trials_of_another_format_are_refused(tmp_path: Path) -> None:
     cells = some_cells()
     del next(iter(cells.values()))[0]["records_version"]
-    with pytest.raises(CarveoutError, match="wanted trials of records version 4, found 1; CHANGE"):
+    with pytest.raises(CarveoutError, match="wanted trials of records version 5, found 1; CHANGE"):
         collect(written(tmp_path, cells), cells)
 
 
@@ -294,8 +294,8 @@ def test_the_tables_are_the_same_however_they_are_collected(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, ["idle.twice.jsonl", "No such file"]),
-        ('{"cut', ["idle.twice.jsonl", "wanted an object a line"]),
+        (None, ["idle.twice.page.jsonl", "No such file"]),
+        ('{"cut', ["idle.twice.page.jsonl", "wanted an object a line"]),
         ("twice", ["found 2 of the id"]),
         ("backwards", ["wanted rows in the order of", "seed"]),
     ],
@@ -330,7 +330,7 @@ def test_a_census_that_does_not_balance_says_whose_and_by_how_much(tmp_path: Pat
     lent["accounts"] = lent["accounts"] | {"free": lent["accounts"]["free"] - 4096}
     wanted = (
         "wanted: the accounts sum to ram_bytes; found 4294963200 and 4294967296, which is -4096, "
-        "for trial_id 4GiB-idle.twice-3, cycle 2, phase lent"
+        "for trial_id 4GiB-idle.twice.page-3, cycle 2, phase lent"
     )
     with pytest.raises(CarveoutError, match=wanted):
         collect(written(tmp_path, cells), cells)
@@ -342,8 +342,8 @@ def test_a_census_with_less_lent_than_was_granted_is_refused(tmp_path: Path) -> 
     lent = next(r for r in cells[last][0]["records"] if r.get("phase") == "lent")
     lent["accounts"] = accounts(lent=256 * MIB - 4096)
     wanted = (
-        rf"{last}\.jsonl: trial 16GiB-idle.twice-1, cycle 1: wanted at least the 268435456 bytes "
-        "that were granted in lent . machine of the census, found 268431360"
+        rf"{last}\.jsonl: trial 16GiB-idle.twice.page-1, cycle 1: wanted at least the 268435456 "
+        "bytes that were taken in lent . machine of the census, found 268431360"
     )
     with pytest.raises(CarveoutError, match=wanted):
         collect(written(tmp_path, cells), cells)

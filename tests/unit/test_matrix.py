@@ -38,8 +38,8 @@ def test_cells_are_variants_times_scenarios(config: dict[str, Any]) -> None:
         ("cma", "area"),
     ]
     assert [(c.scenario, c.doses_permille) for c in cells[:2]] == [
-        ("idle.quarter_then_whole", (0,)),
-        ("unmovable_pages.quarter_then_whole", (50, 100)),
+        ("idle.quarter_then_whole.page", (0,)),
+        ("unmovable_pages.quarter_then_whole.page", (50, 100)),
     ]
 
 
@@ -93,11 +93,13 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (change("loads.idle", [10]), "key loads.idle: wanted [0], since this load has no dose"),
         (change("kernels", ["debian-2.4"]), "key kernels: unknown kernel debian-2.4"),
         (change("loads.unmovable_pages", [101]), "key loads.unmovable_pages.0: 101"),
-        (change("requests.big", ["1MiB"]), "multiple of the granule of 2MiB"),
+        (change("requests.big", ["1MiB"]), "multiple of a pageblock of 2MiB"),
+        (change("granules", ["1G"]), "key requests.quarter_then_whole: wanted a multiple of the"),
+        (change("granules", ["4K"]), "key granules.0: '4K' is not one of"),
         (change("requests.big", ["2GiB"]), "wanted at most the lendable 1GiB, found 2GiB"),
         (change("lendable", "100MiB"), "key lendable: wanted a multiple of the memory section"),
         (change("lendable", "4GiB"), "key lendable: wanted less than the RAM of 4GiB"),
-        (change("lendable", "512MiB"), "granule of hugetlbfs 1G_boot, 1GiB"),
+        (change("lendable", "512MiB"), "pieces of hugetlbfs 1G_boot, 1GiB"),
         (change("ram", ["1500MiB"]), "key ram: wanted a multiple of the memory section"),
         (change("ram", ["4 GB"]), "key ram.0: '4 GB' does not match"),
         (change("figures.pageblock_map.seed", 9), "key figures.pageblock_map: wanted a trial"),

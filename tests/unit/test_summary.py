@@ -35,7 +35,7 @@ def test_the_statistics_fit_their_schemas(trials: pd.DataFrame, tmp_path: Path) 
         ("failures", list_failures),
     ):
         write_table(name, make(trials), tmp_path / f"{name}.parquet")
-        head = "kernel,kernel_version,kernel_pinned,ram_bytes,strategy"
+        head = "kernel,kernel_version,kernel_pinned,ram_bytes,granule,strategy"
         assert (tmp_path / f"{name}.csv").read_text().startswith(head)
 
 
@@ -85,7 +85,10 @@ def test_what_comes_back_is_a_share_of_what_was_granted(trials: pd.DataFrame) ->
     half_bytes = granted["request_bytes"] // 2
     names = ["regained_bytes", "kept_back_bytes", *REUSE_COLUMNS]
     half = granted.assign(
-        outcome="partial", granted_bytes=half_bytes, **dict.fromkeys(names, half_bytes // 4)
+        outcome="partial",
+        granted_bytes=half_bytes,
+        lent_bytes=half_bytes,
+        **dict.fromkeys(names, half_bytes // 4),
     )
     summary = summarize(half)
     for name in names:

@@ -53,7 +53,7 @@ def one_line(stderr: str) -> str:
         ({"strategies": {"telepathy": "all"}}, "unknown strategy telepathy"),
         ({"loads": {"telepathy": [1]}}, "unknown load telepathy"),
         ({"kernels": ["debian-0.1"]}, "unknown kernel debian-0.1"),
-        ({"requests": {"odd": ["3MiB"]}}, "multiple of the granule of 2MiB"),
+        ({"requests": {"odd": ["3MiB"]}}, "multiple of a pageblock of 2MiB"),
         ({"lendable": "8GiB"}, "key lendable: wanted less than the RAM"),
         ({"loads": {"unmovable_pages": [150]}}, "150 is greater than the maximum of 100"),
         ({"strategy_folders": ["nowhere"]}, "nowhere: wanted a folder of strategy folders"),

@@ -49,6 +49,7 @@ wildcard_constraints:
     variant="[^/.]+",
     load="[^/.]+",
     requests="[^/.]+",
+    granule="[^/.]+",
 
 
 pathvars:

@@ -23,6 +23,7 @@ from carveout.guests.engines import Boot, Engine, EngineFactory
 from carveout.guests.guest import GuestDiedError, Usage
 from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import Cell, Point
+from carveout.study.granules import GRANULES
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def guest_parameters(cell: Cell) -> str:
         "RESERVE_BYTES": cell.reserve_bytes,
         "GUEST_LIMIT_S": cell.guest_limit_s,
         "REQUESTS_BYTES": " ".join(str(size) for size in cell.requests_bytes),
+        "GRANULE": cell.granule,
+        "GRANULE_BYTES": GRANULES[cell.granule] or "",
         **{name.upper(): value for name, value in cell.variant.parameters.items()},
     }
     return "".join(f'{name}="{value}"\n' for name, value in values.items())
@@ -87,6 +90,19 @@ def trial_id(run: CellRun, point: Point | None) -> str:
 def trial_ids(run: CellRun) -> dict[Point, str]:
     """Return the ids of all trials that a cell may have, by their points."""
     return {point: trial_id(run, point) for point in run.cell.points()}
+
+
+def unavailable_trials(run: CellRun) -> list[dict[str, Any]]:
+    """Return the trials of a cell whose variant cannot give the granule: nothing was run for them.
+
+    They say so in the tables, at each dose that is known before any trial is made.
+    """
+    ending = Ending(cause=None, message=run.cell.variant.why_no_other, records=[])
+    return [
+        _trial(run, Point(dose, seed), ending)
+        for dose in sorted(run.cell.doses_permille)
+        for seed in range(1, run.cell.seeds + 1)
+    ]
 
 
 async def run_cell(

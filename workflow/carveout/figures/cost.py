@@ -14,13 +14,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from carveout.figures import style
-from carveout.figures.labels import Labels, by_machine, load_label, loads_of, ns_label
-from carveout.tables.definitions import MACHINE
+from carveout.figures.labels import Labels, comparable_parts, load_label, loads_of, ns_label
+from carveout.tables.definitions import COMPARABLE
 from carveout.tables.rules import LEND_PARTS
 
 TABLE = "trials"
 COLUMNS = (
-    *(*MACHINE, "strategy", "variant", "load", "dose_target"),
+    *(*COMPARABLE, "strategy", "variant", "load", "dose_target"),
     *("request_bytes", "outcome", "verify", "lend_ns", "give_back_ns"),
     *(f"lend_{part}_ns" for part in LEND_PARTS),
     *("content_ns", "zero_ns"),
@@ -43,7 +43,7 @@ _DOTS = 30
 
 def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
     """Draw the costs of all granted lends: a dot per trial, or a box where there are many."""
-    machines = dict(by_machine(trials))
+    machines = dict(comparable_parts(trials))
     rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
     requests = trials["request_bytes"].nunique()
     panels = requests * 1.3 + 1

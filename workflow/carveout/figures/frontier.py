@@ -11,14 +11,14 @@ from matplotlib.figure import Figure, SubFigure
 
 from carveout.common.sizes import MIB
 from carveout.figures import style
-from carveout.figures.labels import VARIANT, Labels, by_machine, bytes_label
-from carveout.tables.definitions import MACHINE
+from carveout.figures.labels import VARIANT, Labels, bytes_label, comparable_parts
+from carveout.tables.definitions import COMPARABLE
 
 TABLE = "summary"
 _AMOUNTS = ("granted_mean_bytes", "granted_least_bytes", "granted_most_bytes")
 COLUMNS = (
-    *(*MACHINE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
-    *("physical_bytes", *_AMOUNTS),
+    *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
+    *("not_available", "physical_bytes", *_AMOUNTS),
 )
 _LINES = ("-", "--", ":", "-.")
 _PANEL_IN = 1.45
@@ -26,7 +26,7 @@ _PANEL_IN = 1.45
 
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
     """Draw one row of panels per strategy, one column per load, of the largest request."""
-    machines = dict(by_machine(summary))
+    machines = dict(comparable_parts(summary))
     rows = len(labels.strategies(summary))
     figure = style.new_figure((rows * _PANEL_IN + 0.8) * len(machines))
     for part, of_machine in zip(

@@ -11,7 +11,8 @@ import pandas as pd
 
 from carveout.common import schemas
 from carveout.common.sizes import GIB, KIB, MIB
-from carveout.tables.definitions import MACHINE
+from carveout.study.granules import granule_label
+from carveout.tables.definitions import COMPARABLE
 
 NOTHING = "–"
 _BYTE_UNITS = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
@@ -86,9 +87,10 @@ def load_label(name: str, dose_percent: float) -> str:
     return f"{words} {dose_percent:g} %" if dose_percent else words
 
 
-def machine_label(kernel: str, version: str, pinned: str, ram_bytes: int) -> str:
-    """Return a machine, with the pinned version of its kernel where another version ran."""
-    return f"{kernel} ({version_label(version, pinned)}), {bytes_label(ram_bytes)} RAM"
+def comparable_label(kernel: str, version: str, pinned: str, ram_bytes: int, granule: str) -> str:
+    """Return a machine and granule, with the pinned version of its kernel where another ran."""
+    machine = f"{kernel} ({version_label(version, pinned)}), {bytes_label(ram_bytes)} RAM"
+    return f"{machine}, {granule_label(granule)}"
 
 
 def version_label(version: str, pinned: str) -> str:
@@ -96,11 +98,18 @@ def version_label(version: str, pinned: str) -> str:
     return version if version == pinned else f"{version} in place of the pinned {pinned}"
 
 
-def by_machine(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return the rows of each machine with its label: strategies are compared within a machine."""
+def comparable_parts(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the rows of each machine and granule with their label: what is to be compared.
+
+    Variants that cannot give the granule are left out.
+    """
+    if "outcome" in frame:
+        frame = frame[frame["outcome"] != "not_available"]
+    elif "not_available" in frame:
+        frame = frame[frame["not_available"] == 0]
     return [
-        (machine_label(*cast("tuple[str, str, str, int]", machine)), rows)
-        for machine, rows in frame.groupby(list(MACHINE))
+        (comparable_label(*cast("tuple[str, str, str, int, str]", common)), rows)
+        for common, rows in frame.groupby(list(COMPARABLE))
     ]
 
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from carveout.common.sizes import MIB
 from carveout.figures import style
-from carveout.figures.labels import Labels, by_machine
+from carveout.figures.labels import Labels, comparable_parts
 
 TABLE = "comparison"
 COLUMNS = None
@@ -25,7 +25,7 @@ _HEIGHT = 0.62
 
 def draw(comparison: pd.DataFrame, labels: Labels) -> Figure:
     """Draw memmap of the host, memmap of lent memory, and memory set aside while idle."""
-    machines = dict(by_machine(comparison))
+    machines = dict(comparable_parts(comparison))
     rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
     figure = style.new_figure((rows * style.ROW_IN + 1.1) * len(machines))
     colors = style.strategy_colors(labels, comparison)

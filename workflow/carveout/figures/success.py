@@ -9,7 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from carveout.figures import style
-from carveout.figures.labels import Labels, by_machine, load_label, loads_of
+from carveout.figures.labels import Labels, comparable_parts, load_label, loads_of
 
 TABLE = "summary"
 COLUMNS = None
@@ -19,7 +19,7 @@ _PANELS_A_ROW = 4
 
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
     """Draw success rates with their 95 % Wilson intervals, one panel per load and dose."""
-    machines = dict(by_machine(summary))
+    machines = dict(comparable_parts(summary))
     heights_in = [_height_in(of_machine, labels) for of_machine in machines.values()]
     figure = style.new_figure(sum(heights_in))
     colors = style.strategy_colors(labels, summary)

@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What the host could not carry beside what is set aside is no crash: the load was refused. Nor is a
-# lend that killed it.
-OUTCOMES = ("granted", "partial", "refused", "load_refused", "load_killed", "crashed")
+# A variant may be unable to give the granule: then nothing was run. What the host could not carry
+# beside what is set aside is no crash: the load was refused. Nor is a lend that killed it.
+OUTCOMES = (
+    *("granted", "partial", "refused", "not_available"),
+    *("load_refused", "load_killed", "crashed"),
+)
 CAUSES = ("oom", "panic", "hang", "wall_limit", "error", "books", "torn_records")
 VERDICTS = ("ok", "failed", "not_checked")
 PHASES = ("before", "lent", "after")
@@ -17,7 +20,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RequestOutcome:
-    """What became of one request: one of `OUTCOMES`, and one of `VERDICTS` on what was granted."""
+    """What became of one request: one of `OUTCOMES`, and one of `VERDICTS` on what was lent."""
 
     outcome: str
     verify: str
@@ -57,6 +60,8 @@ def request_outcomes(trial: Object) -> list[RequestOutcome]:
         elif kind == "hello":
             page_bytes = record["page_bytes"]
     requests = range(1, len(trial["cell"]["requests_bytes"]) + 1)
+    if trial["cell"]["granule"] not in trial["cell"]["variant"]["granules"]:
+        return [RequestOutcome("not_available", "not_checked") for _ in requests]
     # Once the host is dead, later requests never reach it, and count as not served.
     last, cause = last_stage(stages), trial["ending"]["cause"]
     died_in = requests.stop if cause is None else last.cycle
@@ -87,7 +92,7 @@ def _lend_outcome(lend: Object | None) -> str:
 def _verdict(
     page_bytes: int | None, lend: Object | None, verify: Object | None, lent: Object | None
 ) -> str:
-    """Return the verdict on what was granted: whether all of it is really there and ours alone.
+    """Return the verdict on what was lent: whether all of it is really there and ours alone.
 
     Every lent page must hold its pattern, lie in no other lend and be free in no allocator. Linux
     cannot write to frames that it gave to the machine: the census must have them there instead.
@@ -96,10 +101,10 @@ def _verdict(
         return "not_checked"
     if bad_pages(verify):
         return "failed"
-    if lend["granted_bytes"] == 0:
+    if lend["lent_bytes"] == 0:
         return "not_checked"
     there_bytes = verify["pages_checked"] * page_bytes + lent["accounts"]["machine"]
-    return "ok" if there_bytes >= lend["granted_bytes"] else "failed"
+    return "ok" if there_bytes >= lend["lent_bytes"] else "failed"
 
 
 def bad_pages(verify: Object) -> int:

@@ -20,11 +20,6 @@ from carveout.figures.labels import (
 
 ASIDE = "set aside, idle"
 BACK = "after give back"
-# Stands below the table in which it is to be seen.
-DEFAULT_AREA = (
-    "Debian's kernels reserve a CMA area of 64 MiB by default; "
-    "until it is asked for, it serves movable pages."
-)
 FOR_MOVABLE = "reuse, movable"
 FOR_UNMOVABLE = "reuse, unmovable"
 LEND = "median lend"

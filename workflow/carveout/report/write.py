@@ -18,14 +18,14 @@ from markupsafe import Markup
 from carveout.common.errors import entry_point
 from carveout.common.files import sha256_of_json, write_atomically
 from carveout.common.revision import git_revision
-from carveout.figures.labels import Labels, by_machine, bytes_label, ns_label, version_label
+from carveout.figures.labels import Labels, bytes_label, comparable_parts, ns_label, version_label
 from carveout.report import views
 from carveout.report.text import comparison_text
-from carveout.tables.definitions import MACHINE
+from carveout.tables.definitions import COMPARABLE
 from carveout.tables.parquet import read_metadata, read_table
 
 _TRIAL_COLUMNS = (
-    *(*MACHINE, "kernel_release", "page_bytes", "lendable_bytes", "cpus"),
+    *(*COMPARABLE, "kernel_release", "page_bytes", "lendable_bytes", "cpus"),
     *(
         "load",
         "dose_target",
@@ -65,7 +65,7 @@ def write_report(
     summary = read_table("summary", tables / "summary.parquet")
     failures = read_table("failures", tables / "failures.parquet")
     trials = read_table("trials", tables / "trials.parquet", _TRIAL_COLUMNS)
-    successes, failed = dict(by_machine(summary)), dict(by_machine(failures))
+    successes, failed = dict(comparable_parts(summary)), dict(comparable_parts(failures))
     page = _template(template).render(
         machines=[
             {
@@ -74,11 +74,10 @@ def write_report(
                 "success": _html(views.success_view(successes[machine], labels)),
                 "failures": _failures_html(failed.get(machine), labels),
             }
-            for machine, rows in by_machine(comparison)
+            for machine, rows in comparable_parts(comparison)
         ],
         run=_run_facts(trials, tables) | dict(facts),
         provenance=_provenance(tables),
-        default_area=views.DEFAULT_AREA,
         loads=_html(views.loads_view(trials), index=False),
         figures=[_figure(svg, caption) for svg, caption in zip(figures, captions, strict=True)],
         strategies=[_strategy(labels, name, comparison) for name in labels.strategies(comparison)],
@@ -183,7 +182,9 @@ def _strategy(labels: Labels, name: str, comparison: pd.DataFrame) -> dict[str, 
         "title": labels.strategy(name),
         "description": known.description if known else "This checkout has no folder of this name.",
         "expects": known.expects if known else (),
-        "measured": [_html(views.comparison_view(rows, labels).T) for _, rows in by_machine(own)],
+        "measured": [
+            _html(views.comparison_view(rows, labels).T) for _, rows in comparable_parts(own)
+        ],
     }
 
 

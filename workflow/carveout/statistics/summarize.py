@@ -21,11 +21,11 @@ from carveout.common.rates import wilson_interval
 from carveout.common.sizes import GIB
 from carveout.records.outcomes import OUTCOMES
 from carveout.statistics.turning_points import find_turning_points
-from carveout.tables.definitions import CELL, COMPARISON, FAILURES, MACHINE, QUANTILES, SUMMARY
+from carveout.tables.definitions import CELL, COMPARABLE, COMPARISON, FAILURES, QUANTILES, SUMMARY
 from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 
-_VARIANT = (*MACHINE, "strategy", "variant")
+_VARIANT = (*COMPARABLE, "strategy", "variant")
 _IDLE = (
     *("memmap_idle_bytes", "stranded_bytes", "movable_only_bytes"),
     *("cma_area_bytes", "movable_zone_bytes", "cma_used_bytes"),
@@ -53,6 +53,7 @@ COLUMNS = (
         "verify",
         "dose_achieved",
         "physical_bytes",
+        "lent_bytes",
         "granted_bytes",
         "extents",
     ),
@@ -112,7 +113,7 @@ def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
 
     Of the lines that the kernel logged, each row has the most frequent one as an example.
     """
-    failed = trials[~succeeded(trials)]
+    failed = trials[~succeeded(trials) & (trials["outcome"] != "not_available")]
     failed = failed.assign(
         # A granted lend is only here because its verification failed.
         outcome=failed["outcome"].replace("granted", "verify failed"),
@@ -152,7 +153,7 @@ def succeeded(trials: pd.DataFrame) -> "pd.Series[bool]":
 def _derive(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials with columns to be counted and averaged, null where they do not apply."""
     success = succeeded(trials)
-    lent_bytes = trials["granted_bytes"].where(trials["granted_bytes"] > 0)
+    lent_bytes = trials["lent_bytes"].where(trials["lent_bytes"] > 0)
     return trials.assign(
         success=success,
         verify_failed=trials["verify"] == "failed",

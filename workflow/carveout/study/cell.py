@@ -15,13 +15,13 @@ from carveout.common.sizes import format_size, parse_size
 # The parts of a cell's path, as the rules' wildcards have them.
 MACHINE_PATH = "{kernel}/{ram}"
 VARIANT_PATH = "{strategy}/{variant}"
-SCENARIO = "{load}.{requests}"
+SCENARIO = "{load}.{requests}.{granule}"
 CELL_PATH = f"{MACHINE_PATH}/{VARIANT_PATH}/{SCENARIO}"
 
 
-def scenario_name(load: str, requests: str) -> str:
-    """Return the load, and the name of the list of requests."""
-    return SCENARIO.format(load=load, requests=requests)
+def scenario_name(load: str, requests: str, granule: str) -> str:
+    """Return the load, the name of the list of requests, and in pieces of which size they are."""
+    return SCENARIO.format(load=load, requests=requests, granule=granule)
 
 
 @dataclass(frozen=True, order=True)
@@ -81,6 +81,8 @@ class Variant:
     Attributes:
         parameters: what ``guest.sh`` finds in its environment, in upper case.
         boot_ram_bytes: what QEMU's ``-m`` gives; the rest of the RAM is a device's.
+        granules: those that it can give, of `carveout.study.granules.GRANULES`.
+        why_no_other: why it can give no other, or None.
     """
 
     strategy: str
@@ -89,6 +91,8 @@ class Variant:
     boot_ram_bytes: int
     kernel_args: str
     qemu_args: Sequence[str]
+    granules: Sequence[str]
+    why_no_other: str | None
 
 
 @dataclass(frozen=True)
@@ -114,14 +118,20 @@ class Cell:
     ladder: Mapping[str, Any] | None
     requests: str
     requests_bytes: Sequence[int]
+    granule: str
     seeds: int
     replication: Mapping[str, Any] | None
     guest_limit_s: int
 
     @property
     def scenario(self) -> str:
-        """The load, and the name of the list of requests."""
-        return scenario_name(self.load, self.requests)
+        """The load, the name of the list of requests, and the granule."""
+        return scenario_name(self.load, self.requests, self.granule)
+
+    @property
+    def is_available(self) -> bool:
+        """Whether the variant can give the granule at all; if not, nothing is booted."""
+        return self.granule in self.variant.granules
 
     @property
     def path(self) -> CellPath:

@@ -11,6 +11,7 @@ from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB, format_size, parse_size
 from carveout.study.cell import Cell, Variant
 from carveout.study.doses import read_doses
+from carveout.study.granules import GRANULES
 from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
 
 # Memory comes and goes by whole sections of 128 MiB (arm64 with 4K and 16K pages), and the
@@ -54,6 +55,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
     _check_replication(config, source)
     lendable_bytes = _lendable_bytes(config, source)
     requests = _requests(config, source, lendable_bytes)
+    _check_granules(config, source, requests)
     cells = [
         Cell(
             kernel=kernel,
@@ -68,6 +70,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
             ladder=doses[load].ladder,
             requests=name,
             requests_bytes=sizes,
+            granule=granule,
             seeds=config["seeds"],
             replication=config.get("replication"),
             guest_limit_s=config["limits"]["guest_s"],
@@ -77,6 +80,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         for variant in _variants(config, source, strategies, ram_bytes, lendable_bytes)
         for load in config["loads"]
         for name, sizes in requests.items()
+        for granule in config["granules"]
     ]
     _check_map(config, source, cells)
     return Matrix(
@@ -134,9 +138,7 @@ def _requests(
         where = f"{source}: key requests.{name}"
         size = parse_size(text, where)
         if size % PAGEBLOCK_BYTES:
-            raise CarveoutError(
-                f"{where}: wanted a multiple of the granule of 2MiB (one pageblock), found {text}"
-            )
+            raise CarveoutError(f"{where}: wanted a multiple of a pageblock of 2MiB, found {text}")
         if size > lendable_bytes:
             raise CarveoutError(
                 f"{where}: wanted at most the lendable {config['lendable']}, found {text}; "
@@ -148,6 +150,19 @@ def _requests(
         name: tuple(size_bytes(name, text) for text in sizes)
         for name, sizes in config["requests"].items()
     }
+
+
+def _check_granules(
+    config: Mapping[str, Any], source: str, requests: Mapping[str, tuple[int, ...]]
+) -> None:
+    for granule in config["granules"]:
+        for name, sizes in requests.items():
+            for size, text in zip(sizes, config["requests"][name], strict=True):
+                if size % (GRANULES[granule] or PAGEBLOCK_BYTES):
+                    raise CarveoutError(
+                        f"{source}: key requests.{name}: wanted a multiple of the granule "
+                        f"{granule} of the key granules, found {text}"
+                    )
 
 
 def _rams(config: Mapping[str, Any], source: str, lendable_bytes: int) -> list[int]:
@@ -182,15 +197,16 @@ def _variants(
                     f"{source}: key strategies.{name}: unknown variant {variant}; "
                     f"known are {', '.join(known)}"
                 )
+            _check_pieces(config, source, name, variant, known[variant])
             chosen.append(_fill_variant(strategies[name], variant, ram_bytes, lendable_bytes))
-            _check_granule(config, source, chosen[-1], lendable_bytes)
     return chosen
 
 
 def _fill_variant(strategy: Plugin, name: str, ram_bytes: int, lendable_bytes: int) -> Variant:
     content = strategy.content["variants"][name]
     where = f"{strategy.description_file}: key variants.{name}"
-    values = {"ram_bytes": ram_bytes, "lendable_bytes": lendable_bytes, **content["parameters"]}
+    parameters = content.get("parameters", {})
+    values = {"ram_bytes": ram_bytes, "lendable_bytes": lendable_bytes, **parameters}
     boot_ram = render(content.get("boot_ram_bytes", "{{ ram_bytes }}"), values, where)
     if not boot_ram.isdecimal():
         raise CarveoutError(f"{where}.boot_ram_bytes: wanted a number of bytes, found {boot_ram!r}")
@@ -198,22 +214,27 @@ def _fill_variant(strategy: Plugin, name: str, ram_bytes: int, lendable_bytes: i
     return Variant(
         strategy=strategy.name,
         name=name,
-        parameters=content["parameters"],
+        parameters=parameters,
         boot_ram_bytes=int(boot_ram),
         kernel_args=render(content.get("kernel_args", ""), values, where),
         qemu_args=tuple(render(text, values, where) for text in content.get("qemu_args", [])),
+        granules=tuple(content.get("granules", GRANULES)),
+        why_no_other=content.get("why_no_other"),
     )
 
 
-def _check_granule(
-    config: Mapping[str, Any], source: str, variant: Variant, lendable_bytes: int
+def _check_pieces(
+    config: Mapping[str, Any],
+    source: str,
+    strategy: str,
+    variant: str,
+    content: Mapping[str, Any],
 ) -> None:
-    align_bytes = int(variant.parameters["align_bytes"])
-    if lendable_bytes % align_bytes:
+    piece_bytes = content.get("piece_bytes", PAGEBLOCK_BYTES)
+    if _lendable_bytes(config, source) % piece_bytes:
         raise CarveoutError(
-            f"{source}: key lendable: wanted a multiple of the granule of "
-            f"{variant.strategy} {variant.name}, {format_size(align_bytes)}, "
-            f"found {config['lendable']}"
+            f"{source}: key lendable: wanted a multiple of the pieces of {strategy} {variant}, "
+            f"{format_size(piece_bytes)}, found {config['lendable']}"
         )
 
 

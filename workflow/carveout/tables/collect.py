@@ -329,7 +329,7 @@ def _arguments() -> argparse.Namespace:
     for name, example in {
         "machines": "kernel/ram",
         "variants": "strategy/variant",
-        "scenarios": "load.requests",
+        "scenarios": "load.requests.granule",
     }.items():
         parser.add_argument(f"--{name}", required=True, nargs="+", metavar=example)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)

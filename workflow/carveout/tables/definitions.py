@@ -6,16 +6,17 @@ from collections.abc import Mapping
 import pandera.pandas as pa
 
 from carveout.records.outcomes import CAUSES, OUTCOMES, PHASES, VERDICTS
+from carveout.study.granules import GRANULES
 from carveout.tables import rules
 from carveout.tables.accounts import ACCOUNTS, column
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
-from carveout.tables.schema import Table, integer, letters, measured, number, rule, text
+from carveout.tables.schema import Table, boolean, integer, letters, measured, number, rule, text
 
 PAGEBLOCK_LETTERS = "FMURCXLPDA"
 ZONES = ("dma", "dma32", "normal", "movable")
 
 # Goes up when a column comes, goes or means something else: CHANGELOG.md says what changed.
-TABLES_VERSION = "4"
+TABLES_VERSION = "5"
 
 _KERNEL_COLUMNS = {
     # As the config names it.
@@ -25,12 +26,14 @@ _KERNEL_COLUMNS = {
     "kernel_version": text(),
     "kernel_pinned": text(),
 }
-# What trials must have in common to be compared.
-MACHINE = (*_KERNEL_COLUMNS, "ram_bytes")
+# What trials must have in common to be compared: the machine, and in pieces of which size is lent.
+COMPARABLE = (*_KERNEL_COLUMNS, "ram_bytes", "granule")
 
+_GRANULE = {"granule": text(values=tuple(GRANULES))}
 _CELL_COLUMNS = {
     **_KERNEL_COLUMNS,
     "ram_bytes": integer(),
+    **_GRANULE,
     "strategy": text(),
     "variant": text(),
     "load": text(),
@@ -62,6 +65,8 @@ TRIALS = Table(
         # Free memory that the load took.
         "physical_bytes": integer(least=None, null=True),
         "requests": text(),
+        # In pieces of which size the VM needs what is lent.
+        **_GRANULE,
         # How many seeds the config gives the cell's dose, which may end earlier.
         "trials_asked": integer(least=1),
         # The rule that may end it, as the config has it; null where every seed is run.
@@ -74,11 +79,10 @@ TRIALS = Table(
         # What a careful monitor leaves the host, and what it asked of the strategy therefore.
         "reserve_bytes": integer(),
         "asked_bytes": measured(),
-        "align_bytes": integer(least=1),
         "outcome": text(values=OUTCOMES),
         "stage": text(null=True),
         "cause": text(values=CAUSES, null=True),
-        # What ended a trial that crashed, in one line for a person.
+        # What ended a trial that crashed, or why there is none, in one line for a person.
         "message": text(null=True),
         # Whose word a refusal is. The errno is the kernel's own, null where it gave none.
         "refused_by": text(values=REFUSED_BY, null=True),
@@ -88,7 +92,11 @@ TRIALS = Table(
         "kernel_log": text(null=True),
         # Candidates that were asked of alloc_contig_range(), where there is such a search.
         "attempts": measured(),
+        # What was taken, and of it what lies in whole aligned granules: all that a VM can use. What
+        # was granted is the capacity where the lend is exhausted: another attempt added nothing.
+        "lent_bytes": integer(),
         "granted_bytes": integer(),
+        "exhausted": boolean(null=True),
         "extents": integer(),
         "largest_extent_bytes": integer(),
         # The sum of its parts. What went into clearing is none of them.
@@ -147,6 +155,7 @@ PHASES_TABLE = Table(
         "trial_id": text(),
         **_KERNEL_COLUMNS,
         "ram_bytes": integer(least=1),
+        **_GRANULE,
         "strategy": text(),
         "variant": text(),
         "scenario": text(),
@@ -290,6 +299,7 @@ COMPARISON = Table(
     columns={
         **_KERNEL_COLUMNS,
         "ram_bytes": integer(),
+        **_GRANULE,
         "strategy": text(),
         "variant": text(),
         "request_bytes": integer(least=1),
@@ -302,14 +312,14 @@ COMPARISON = Table(
         **_PARTS,
         "give_back_ns_p50": number(null=True),
     },
-    key=(*MACHINE, "strategy", "variant", "request_bytes"),
-    order=(*MACHINE, "strategy", "variant", "request_bytes"),
+    key=(*COMPARABLE, "strategy", "variant", "request_bytes"),
+    order=(*COMPARABLE, "strategy", "variant", "request_bytes"),
     rules=(_SUCCESS_RULE,),
     csv=True,
 )
 
 _FAILURE = (
-    *(*MACHINE, "strategy", "variant"),
+    *(*COMPARABLE, "strategy", "variant"),
     *("outcome", "cause", "stage"),
     *("refused_by", "reason", "errno", "blocker_type"),
 )
@@ -318,6 +328,7 @@ FAILURES = Table(
     columns={
         **_KERNEL_COLUMNS,
         "ram_bytes": integer(),
+        **_GRANULE,
         "strategy": text(),
         "variant": text(),
         "outcome": text(values=(*OUTCOMES, "verify failed")),

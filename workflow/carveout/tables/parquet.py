@@ -19,7 +19,7 @@ from carveout.common.errors import CarveoutError
 from carveout.common.files import file_made_aside, write_atomically
 from carveout.records.outcomes import PHASES
 from carveout.tables.definitions import TABLES, TABLES_VERSION
-from carveout.tables.schema import ARROW_TYPES, INTEGER, NUMBER, TEXT, Table
+from carveout.tables.schema import ARROW_TYPES, BOOLEAN, INTEGER, NUMBER, TEXT, Table
 
 # Use malloc: Arrow's allocator returns freed pages to the OS, and in a VM faulting them back costs
 # as much as filling them.
@@ -164,7 +164,7 @@ def _frame(
     name: str, arrow: pyarrow.Table, columns: Sequence[str] | None = None, *, spent: bool = False
 ) -> pd.DataFrame:
     """Return an Arrow table in the schema's pandas types; `spent` frees the Arrow table."""
-    dtypes = {str(ARROW_TYPES[t.name]): t for t in (INTEGER, NUMBER, TEXT)}
+    dtypes = {str(ARROW_TYPES[t.name]): t for t in (BOOLEAN, INTEGER, NUMBER, TEXT)}
     frame: pd.DataFrame = arrow.to_pandas(
         types_mapper=lambda kind: dtypes.get(str(kind)), split_blocks=True, self_destruct=spent
     )

@@ -20,7 +20,7 @@ from carveout.records.outcomes import PHASES, bad_pages, last_stage, request_out
 from carveout.study.cell import scenario_name
 from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
 from carveout.tables.costs import with_clearing_apart
-from carveout.tables.definitions import MACHINE, TABLES, ZONES
+from carveout.tables.definitions import COMPARABLE, TABLES, ZONES
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS, REUSE_KINDS
 
 Object = Mapping[str, Any]
@@ -120,7 +120,7 @@ class TrialRows:
         died = pc.equal(requests["cycle"], requests["last_cycle"])
         dead = pc.fill_null(pc.greater_equal(requests["cycle"], requests["last_cycle"]), False)
         last_stage = pc.if_else(died, requests["last_stage"], "earlier_cycle")
-        nothing = pc.equal(pc.fill_null(lend["granted_bytes"], 0), 0)
+        nothing = pc.equal(pc.fill_null(lend["lent_bytes"], 0), 0)
         return {
             **with_clearing_apart(lend, verify),
             **{name: pc.if_else(nothing, None, reuse[name]) for name in REUSE_COLUMNS},
@@ -128,10 +128,12 @@ class TrialRows:
             "dose_achieved": requests["dose_achieved_percent"],
             "stage": pc.if_else(dead, last_stage, lend["stage"]),
             "cause": _where(dead, requests["cause"]),
-            "message": _where(dead, requests["message"]),
+            "message": _where(
+                pc.or_(dead, pc.equal(requests["outcome"], "not_available")), requests["message"]
+            ),
             **{
                 name: pc.fill_null(lend[name], 0)
-                for name in ("granted_bytes", "extents", "largest_extent_bytes")
+                for name in ("lent_bytes", "granted_bytes", "extents", "largest_extent_bytes")
             },
             "memmap_idle_bytes": before["memmap_bytes"],
             "stranded_bytes": before["stranded_bytes"],
@@ -248,7 +250,7 @@ def _table(name: str, columns: Columns) -> pyarrow.Table:
 
 
 # Which trial a row is of.
-_KEY = ("trial_id", *MACHINE, "strategy", "variant", "scenario", "dose_target", "seed")
+_KEY = ("trial_id", *COMPARABLE, "strategy", "variant", "scenario", "dose_target", "seed")
 # What a trial has only once: what booted, and the stage and cycle that a crash struck.
 _BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent", "physical_bytes")
 _LAST = ("last_stage", "last_cycle")
@@ -271,7 +273,8 @@ _RECORDS = {
     ),
     "lend": (
         *("cycle", "stage", "refused_by", "reason", "errno", "kernel_log", "attempts"),
-        *("asked_bytes", "granted_bytes", "extents", "largest_extent_bytes", "lend_ns"),
+        *("asked_bytes", "lent_bytes", "granted_bytes", "exhausted"),
+        *("extents", "largest_extent_bytes", "lend_ns"),
         *(f"lend_{part}_ns" for part in LEND_PARTS),
         *("content_ns", "cleared_pages", "pages_migrated"),
         *("huge_pages_migrated", "huge_pages_split"),
@@ -312,7 +315,7 @@ def _cell_columns(cell: Object) -> Object:
         "ram_bytes": cell["ram_bytes"],
         "strategy": cell["variant"]["strategy"],
         "variant": cell["variant"]["name"],
-        "scenario": scenario_name(cell["load"], cell["requests"]),
+        "scenario": scenario_name(cell["load"], cell["requests"], cell["granule"]),
         "lendable_bytes": cell["lendable_bytes"],
         "reserve_bytes": cell["reserve_bytes"],
         "cpus": cell["cpus"],
@@ -321,7 +324,7 @@ def _cell_columns(cell: Object) -> Object:
         "trials_asked": cell["seeds"],
         "replication": rule and _to_json(rule),
         "ladder": cell["ladder"] and _to_json(cell["ladder"]),
-        "align_bytes": cell["variant"]["parameters"]["align_bytes"],
+        "granule": cell["granule"],
     }
 
 
@@ -346,13 +349,13 @@ def _zone_columns(zones: Sequence[Object]) -> Object:
 
 
 def _check_lent(requests: Columns, lend: Columns, lent: Columns) -> None:
-    """Refuse a trial whose census says that less is lent than was granted just before."""
-    less = pc.fill_null(pc.less(lent["lent_out_bytes"], lend["granted_bytes"]), False)
+    """Refuse a trial whose census says that less is lent than the lend took just before."""
+    less = pc.fill_null(pc.less(lent["lent_out_bytes"], lend["lent_bytes"]), False)
     if pc.any(less).as_py():
         row = pc.index(less, value=True).as_py()
         raise CarveoutError(
             f"trial {requests['trial_id'][row]}, cycle {requests['cycle'][row]}: wanted at least "
-            f"the {lend['granted_bytes'][row]} bytes that were granted in lent + machine of the "
+            f"the {lend['lent_bytes'][row]} bytes that were taken in lent + machine of the "
             f"census, found {lent['lent_out_bytes'][row]}"
         )
 

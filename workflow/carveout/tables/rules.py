@@ -65,6 +65,22 @@ OF_TRIALS = (
         ),
     ),
     rule(
+        "no more is granted than was lent",
+        lambda t: t["granted_bytes"] <= t["lent_bytes"],
+    ),
+    rule(
+        "a lend that got all that was asked for is not exhausted",
+        lambda t: (t["outcome"] != "granted") | ~t["exhausted"],
+    ),
+    rule(
+        "a single range is the largest extent",
+        lambda t: (t["granule"] != "single") | (t["granted_bytes"] == t["largest_extent_bytes"]),
+    ),
+    rule(
+        "where a granule is not available, nothing was run",
+        lambda t: (t["outcome"] != "not_available") | t["kernel_release"].isna(),
+    ),
+    rule(
         "an errno is the kernel's or a driver's",
         lambda t: t["errno"].isna() | t["refused_by"].isin(["kernel", "driver"]),
     ),
@@ -99,8 +115,8 @@ OF_TRIALS = (
         lambda t: t["cma_used_bytes"] <= t["cma_area_bytes"],
     ),
     rule(
-        "what comes back is null where nothing was granted",
-        lambda t: (t["granted_bytes"] > 0) | t[list(REUSE_COLUMNS)].isna().all(axis="columns"),
+        "what comes back is null where nothing was lent",
+        lambda t: (t["lent_bytes"] > 0) | t[list(REUSE_COLUMNS)].isna().all(axis="columns"),
     ),
     rule(
         "no more comes back than was given back",
@@ -110,8 +126,8 @@ OF_TRIALS = (
         ),
     ),
     rule(
-        "where nothing was granted, no verification is ok",
-        lambda t: (t["granted_bytes"] > 0) | (t["verify"] != "ok"),
+        "where nothing was lent, no verification is ok",
+        lambda t: (t["lent_bytes"] > 0) | (t["verify"] != "ok"),
     ),
 )
 

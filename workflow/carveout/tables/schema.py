@@ -15,10 +15,12 @@ from pandas.api.extensions import ExtensionDtype
 
 INTEGER = pd.Int64Dtype()
 NUMBER = pd.Float64Dtype()
+BOOLEAN = pd.BooleanDtype()
 TEXT = pd.StringDtype("pyarrow", na_value=float("nan"))
 ARROW_TYPES = {
     "Int64": pyarrow.int64(),
     "Float64": pyarrow.float64(),
+    "boolean": pyarrow.bool_(),
     "str": pyarrow.string(),
 }
 
@@ -31,6 +33,11 @@ def integer(*, least: int | None = 0, most: int | None = None, null: bool = Fals
 def number(*, least: float | None = 0, most: float | None = None, null: bool = False) -> pa.Column:
     """Return a column of numbers within bounds."""
     return pa.Column(NUMBER, _bounds(least, most), nullable=null)
+
+
+def boolean(*, null: bool = False) -> pa.Column:
+    """Return a column of yes or no."""
+    return pa.Column(BOOLEAN, nullable=null)
 
 
 def _bounds(least: float | None, most: float | None) -> list[pa.Check]:

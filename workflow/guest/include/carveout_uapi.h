@@ -121,20 +121,32 @@ struct carveout_await {
 enum carveout_policy {
 	CARVEOUT_LOWEST_FIRST,
 	CARVEOUT_FREE_FIRST,	/* by pages in use, fewest first; among equals the lowest */
+	CARVEOUT_HIGHEST_FIRST,
 	CARVEOUT_POLICIES
 };
 
-/* Every aligned candidate, in the order of the policy, until one works. */
+/* Every aligned candidate for a piece, in the order of the policy, until enough are had. */
 struct carveout_contig {
-	__u64 bytes;
-	__u64 align_bytes;	/* power of two */
-	__u64 step_bytes;	/* from candidate to candidate, a multiple of align_bytes */
+	__u64 bytes;		/* a multiple of the pieces */
+	__u64 piece_bytes;
+	__u64 align_bytes;	/* of each piece; power of two */
 	__u32 area;
 	__u32 policy;
-	__u64 start;		/* out: what was granted */
+	__u64 granted_bytes;	/* out: less than bytes when the request fails */
 	__u64 attempts;		/* out: calls of alloc_contig_range() */
-	__u32 kernel_error;	/* out: the errno of its last call, or 0 */
+	__u32 kernel_error;	/* out: the errno of its last call that failed, or 0 */
 	__u32 reserved;		/* 0 */
+};
+
+/* The largest range of whole pageblocks, up to so many bytes. */
+struct carveout_largest {
+	__u64 bytes;
+	__u32 area;
+	__u32 reserved;		/* 0 */
+	__u64 granted_bytes;	/* out */
+	__u64 attempts;		/* out: calls of alloc_contig_range() */
+	__u32 kernel_error;	/* out: with which it refused what a larger one needs, or 0 */
+	__u32 reserved_too;	/* 0 */
 };
 
 struct carveout_cma {
@@ -147,8 +159,7 @@ struct carveout_cma {
 /* The first page that cannot move in the candidate that has fewest of them. */
 struct carveout_blocker {
 	__u64 bytes;
-	__u64 align_bytes;
-	__u64 step_bytes;
+	__u64 align_bytes;	/* and the step from candidate to candidate */
 	__u32 area;
 	__u32 found;		/* out: 0 when no page stands in the way of the best candidate */
 	__u64 pfn;
@@ -256,6 +267,7 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_COST_BEGIN		_IOW(0xca, 20, __u64)	/* enum carveout_cost */
 #define CARVEOUT_IOC_COST_END		_IOR(0xca, 21, struct carveout_costs)
 #define CARVEOUT_IOC_PAUSE_AND_AWAIT	_IOWR(0xca, 22, struct carveout_await)
+#define CARVEOUT_IOC_LEND_LARGEST	_IOWR(0xca, 23, struct carveout_largest)
 #define CARVEOUT_IOC_ZERO		_IOR(0xca, 30, struct carveout_zero)
 #define CARVEOUT_IOC_SCRIBBLE		_IOWR(0xca, 31, struct carveout_scribble)
 /* Returns when the lend of a mapping by this open file is given back: then the caller shall end. */

@@ -46,6 +46,19 @@ find_ram() {
 	PAGE_BYTES=$((page_kib * 1024))
 	pageblock_pages=$(awk '/^Pages per block/ { print $4; exit }' /proc/pagetypeinfo)
 	PAGEBLOCK_BYTES=$((pageblock_pages * PAGE_BYTES))
+	find_granule
+}
+
+# The runner gives GRANULE_BYTES, but where the kernel's sizes decide. PIECE_BYTES is what is asked of
+# who takes whole pageblocks.
+# shellcheck disable=SC2034 # for steps and strategies
+find_granule() {
+	case $GRANULE in
+	page) GRANULE_BYTES=$PAGE_BYTES ;;
+	single) GRANULE_BYTES=$PAGEBLOCK_BYTES ;;
+	esac
+	PIECE_BYTES=$GRANULE_BYTES
+	[ "$PIECE_BYTES" -ge "$PAGEBLOCK_BYTES" ] || PIECE_BYTES=$PAGEBLOCK_BYTES
 }
 
 # Descriptor 4 is open while the guest stands: its UART takes a word only then.

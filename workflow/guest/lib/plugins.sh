@@ -25,11 +25,15 @@
 #                           the piece whenever it is refused
 # `lend` gets the bytes that it is asked for, and as a second argument the request. It is asked for
 # no more than leaves the host RESERVE_BYTES to work with, unless the strategy has set its memory
-# aside before, and says so: takes_from_linux=no.
+# aside before, and says so: takes_from_linux=no. What is of use to a VM is what lies in whole aligned
+# pieces of GRANULE_BYTES, or where GRANULE is `single` in the largest range.
+# `lend_more` gets what is missing of the two after a lend that ended short: it is another attempt, by
+# another order where there is one. When it adds nothing, the lend is exhausted.
 # A hook that returns 0 did all that was asked. One that returns anything else must
 # have noted a refusal; otherwise the trial ends with a fault. Hooks find
 # the runner's RAM_BYTES, BOOT_RAM_BYTES, LENDABLE_BYTES, the variant's parameters, and
-# RAM_START_BYTES, PAGE_BYTES and PAGEBLOCK_BYTES of the running kernel.
+# RAM_START_BYTES, PAGE_BYTES and PAGEBLOCK_BYTES of the running kernel, and PIECE_BYTES, the
+# granule but a pageblock at least.
 # For a load's guest.sh the same, and in `load` alone SEED and DOSE_PERMILLE:
 #   start_worker COMMAND... run a process that occupies memory; returns when it has
 #                           printed its one line of name=value, which is evaluated

@@ -2,6 +2,9 @@
 # shellcheck shell=sh
 #
 # The steps of a trial, and what becomes of a strategy's or a load's hooks in them.
+#
+# The lend step has a file of its own, and shares the variables.
+# shellcheck disable=SC2034
 
 cycle=0
 ram_ranges=
@@ -20,6 +23,7 @@ pages_migrated=0
 huge_pages_migrated=0
 huge_pages_split=0
 pages_reclaimed=0
+lent_bytes=0
 granted_bytes=0
 extents=0
 largest_extent_bytes=0
@@ -40,7 +44,7 @@ movable_untried_bytes=0
 unmovable_allocator_bytes=0
 unmovable_address_bytes=0
 unmovable_untried_bytes=0
-# What this cycle's lend step was granted.
+# What this cycle's lend step lent.
 verified_bytes=0
 
 # begin_step STAGE: from here on, faults and costs are this step's
@@ -99,7 +103,7 @@ is_defined() {
 # shells: only a function counts.
 find_hooks() {
 	hooks=" "
-	for hook in prepare prepare_load load lend while_lent give_back after_census; do
+	for hook in prepare prepare_load load lend lend_more while_lent give_back after_census; do
 		case $(type "$hook" 2>/dev/null) in
 		*function*) hooks="$hooks$hook " ;;
 		esac
@@ -129,13 +133,13 @@ worker_lives() {
 }
 
 # Sets pages_cached; pages_migrated, huge_pages_migrated, huge_pages_split, pages_reclaimed and
-# oom_kills, counted since boot; granted_bytes, extents and largest_extent_bytes of what is lent
-# since the lend step began; log_ns, the clock of the kernel's log; and free_pages, with those on
-# per-CPU lists.
+# oom_kills, counted since boot; of what is lent since the lend step began lent_bytes,
+# granted_bytes (those in whole granules), extents and largest_extent_bytes; log_ns, the clock of the
+# kernel's log; and free_pages, with those on per-CPU lists.
 read_snapshot() {
 	read -r pages_cached pages_migrated huge_pages_migrated huge_pages_split \
 		pages_reclaimed oom_kills \
-		granted_bytes extents largest_extent_bytes log_ns free_pages \
+		lent_bytes granted_bytes extents largest_extent_bytes log_ns free_pages \
 		</sys/module/carveout/parameters/snapshot ||
 		fault error "the module gave no snapshot"
 }
@@ -177,52 +181,6 @@ census() {
 	run_optional_hook after_census "$1"
 }
 
-# lend_step REQUEST_BYTES
-lend_step() {
-	request_bytes=$1
-	begin_step lend
-	echo begin >/sys/module/carveout/parameters/snapshot
-	read_snapshot
-	step_log_ns=$log_ns
-	migrated_before=$pages_migrated
-	whole_before=$huge_pages_migrated
-	split_before=$huge_pages_split
-	reclaimed_before=$pages_reclaimed
-	cached_before=$pages_cached
-	killed_before=$oom_kills
-	asked_bytes=$request_bytes
-	[ $takes_from_linux = no ] || be_careful
-	if [ "$asked_bytes" -eq 0 ] || run_hook lend "$asked_bytes" "$request_bytes"; then
-		forget_refusal
-		[ "$asked_bytes" -eq "$request_bytes" ] ||
-			fail careful carveout host_needs_the_rest || :
-	fi
-	check_step
-	count_reclaimed
-	record_lend
-}
-
-# A careful monitor leaves the host what it needs to work, whatever could still be taken from it:
-# sets asked_bytes, in whole pageblocks. MemAvailable is what the kernel believes that it can give
-# without harm, page cache that it would drop included.
-be_careful() {
-	while read -r key available_kib _; do
-		[ "$key" != MemAvailable: ] || break
-	done </proc/meminfo
-	spare_bytes=$((available_kib * 1024 - RESERVE_BYTES))
-	[ "$spare_bytes" -ge 0 ] || spare_bytes=0
-	[ "$spare_bytes" -ge "$asked_bytes" ] ||
-		asked_bytes=$((spare_bytes / PAGEBLOCK_BYTES * PAGEBLOCK_BYTES))
-}
-
-# alloc_contig_range() drops clean page cache without counting it as reclaimed, so
-# what has left the page cache counts when it is more.
-count_reclaimed() {
-	reclaimed=$((pages_reclaimed - reclaimed_before))
-	dropped=$((cached_before - pages_cached))
-	[ "$reclaimed" -ge "$dropped" ] || reclaimed=$dropped
-}
-
 # A hook that did all that was asked was not refused, whatever it tried before.
 forget_refusal() {
 	refused_stage=
@@ -251,28 +209,11 @@ text_or_null() {
 	[ -z "$1" ] || json="\"$1\""
 }
 
-record_lend() {
-	tell_refusal_json
-	record lend "\"cycle\":$cycle,\"request_bytes\":$request_bytes,\"asked_bytes\":$asked_bytes,$refusal_json\
-\"granted_bytes\":$granted_bytes,\"extents\":$extents,\
-\"largest_extent_bytes\":$largest_extent_bytes,\
-\"lend_ns\":$((step_search_ns + step_migrate_ns + step_reclaim_ns + step_map_ns + step_rest_ns)),\
-\"costs\":{\"search_ns\":$step_search_ns,\"migrate_ns\":$step_migrate_ns,\
-\"reclaim_ns\":$step_reclaim_ns,\"map_ns\":$step_map_ns,\"rest_ns\":$step_rest_ns},\
-\"content_ns\":$step_content_ns,\"cleared_pages\":$step_cleared_pages,\
-\"attempts\":${step_attempts:-null},\
-\"pages_migrated\":$((pages_migrated - migrated_before)),\
-\"huge_pages_migrated\":$((huge_pages_migrated - whole_before)),\
-\"huge_pages_split\":$((huge_pages_split - split_before)),\
-\"pages_reclaimed\":$reclaimed,\
-\"oom_kills\":$((oom_kills - killed_before)),\"blocker\":$blocker"
-}
-
 # Between the writing and the reading of the pattern the host works with what it believes to be free.
 # Reclaim and compaction change the host for good: they come when no further request will meet it.
 write_pattern() {
 	begin_step verify
-	verified_bytes=$granted_bytes
+	verified_bytes=$lent_bytes
 	written=$(carveout pattern write "$SEED" 3>&-) ||
 		fault error "writing the pattern failed"
 	eval "$written"
@@ -327,7 +268,7 @@ give_back_step() {
 \"give_back_ns\":$((step_search_ns + step_migrate_ns + step_reclaim_ns + step_map_ns + step_rest_ns))"
 }
 
-# Where nothing was granted, nothing came back, and there is nothing to say.
+# Where nothing was lent, nothing came back, and there is nothing to say.
 reuse_step() {
 	[ "$verified_bytes" -gt 0 ] || return 0
 	begin_step reuse

@@ -105,7 +105,8 @@ static const char *blocker_word(u32 area, unsigned long pfn, const struct frame_
 	return state_words[run->state];
 }
 
-static unsigned int count_blockers(u32 area, unsigned long pfn, unsigned long end)
+/* Frames in the way, in frames whose per-CPU lists were drained and noted before. */
+unsigned int count_blockers(u32 area, unsigned long pfn, unsigned long end)
 {
 	unsigned int blockers = 0;
 
@@ -159,7 +160,7 @@ static unsigned long best_candidate(const struct search *search)
 	unsigned long best = end;
 	unsigned int blockers, fewest = UINT_MAX;
 
-	for (; pages <= end && pfn <= end - pages; pfn += PHYS_PFN(search->request->step_bytes)) {
+	for (; pages <= end && pfn <= end - pages; pfn += PHYS_PFN(search->request->align_bytes)) {
 		if (fatal_signal_pending(current))
 			break;
 		cond_resched();
@@ -236,7 +237,7 @@ static int blocker_search(struct carveout_blocker *blocker)
 
 int blocker_find(struct carveout_blocker *blocker)
 {
-	int ret = contig_check(blocker->bytes, blocker->align_bytes, blocker->step_bytes);
+	int ret = contig_check(blocker->bytes, blocker->align_bytes);
 
 	if (ret)
 		return ret;

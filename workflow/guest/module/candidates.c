@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Finds the candidates of contig.c, on a grid of steps over all memory, and puts them in order. */
+/* Finds the candidates of contig.c, on a grid over all memory, and puts them in order. */
 
 #include <linux/mm.h>
 #include <linux/mmzone.h>
@@ -37,11 +37,12 @@ static void outlook_extend(struct outlook *outlook, unsigned long end)
 	outlook->checked += run.pages;
 }
 
-/* The first candidate at or after pfn on the grid of steps that may work, or none: end. */
+/* The first candidate at or after pfn on the grid that may work, or none: end. */
 static unsigned long next_candidate(struct outlook *outlook, unsigned long pfn,
 				    unsigned long end, const struct carveout_contig *request)
 {
-	unsigned long pages = PHYS_PFN(request->bytes), step = PHYS_PFN(request->step_bytes);
+	unsigned long pages = PHYS_PFN(request->piece_bytes);
+	unsigned long step = PHYS_PFN(request->align_bytes);
 
 	while (pages <= end && pfn <= end - pages) {
 		outlook->checked = max(outlook->checked, pfn);
@@ -99,13 +100,21 @@ static bool next_by_address(struct candidates *candidates, unsigned long *pfn)
 	unsigned long end = end_ram_pfn();
 
 	*pfn = next_candidate(&candidates->outlook, candidates->pfn, end, request);
-	candidates->pfn = *pfn + PHYS_PFN(request->step_bytes);
+	candidates->pfn = *pfn + PHYS_PFN(request->align_bytes);
 	return *pfn < end;
+}
+
+static int highest_first(const void *left, const void *right)
+{
+	const struct candidate *one = left, *other = right;
+
+	return one->pfn > other->pfn ? -1 : one->pfn < other->pfn;
 }
 
 static int candidates_sort(struct candidates *candidates)
 {
-	unsigned long pages = PHYS_PFN(candidates->request->bytes), pfn;
+	bool by_address = candidates->request->policy == CARVEOUT_HIGHEST_FIRST;
+	unsigned long pages = PHYS_PFN(candidates->request->piece_bytes), pfn;
 	struct candidate *last = NULL;
 
 	while (next_by_address(candidates, &pfn)) {
@@ -113,20 +122,21 @@ static int candidates_sort(struct candidates *candidates)
 
 		if (candidates->count == MOST_CANDIDATES)
 			return -E2BIG;
-		next->used_pages = used_pages_after(last, pfn, pages);
+		next->used_pages = by_address ? 0 : used_pages_after(last, pfn, pages);
 		next->pfn = pfn;
 		last = next;
 		candidates->count++;
 	}
 	if (fatal_signal_pending(current))
 		return -EINTR;
-	sort(candidates->sorted, candidates->count, sizeof(*candidates->sorted), by_use, NULL);
+	sort(candidates->sorted, candidates->count, sizeof(*candidates->sorted),
+	     by_address ? highest_first : by_use, NULL);
 	return 0;
 }
 
 static unsigned long most_candidates(const struct candidates *candidates)
 {
-	unsigned long step = PHYS_PFN(candidates->request->step_bytes);
+	unsigned long step = PHYS_PFN(candidates->request->align_bytes);
 	unsigned long most = (end_ram_pfn() - min(candidates->pfn, end_ram_pfn())) / step + 1;
 
 	return min(most, MOST_CANDIDATES);
@@ -140,11 +150,16 @@ static void candidates_rewind(struct candidates *candidates)
 	candidates->pfn = ALIGN(first_ram_pfn(), PHYS_PFN(request->align_bytes));
 }
 
-int candidates_begin(struct candidates *candidates, const struct carveout_contig *request)
+int candidates_begin(struct candidates *candidates, const struct carveout_contig *request,
+		     const struct extents *taken)
 {
 	int ret;
 
-	*candidates = (struct candidates){ .request = request };
+	*candidates = (struct candidates){
+		.request = request,
+		.taken = taken,
+		.free_tried = request->policy != CARVEOUT_FREE_FIRST,
+	};
 	candidates_rewind(candidates);
 	if (request->policy == CARVEOUT_LOWEST_FIRST)
 		return 0;
@@ -177,39 +192,63 @@ static bool is_free(unsigned long pfn, unsigned long pages)
 static bool next_free(struct candidates *candidates, unsigned long *pfn)
 {
 	while (next_by_address(candidates, pfn)) {
-		if (is_free(*pfn, PHYS_PFN(candidates->request->bytes)))
+		if (is_free(*pfn, PHYS_PFN(candidates->request->piece_bytes)))
 			return true;
 		cond_resched();
 	}
 	return false;
 }
 
-/* Only when none of the free ones can be had is it worth looking at how full the others are. */
-static bool next_by_use(struct candidates *candidates, unsigned long *pfn)
+/* In the order of the list, which is made when it is first needed. */
+static bool next_sorted(struct candidates *candidates, unsigned long *pfn)
 {
 	if (!candidates->is_sorted) {
-		if (next_free(candidates, pfn))
-			return true;
 		candidates_rewind(candidates);
 		candidates->is_sorted = true;
 		candidates->error = candidates_sort(candidates);
 	}
-	while (!candidates->error && candidates->taken < candidates->count) {
-		const struct candidate *next = &candidates->sorted[candidates->taken++];
+	if (candidates->error || candidates->taken_from_list == candidates->count)
+		return false;
+	*pfn = candidates->sorted[candidates->taken_from_list++].pfn;
+	return true;
+}
 
-		*pfn = next->pfn;
-		/* Those without a page in use were handed out before. */
-		if (next->used_pages)
+/* Whether the request has it already, or another has. */
+static bool is_had(const struct candidates *candidates, unsigned long pfn)
+{
+	unsigned long pages = PHYS_PFN(candidates->request->piece_bytes), i;
+
+	if (extents_pages_within(&lent, pfn, pages))
+		return true;
+	for (i = 0; i < candidates->taken->count; i++) {
+		const struct extent *taken = &candidates->taken->list[i];
+
+		if (taken->pfn < pfn + pages && pfn < taken->pfn + taken->pages)
 			return true;
 	}
 	return false;
 }
 
+static bool next_of_any(struct candidates *candidates, unsigned long *pfn)
+{
+	if (!candidates->sorted)
+		return next_by_address(candidates, pfn);
+	/* Only when no free one is left is it worth looking at how full the others are. */
+	if (!candidates->free_tried) {
+		if (next_free(candidates, pfn))
+			return true;
+		candidates->free_tried = true;
+	}
+	return next_sorted(candidates, pfn);
+}
+
 bool candidates_next(struct candidates *candidates, unsigned long *pfn)
 {
-	if (candidates->sorted)
-		return next_by_use(candidates, pfn);
-	return next_by_address(candidates, pfn);
+	while (next_of_any(candidates, pfn)) {
+		if (!is_had(candidates, *pfn))
+			return true;
+	}
+	return false;
 }
 
 void candidates_end(struct candidates *candidates)

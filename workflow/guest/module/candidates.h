@@ -25,16 +25,19 @@ struct candidate {
 
 struct candidates {
 	const struct carveout_contig *request;
+	const struct extents *taken;	/* for this request, in the order in which they were */
 	struct outlook outlook;
 	unsigned long pfn;		/* by address: the next to look at */
-	struct candidate *sorted;	/* or, when none is free, all of them by their use */
+	struct candidate *sorted;	/* or all of them in another order */
 	bool is_sorted;
+	bool free_tried;		/* those in which nothing is in use were handed out */
 	int error;			/* that ended the search before its end, or 0 */
 	unsigned long count;
-	unsigned long taken;
+	unsigned long taken_from_list;
 };
 
-int candidates_begin(struct candidates *candidates, const struct carveout_contig *request);
+int candidates_begin(struct candidates *candidates, const struct carveout_contig *request,
+		     const struct extents *taken);
 bool candidates_next(struct candidates *candidates, unsigned long *pfn);
 void candidates_end(struct candidates *candidates);
 

@@ -24,12 +24,17 @@ extern struct mutex carveout_lock;	/* in main.c */
 
 int census_take(struct carveout_census *census);
 int blocker_find(struct carveout_blocker *blocker);
+unsigned int count_blockers(u32 area, unsigned long pfn, unsigned long end);
 
-int contig_check(u64 bytes, u64 align_bytes, u64 step_bytes);
+int contig_check(u64 bytes, u64 align_bytes);
 int contig_lend(struct carveout_contig *request);
+struct lend *contig_new(void);
+int contig_take(struct lend *lend, unsigned long pfn, unsigned long pages);
+int contig_add(struct lend *lend);
 int contig_allocate(unsigned long pfn, unsigned long pages);
 int contig_allocate_as(unsigned long pfn, unsigned long pages, int migratetype);
 int contig_allocate_anywhere(unsigned long pfn, unsigned long pages);
+int largest_lend(struct carveout_largest *request);
 int cma_lend(struct carveout_cma *request);
 void cma_exit(void);
 int carve_out_lend(struct carveout_carve_out *request);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Lends one contiguous range with alloc_contig_range(), trying candidates until one works. */
+/* Lends contiguous pieces with alloc_contig_range(), trying candidates until there are enough. */
 
 #include <linux/gfp.h>
 #include <linux/log2.h>
@@ -11,15 +11,13 @@
 #include "carveout.h"
 #include "costs.h"
 
-int contig_check(u64 bytes, u64 align_bytes, u64 step_bytes)
+int contig_check(u64 bytes, u64 align_bytes)
 {
 	struct extent unused;
 
 	if (!is_power_of_2(align_bytes) || !IS_ALIGNED(align_bytes, PAGE_SIZE))
 		return -EINVAL;
-	if (!step_bytes || !IS_ALIGNED(step_bytes, align_bytes))
-		return -EINVAL;
-	if (step_bytes >= 1ULL << MAX_PHYSMEM_BITS || align_bytes >= 1ULL << MAX_PHYSMEM_BITS)
+	if (align_bytes >= 1ULL << MAX_PHYSMEM_BITS)
 		return -ERANGE;
 	return extent_from_user(&unused, 0, bytes);
 }
@@ -72,60 +70,75 @@ static const struct lend_ops contig_ops = {
 	.frees_pages = true,
 };
 
-static int contig_note(unsigned long pfn, unsigned long pages)
+/* Gives back what a lend holds that is on no list. */
+static void contig_drop(struct lend *lend)
 {
-	struct lend *lend = lend_new(&contig_ops);
-	int ret = lend ? extents_append(&lend->extents, pfn, pages) : -ENOMEM;
+	unsigned long i;
 
-	if (!ret)
-		ret = lend_add(lend);
-	if (ret) {
-		free_contig_range(pfn, pages);
-		if (lend)
-			lend_free(lend);
-	}
+	for (i = 0; i < lend->extents.count; i++)
+		free_contig_range(lend->extents.list[i].pfn, lend->extents.list[i].pages);
+	lend_free(lend);
+}
+
+/* Takes the lend over, also when it fails: then it is given back. */
+int contig_add(struct lend *lend)
+{
+	int ret = lend_add(lend);
+
+	if (ret)
+		contig_drop(lend);
 	return ret;
 }
 
-/* Returns 0 when the candidate is lent. */
-static int contig_try(struct carveout_contig *request, unsigned long pfn)
+struct lend *contig_new(void)
 {
-	unsigned long pages = PHYS_PFN(request->bytes);
+	return lend_new(&contig_ops);
+}
+
+/* Takes one range into a lend; 0 when it has it. */
+int contig_take(struct lend *lend, unsigned long pfn, unsigned long pages)
+{
 	int ret;
 
-	request->attempts++;
 	cost_enter(CARVEOUT_COST_MIGRATE);
 	ret = contig_allocate(pfn, pages);
 	cost_leave();
-	request->kernel_error = -ret;
-	if (fatal_signal_pending(current)) {
-		if (!ret)
-			free_contig_range(pfn, pages);
-		return -EINTR;
-	}
 	if (ret)
 		return ret;
-	request->start = PFN_PHYS(pfn);
 	cost_enter(CARVEOUT_COST_UNCOUNTED);
-	ret = contig_note(pfn, pages);
+	ret = extents_append(&lend->extents, pfn, pages);
 	cost_leave();
+	if (ret)
+		free_contig_range(pfn, pages);
 	return ret;
 }
 
-static int contig_try_all(struct carveout_contig *request)
+/* One candidate. Returns 0, or the errno that ends the search. */
+static int contig_try(struct carveout_contig *request, struct lend *lend, unsigned long pfn)
+{
+	int ret = contig_take(lend, pfn, PHYS_PFN(request->piece_bytes));
+
+	request->attempts++;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (ret)
+		request->kernel_error = -ret;
+	else
+		request->granted_bytes += request->piece_bytes;
+	return 0;
+}
+
+static int contig_try_all(struct carveout_contig *request, struct lend *lend)
 {
 	struct candidates candidates;
 	unsigned long pfn;
-	int ret = candidates_begin(&candidates, request);
+	int ret = candidates_begin(&candidates, request, &lend->extents);
 
 	if (ret)
 		return ret;
-	ret = -ENXIO;
-	while (candidates_next(&candidates, &pfn)) {
-		ret = contig_try(request, pfn);
-		/* What is granted and cannot be noted is no matter of the next candidate. */
-		if (!request->kernel_error || ret == -EINTR)
-			break;
+	while (!ret && request->granted_bytes < request->bytes &&
+	       candidates_next(&candidates, &pfn)) {
+		ret = contig_try(request, lend, pfn);
 		cond_resched();
 	}
 	ret = candidates.error ?: ret;
@@ -133,21 +146,52 @@ static int contig_try_all(struct carveout_contig *request)
 	return fatal_signal_pending(current) ? -EINTR : ret;
 }
 
+/* What is had is lent, also when it is less than what was asked for. */
+static int contig_lend_pieces(struct carveout_contig *request)
+{
+	struct lend *lend = contig_new();
+	int ret = lend ? contig_try_all(request, lend) : -ENOMEM;
+
+	if (!lend || ret == -EINTR || !lend->extents.count) {
+		request->granted_bytes = 0;
+		if (lend)
+			contig_drop(lend);
+	} else {
+		int added;
+
+		cost_enter(CARVEOUT_COST_UNCOUNTED);
+		added = contig_add(lend);
+		cost_leave();
+		if (added) {
+			request->granted_bytes = 0;
+			return added;
+		}
+	}
+	if (!ret && request->granted_bytes < request->bytes)
+		ret = request->kernel_error ? -(int)request->kernel_error : -ENXIO;
+	return ret;
+}
+
 int contig_lend(struct carveout_contig *request)
 {
-	int ret = contig_check(request->bytes, request->align_bytes, request->step_bytes);
+	int ret = contig_check(request->piece_bytes, request->align_bytes);
+	struct extent unused;
 
+	if (!ret)
+		ret = extent_from_user(&unused, 0, request->bytes);
 	if (ret)
 		return ret;
-	if (request->reserved || request->policy >= CARVEOUT_POLICIES)
+	if (request->bytes % request->piece_bytes || request->reserved)
+		return -EINVAL;
+	if (request->policy >= CARVEOUT_POLICIES)
 		return -EINVAL;
 	if (request->area != CARVEOUT_AREA_ANY && request->area != CARVEOUT_AREA_MOVABLE)
 		return -EINVAL;
 	request->attempts = 0;
-	request->start = 0;
+	request->granted_bytes = 0;
 	request->kernel_error = 0;
 	cost_enter(CARVEOUT_COST_SEARCH);
-	ret = contig_try_all(request);
+	ret = contig_lend_pieces(request);
 	cost_leave();
 	return ret;
 }

@@ -24,6 +24,7 @@ DEFINE_MUTEX(carveout_lock);
 union argument {
 	struct carveout_census census;
 	struct carveout_contig contig;
+	struct carveout_largest largest;
 	struct carveout_cma cma;
 	struct carveout_costs costs;
 	struct carveout_await await;
@@ -47,6 +48,8 @@ static int answer(struct file *file, unsigned int request, union argument *argum
 		return census_take(&argument->census);
 	case CARVEOUT_IOC_LEND_CONTIG:
 		return contig_lend(&argument->contig);
+	case CARVEOUT_IOC_LEND_LARGEST:
+		return largest_lend(&argument->largest);
 	case CARVEOUT_IOC_LEND_CMA:
 		return cma_lend(&argument->cma);
 	case CARVEOUT_IOC_LEND_CARVE_OUT:

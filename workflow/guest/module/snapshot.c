@@ -5,6 +5,7 @@
  * starting a process, which would cost more than many an operation.
  */
 
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/sched/clock.h>
@@ -14,6 +15,23 @@
 #include "counters.h"
 
 static struct extents lent_before;	/* when it was written to last */
+static u64 granule_bytes = PAGE_SIZE;	/* what was written then; 0: one single range */
+
+/* Of each extent only what lies in whole, aligned granules is of use to who needs such pieces. */
+static unsigned long granted_pages(const struct extents *extents)
+{
+	unsigned long i, pages = 0, granule_pages = PHYS_PFN(granule_bytes);
+
+	for (i = 0; i < extents->count; i++) {
+		const struct extent *extent = &extents->list[i];
+		unsigned long first = ALIGN(extent->pfn, granule_pages);
+		unsigned long end = ALIGN_DOWN(extent->pfn + extent->pages, granule_pages);
+
+		if (first < end)
+			pages += end - first;
+	}
+	return pages;
+}
 
 static unsigned long largest_pages(const struct extents *extents)
 {
@@ -33,21 +51,21 @@ static unsigned long count_free_pages(void)
 	return counters.free + counters.waiting;
 }
 
-/* What was lent before and is lent still was not granted since. */
-static int collect_granted(struct extents *granted)
+/* What was lent before and is lent still was not lent since. */
+static int collect_since(struct extents *since)
 {
 	unsigned long i;
 	int ret = 0;
 
 	for (i = 0; i < lent.count && !ret; i++)
-		ret = extents_append_without(granted, &lent.list[i], &lent_before);
+		ret = extents_append_without(since, &lent.list[i], &lent_before);
 	return ret;
 }
 
 /* In the order of read_snapshot() in lib/steps.sh; log_ns is the clock of the kernel's log. */
-static int snapshot_print(char *line, const unsigned long *events, const struct extents *granted)
+static int snapshot_print(char *line, const unsigned long *events, const struct extents *since)
 {
-	return sysfs_emit(line, "%lu %lu %lu %lu %lu %lu %llu %lu %llu %llu %lu\n",
+	return sysfs_emit(line, "%lu %lu %lu %lu %lu %lu %llu %llu %lu %llu %llu %lu\n",
 			  global_node_page_state(NR_FILE_PAGES),
 			  events[PGMIGRATE_SUCCESS],
 			  events[THP_MIGRATION_SUCCESS],
@@ -55,21 +73,23 @@ static int snapshot_print(char *line, const unsigned long *events, const struct 
 			  events[PGSTEAL_KSWAPD] + events[PGSTEAL_DIRECT] +
 			  events[PGSTEAL_KHUGEPAGED],
 			  events[OOM_KILL],
-			  (u64)PFN_PHYS(extents_pages(granted)),
-			  granted->count,
-			  (u64)PFN_PHYS(largest_pages(granted)),
+			  (u64)PFN_PHYS(extents_pages(since)),
+			  (u64)PFN_PHYS(granule_bytes ? granted_pages(since) :
+					largest_pages(since)),
+			  since->count,
+			  (u64)PFN_PHYS(largest_pages(since)),
 			  local_clock(),
 			  count_free_pages());
 }
 
-static int granted_print(char *line, const unsigned long *events)
+static int since_print(char *line, const unsigned long *events)
 {
-	struct extents granted = {};
-	int ret = collect_granted(&granted);
+	struct extents since = {};
+	int ret = collect_since(&since);
 
 	if (!ret)
-		ret = snapshot_print(line, events, &granted);
-	extents_free(&granted);
+		ret = snapshot_print(line, events, &since);
+	extents_free(&since);
 	return ret;
 }
 
@@ -83,7 +103,7 @@ static int snapshot_get(char *line, const struct kernel_param *parameter)
 	all_vm_events(events);
 	/* A list of its own takes memory: only where it is needed. */
 	if (lent_before.count)
-		ret = granted_print(line, events);
+		ret = since_print(line, events);
 	else
 		ret = snapshot_print(line, events, &lent);
 	mutex_unlock(&carveout_lock);
@@ -91,19 +111,27 @@ static int snapshot_get(char *line, const struct kernel_param *parameter)
 }
 
 /*
- * Whatever is written: what is granted counts from here, and what came back in an earlier step says
- * nothing about this one, also when it lends nothing.
+ * The granule of what is asked for from here on is written, in bytes. What is lent counts from
+ * here, and what came back in an earlier step says nothing about this one, also when it lends
+ * nothing.
  */
 static int snapshot_set(const char *text, const struct kernel_param *parameter)
 {
 	struct extents before = {};
-	int ret;
+	u64 bytes;
+	int ret = kstrtou64(text, 0, &bytes);
 
+	if (!ret && bytes && (!is_power_of_2(bytes) || !PAGE_ALIGNED(bytes)))
+		ret = -EINVAL;
+	if (ret)
+		return ret;
 	if (mutex_lock_killable(&carveout_lock))
 		return -EINTR;
 	ret = extents_append_all(&before, &lent);
-	if (!ret)
+	if (!ret) {
 		swap(before, lent_before);
+		granule_bytes = bytes;
+	}
 	extents_free(&last_given_back);
 	mutex_unlock(&carveout_lock);
 	extents_free(&before);
@@ -121,4 +149,4 @@ static const struct kernel_param_ops snapshot_operations = {
 };
 
 module_param_cb(snapshot, &snapshot_operations, NULL, 0600);
-MODULE_PARM_DESC(snapshot, "pages cached and migrated, huge pages migrated whole and split first, pages reclaimed, OOM kills, granted: bytes, extents, bytes of the largest; ns of the log, free pages");
+MODULE_PARM_DESC(snapshot, "pages cached and migrated, huge pages migrated whole and split first, pages reclaimed, OOM kills, lent: bytes, bytes in granules, extents, bytes of the largest; ns of the log, free pages");

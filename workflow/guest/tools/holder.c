@@ -22,6 +22,10 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 #define HUGE_SHIFT 26	/* of the page size's logarithm in the flags of mmap() */
 
 /* When memory ends while it is touched, the lend is refused: nobody else has to die for it. */
@@ -45,7 +49,8 @@ static int mapping_flags(uint64_t page_bytes)
 
 /*
  * MADV_POPULATE_WRITE takes the same page faults as touching would, and answers with an errno
- * where a touch is answered with SIGBUS.
+ * where a touch is answered with SIGBUS. Where transparent huge pages were not to be had at once,
+ * they are asked for once more; where there shall be none, the kernel refuses that.
  */
 static void *map_and_touch(uint64_t bytes, uint64_t page_bytes, struct cost *cost)
 {
@@ -56,6 +61,8 @@ static void *map_and_touch(uint64_t bytes, uint64_t page_bytes, struct cost *cos
 
 	if (memory == MAP_FAILED || madvise(memory, bytes, MADV_POPULATE_WRITE))
 		cost->error = errno;
+	else if (!page_bytes)
+		madvise(memory, bytes, MADV_COLLAPSE);
 	cost_end(cost);
 	cost->kernel = cost->error;
 	return memory;

@@ -49,6 +49,8 @@ static int parse_policy(const char *text, uint32_t *policy)
 		*policy = CARVEOUT_FREE_FIRST;
 	else if (!strcmp(text, "lowest_first"))
 		*policy = CARVEOUT_LOWEST_FIRST;
+	else if (!strcmp(text, "highest_first"))
+		*policy = CARVEOUT_HIGHEST_FIRST;
 	else
 		return -1;
 	return 0;
@@ -64,7 +66,7 @@ static void kernel_refused(struct cost *cost, uint32_t kernel_error)
 }
 
 static const char contig_usage[] =
-	"lend contig SIZE ALIGN STEP any|movable free_first|lowest_first";
+	"lend contig SIZE PIECE ALIGN any|movable free_first|lowest_first|highest_first";
 
 static const struct reason contig_reasons[] = {
 	{ ENXIO, "no_candidate" },
@@ -75,13 +77,12 @@ static int lend_contig(char **arguments)
 {
 	struct carveout_contig contig = {
 		.bytes = parse_number("SIZE", arguments[0]),
-		.align_bytes = parse_number("ALIGN", arguments[1]),
-		.step_bytes = parse_number("STEP", arguments[2]),
+		.piece_bytes = parse_number("PIECE", arguments[1]),
+		.align_bytes = parse_number("ALIGN", arguments[2]),
 	};
 	struct carveout_blocker blocker = {
-		.bytes = contig.bytes,
+		.bytes = contig.piece_bytes,
 		.align_bytes = contig.align_bytes,
-		.step_bytes = contig.step_bytes,
 	};
 	struct cost cost;
 
@@ -92,6 +93,25 @@ static int lend_contig(char **arguments)
 	kernel_refused(&cost, contig.kernel_error);
 	name_reason(&cost, contig_reasons, sizeof(contig_reasons) / sizeof(*contig_reasons));
 	print_number("attempts", contig.attempts);
+	return finish(&cost, &blocker);
+}
+
+/* The blocker is what stood in the way of one pageblock more. */
+static int lend_largest(char **arguments)
+{
+	struct carveout_largest largest = { .bytes = parse_number("SIZE", arguments[0]) };
+	struct carveout_blocker blocker = {};
+	struct cost cost;
+
+	if (parse_area(arguments[2], &largest.area))
+		return usage("lend largest SIZE PAGEBLOCK any|movable");
+	cost = device_operate(CARVEOUT_IOC_LEND_LARGEST, &largest);
+	kernel_refused(&cost, largest.kernel_error);
+	name_reason(&cost, contig_reasons, sizeof(contig_reasons) / sizeof(*contig_reasons));
+	print_number("attempts", largest.attempts);
+	blocker.area = largest.area;
+	blocker.align_bytes = parse_number("PAGEBLOCK", arguments[1]);
+	blocker.bytes = largest.granted_bytes + blocker.align_bytes;
 	return finish(&cost, &blocker);
 }
 
@@ -122,7 +142,6 @@ static int lend_cma(char **arguments)
 	struct carveout_blocker blocker = {
 		.bytes = cma.bytes,
 		.align_bytes = cma_granule_bytes(),
-		.step_bytes = cma_granule_bytes(),
 		.area = CARVEOUT_AREA_CMA,
 	};
 	struct cost cost = device_operate(CARVEOUT_IOC_LEND_CMA, &cma);
@@ -184,6 +203,7 @@ static const struct {
 	const char *usage;
 } ways[] = {
 	{ "contig", 5, lend_contig, contig_usage },
+	{ "largest", 3, lend_largest, "lend largest SIZE PAGEBLOCK any|movable" },
 	{ "cma", 1, lend_cma, "lend cma SIZE" },
 	{ "carveout", 2, lend_carve_out, "lend carveout START SIZE" },
 	{ "anonymous", 2, lend_anonymous, "lend anonymous SIZE ordinary|transparent_huge" },
@@ -224,5 +244,5 @@ int run_lend(int count, char **arguments)
 			return usage(ways[i].usage);
 		return ways[i].run(arguments + 1);
 	}
-	return usage("lend contig|cma|carveout|anonymous|hugetlbfs|absent ...");
+	return usage("lend contig|largest|cma|carveout|anonymous|hugetlbfs|absent ...");
 }

@@ -2,11 +2,21 @@
 # shellcheck shell=sh
 
 lend() {
-	lend_in_pieces "$1" "$ALIGN_BYTES" take_range
+	if [ "$GRANULE" = single ]; then
+		operate isolate lend largest "$1" "$PAGEBLOCK_BYTES" "$ZONE"
+	else
+		take_pieces "$1" "$POLICY"
+	fi
 }
 
-take_range() {
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" "$ZONE" "$POLICY"
+# Of the largest range, the kernel itself has refused more before.
+lend_more() {
+	[ "$GRANULE" != single ] && take_pieces "$1" highest_first
+}
+
+# take_pieces BYTES POLICY
+take_pieces() {
+	operate isolate lend contig "$1" "$PIECE_BYTES" "$PIECE_BYTES" "$ZONE" "$2"
 }
 
 give_back() {

@@ -5,6 +5,10 @@ lend() {
 	operate touch lend anonymous "$1" "$PAGES"
 }
 
+lend_more() {
+	lend "$1"
+}
+
 give_back() {
 	operate unmap give-back
 }

@@ -50,6 +50,19 @@ plugged_bytes() {
 lend() {
 	whole_total_bytes=$(total_bytes)
 	operate baseline absent-baseline "$device_ranges"
+	unplug "$1"
+}
+
+# Asked for the same size once more, the driver does nothing: so it is asked for what it has reached
+# in between.
+# shellcheck disable=SC2154 # set by the lend step
+lend_more() {
+	resize unplug $((LENDABLE_BYTES - lent_bytes)) $((whole_total_bytes - lent_bytes))
+	unplug $((lent_bytes + $1))
+}
+
+# unplug BYTES: so many of the whole device
+unplug() {
 	resize unplug $((LENDABLE_BYTES - $1)) $((whole_total_bytes - $1))
 	unplug_status=$?
 	operate adopt lend absent "$device_ranges" && return $unplug_status

@@ -3,7 +3,7 @@
 
 lend() {
 	as_found scribble
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any free_first
+	operate isolate lend contig "$1" "$1" "$PAGEBLOCK_BYTES" any free_first
 }
 
 give_back() {

@@ -16,7 +16,7 @@ lend() {
 }
 
 take_range() {
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any free_first
+	operate isolate lend contig "$1" "$1" "$PAGEBLOCK_BYTES" any free_first
 }
 
 warn() {

@@ -9,7 +9,7 @@ lend() {
 		awk '/^Number of blocks/ { for (i = 5; i <= NF; i++) if ($i == "CMA") column = i; next }
 			column { cma += $column } END { print "own_cma_blocks: " cma + 0 }' /proc/pagetypeinfo
 	} >/dev/console
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any lowest_first
+	operate isolate lend contig "$1" "$1" "$PAGEBLOCK_BYTES" any lowest_first
 }
 
 give_back() {

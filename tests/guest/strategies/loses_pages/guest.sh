@@ -3,7 +3,7 @@
 
 # The pattern is written, and the host is at work, when the pages are the host's already.
 lend() {
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any free_first || return 1
+	operate isolate lend contig "$1" "$1" "$PAGEBLOCK_BYTES" any free_first || return 1
 	carveout lose 7 >/dev/null || fault error "no page could be lost"
 }
 

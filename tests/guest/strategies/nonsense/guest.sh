@@ -3,7 +3,7 @@
 
 lend() {
 	/strategy/nonsense >/dev/console || fault error "the module took nonsense for sense"
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any lowest_first
+	operate isolate lend contig "$1" "$1" "$PAGEBLOCK_BYTES" any lowest_first
 	unload_with_a_lend_open
 }
 
@@ -14,7 +14,7 @@ unload_with_a_lend_open() {
 	freed_bytes=$(($(mem_free_bytes) - free_bytes))
 	[ "$freed_bytes" -ge 200000000 ] || fault error "unloading freed $freed_bytes bytes only"
 	insmod "$(tail -n 1 /lib/modules/order)" || fault error "the module did not load again"
-	operate isolate lend contig "$request_bytes" "$ALIGN_BYTES" "$ALIGN_BYTES" any lowest_first
+	operate isolate lend contig "$request_bytes" "$request_bytes" "$PAGEBLOCK_BYTES" any lowest_first
 }
 
 mem_free_bytes() {

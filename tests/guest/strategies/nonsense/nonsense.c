@@ -27,13 +27,13 @@ static void refuse(const char *what, unsigned long request, void *argument, int 
 	mistakes += found != wanted;
 }
 
-static void refuse_contig(const char *what, __u64 bytes, __u64 align, __u64 step, __u32 area,
+static void refuse_contig(const char *what, __u64 bytes, __u64 piece, __u64 align, __u32 area,
 			  int wanted)
 {
 	struct carveout_contig contig = {
 		.bytes = bytes,
+		.piece_bytes = piece,
 		.align_bytes = align,
-		.step_bytes = step,
 		.area = area,
 	};
 
@@ -51,10 +51,11 @@ int main(void)
 {
 	struct carveout_mapping mapping = { .address = 0xdead0000, .bytes = 2 * MIB };
 	struct carveout_cma empty = { 0 };
+	struct carveout_largest half = { .bytes = 3 * MIB };
 	struct carveout_contig policy = {
 		.bytes = 2 * MIB,
+		.piece_bytes = 2 * MIB,
 		.align_bytes = 2 * MIB,
-		.step_bytes = 2 * MIB,
 		.policy = 99,
 	};
 	struct carveout_await nothing = { .limit_ns = 1 };
@@ -73,10 +74,12 @@ int main(void)
 	refuse_contig("an odd size", 4097, 2 * MIB, 2 * MIB, CARVEOUT_AREA_ANY, EINVAL);
 	refuse_contig("a size that overflows", ~0xfffULL, 2 * MIB, 2 * MIB, CARVEOUT_AREA_ANY,
 		      ERANGE);
-	refuse_contig("an alignment that is no power of two", 2 * MIB, 3 * MIB, 3 * MIB,
+	refuse_contig("an alignment that is no power of two", 2 * MIB, 2 * MIB, 3 * MIB,
 		      CARVEOUT_AREA_ANY, EINVAL);
-	refuse_contig("a step that is no multiple", 2 * MIB, 2 * MIB, MIB, CARVEOUT_AREA_ANY,
+	refuse_contig("pieces of no bytes", 2 * MIB, 0, 2 * MIB, CARVEOUT_AREA_ANY, EINVAL);
+	refuse_contig("bytes that are no pieces", 3 * MIB, 2 * MIB, 2 * MIB, CARVEOUT_AREA_ANY,
 		      EINVAL);
+	refuse("a largest range of half a pageblock", CARVEOUT_IOC_LEND_LARGEST, &half, EINVAL);
 	refuse_contig("an unknown area", 2 * MIB, 2 * MIB, 2 * MIB, 99, EINVAL);
 	refuse("an unknown policy", CARVEOUT_IOC_LEND_CONTIG, &policy, EINVAL);
 	refuse("an unknown category of costs", CARVEOUT_IOC_COST_BEGIN, &category, EINVAL);

@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 
 lend() {
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any lowest_first
+	operate isolate lend contig "$1" "$1" "$PAGEBLOCK_BYTES" any lowest_first
 }
 
 while_lent() {

@@ -5,7 +5,7 @@
 lend() {
 	wanted_bytes=$1
 	[ "$cycle" -eq 1 ] || wanted_bytes=$RAM_BYTES
-	operate isolate lend contig "$wanted_bytes" "$ALIGN_BYTES" "$ALIGN_BYTES" any free_first
+	operate isolate lend contig "$wanted_bytes" "$wanted_bytes" "$PAGEBLOCK_BYTES" any free_first
 }
 
 give_back() {

@@ -4,7 +4,7 @@
 # A line too many among the records: every later one has the wrong number.
 lend() {
 	echo torn >&3
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any lowest_first
+	operate isolate lend contig "$1" "$1" "$PAGEBLOCK_BYTES" any lowest_first
 }
 
 give_back() {

@@ -4,7 +4,7 @@
 # The test ran when its module was inserted.
 
 lend() {
-	operate isolate lend contig "$1" "$ALIGN_BYTES" "$ALIGN_BYTES" any free_first
+	operate isolate lend contig "$1" "$1" "$PAGEBLOCK_BYTES" any free_first
 }
 
 give_back() {

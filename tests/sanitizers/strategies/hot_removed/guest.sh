@@ -18,7 +18,8 @@ prepare() {
 # A little, whatever was asked for, and from below: what is lent of the device's own memory keeps its
 # blocks from going, and what is to leave them needs room elsewhere.
 lend() {
-	operate isolate lend contig $((LENDABLE_BYTES / 4)) "$ALIGN_BYTES" "$ALIGN_BYTES" any lowest_first
+	range_bytes=$((LENDABLE_BYTES / 4))
+	operate isolate lend contig $range_bytes $range_bytes "$PAGEBLOCK_BYTES" any lowest_first
 }
 
 while_lent() {

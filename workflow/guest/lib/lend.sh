@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+#
+# The step that lends: it goes on until the request is full, or until no more can be had.
+#
+# It shares its variables with the other steps.
+# shellcheck disable=SC2034,SC2154
+
+# lend_step REQUEST_BYTES
+lend_step() {
+	request_bytes=$1
+	begin_step lend
+	begin_lend
+	asked_bytes=$request_bytes
+	[ "$takes_from_linux" = no ] || be_careful
+	if [ "$asked_bytes" -eq 0 ] || run_hook lend "$asked_bytes" "$request_bytes"; then
+		note_lent
+		forget_refusal
+	else
+		note_lent
+		lend_the_rest
+	fi
+	name_shortfall
+	check_step
+	count_reclaimed
+	record_lend
+}
+
+# What is lent is counted from here, in granules; one single range is told by 0.
+begin_lend() {
+	counted_bytes=$GRANULE_BYTES
+	[ "$GRANULE" != single ] || counted_bytes=0
+	echo "$counted_bytes" >/sys/module/carveout/parameters/snapshot
+	read_snapshot
+	exhausted=false
+	step_log_ns=$log_ns
+	migrated_before=$pages_migrated
+	whole_before=$huge_pages_migrated
+	split_before=$huge_pages_split
+	reclaimed_before=$pages_reclaimed
+	cached_before=$pages_cached
+	killed_before=$oom_kills
+}
+
+# What the lend came to and what it took. An attempt that only shows that no more can be had is not
+# part of it.
+note_lent() {
+	read_snapshot
+	lend_lent_bytes=$lent_bytes
+	lend_migrated=$((pages_migrated - migrated_before))
+	lend_whole=$((huge_pages_migrated - whole_before))
+	lend_split=$((huge_pages_split - split_before))
+	lend_reclaimed=$pages_reclaimed
+	lend_cached=$pages_cached
+	lend_attempts=$step_attempts
+	lend_costs="\"search_ns\":$step_search_ns,\"migrate_ns\":$step_migrate_ns,\
+\"reclaim_ns\":$step_reclaim_ns,\"map_ns\":$step_map_ns,\"rest_ns\":$step_rest_ns"
+	lend_ns=$((step_search_ns + step_migrate_ns + step_reclaim_ns + step_map_ns + step_rest_ns))
+	lend_content_ns=$step_content_ns
+	lend_cleared_pages=$step_cleared_pages
+}
+
+# A lend goes on until another attempt adds nothing: then what is lent is all that can be had.
+lend_the_rest() {
+	is_defined lend_more || return 0
+	while [ "$exhausted" = false ]; do
+		if run_hook lend_more $((asked_bytes - lend_lent_bytes)) \
+			$((request_bytes - lend_lent_bytes)); then
+			note_lent
+			forget_refusal
+			return 0
+		fi
+		read_snapshot
+		if [ "$lent_bytes" -gt "$lend_lent_bytes" ]; then
+			note_lent
+		else
+			exhausted=true
+		fi
+	done
+}
+
+# Where the strategy did all that was asked of it, and yet it is less than the request.
+name_shortfall() {
+	[ -z "$refused_stage" ] && [ "$granted_bytes" -lt "$request_bytes" ] || return 0
+	exhausted=true
+	if [ "$asked_bytes" -lt "$request_bytes" ]; then
+		fail careful carveout host_needs_the_rest || :
+	else
+		fail granule carveout not_in_granules || :
+	fi
+}
+
+# A careful monitor leaves the host what it needs to work, whatever could still be taken from it:
+# sets asked_bytes, in whole pieces. MemAvailable is what the kernel believes that it can give
+# without harm, page cache that it would drop included.
+be_careful() {
+	while read -r key available_kib _; do
+		[ "$key" != MemAvailable: ] || break
+	done </proc/meminfo
+	spare_bytes=$((available_kib * 1024 - RESERVE_BYTES))
+	[ "$spare_bytes" -ge 0 ] || spare_bytes=0
+	[ "$spare_bytes" -ge "$asked_bytes" ] ||
+		asked_bytes=$((spare_bytes / PIECE_BYTES * PIECE_BYTES))
+}
+
+# alloc_contig_range() drops clean page cache without counting it as reclaimed, so
+# what has left the page cache counts when it is more.
+count_reclaimed() {
+	reclaimed=$((lend_reclaimed - reclaimed_before))
+	dropped=$((cached_before - lend_cached))
+	[ "$reclaimed" -ge "$dropped" ] || reclaimed=$dropped
+}
+
+record_lend() {
+	tell_refusal_json
+	record lend "\"cycle\":$cycle,\"request_bytes\":$request_bytes,\"asked_bytes\":$asked_bytes,$refusal_json\
+\"lent_bytes\":$lent_bytes,\"granted_bytes\":$granted_bytes,\"exhausted\":$exhausted,\
+\"extents\":$extents,\"largest_extent_bytes\":$largest_extent_bytes,\
+\"lend_ns\":$lend_ns,\"costs\":{$lend_costs},\
+\"content_ns\":$lend_content_ns,\"cleared_pages\":$lend_cleared_pages,\
+\"attempts\":${lend_attempts:-null},\"pages_migrated\":$lend_migrated,\
+\"huge_pages_migrated\":$lend_whole,\"huge_pages_split\":$lend_split,\
+\"pages_reclaimed\":$reclaimed,\
+\"oom_kills\":$((oom_kills - killed_before)),\"blocker\":$blocker"
+}

@@ -37,8 +37,12 @@ def test_a_planted_error_is_found(kernel: str) -> None:
     assert [report for report in named if report.counts] != []
 
 
-def test_nothing_is_reported_with_any_strategy_and_load() -> None:
-    results = run("sanitizers", "results/sanitizers")
+@pytest.mark.parametrize(
+    ("config", "folder"),
+    [("sanitizers", "sanitizers"), ("single_range", "sanitizers_single_range")],
+)
+def test_nothing_is_reported_with_any_strategy_and_load(config: str, folder: str) -> None:
+    results = run(config, f"results/{folder}")
     reports = reports_of(results)
     print("\nRaces between the kernel's own functions, which count against nobody here:")
     print(summary(reports, counting=False))

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""In pieces of which size is asked, and what becomes of a variant that cannot give them."""
+
+from typing import Any
+
+import pandas as pd
+from benchmarks.synthetic.records import KERNEL_FACTS, cell, trial, whole_cycle
+from benchmarks.synthetic.trials import made_trials
+
+from carveout.common.sizes import MIB
+from carveout.figures.labels import comparable_parts
+from carveout.records.outcomes import request_outcomes
+from carveout.statistics.summarize import compare, list_failures, summarize
+from carveout.study.granules import GRANULES, granule_label
+from carveout.tables.rows import TrialRows
+from tests.unit.made_cells import made_cell
+
+
+def unavailable() -> dict[str, Any]:
+    """A trial of a cell whose variant cannot give pages of 1 GiB, as the runner writes it."""
+    made = trial([], cell=cell(granule="1G"))
+    ending = {"cause": None, "message": "it is made up"}
+    return {**made, "records": [], "ending": ending}
+
+
+def test_each_request_of_a_granule_that_cannot_be_had_is_not_available() -> None:
+    assert [found.outcome for found in request_outcomes(unavailable())] == ["not_available"] * 2
+
+
+def test_its_rows_say_why_and_know_nothing_else() -> None:
+    rows = TrialRows()
+    rows.add({**KERNEL_FACTS, **unavailable()})
+    for row in rows.tables()["trials"].to_pylist():
+        assert (row["outcome"], row["granule"]) == ("not_available", "1G")
+        assert row["message"] == "it is made up"
+        assert row["granted_bytes"] == row["lent_bytes"] == 0
+        assert row["exhausted"] is row["lend_ns"] is row["stage"] is row["kernel_release"] is None
+
+
+def test_what_is_lent_and_not_in_whole_granules_is_not_granted() -> None:
+    rows = TrialRows()
+    records = whole_cycle(1, 256 * MIB, {"exhausted": True})
+    next(r for r in records if r["record"] == "lend")["granted_bytes"] = 254 * MIB
+    rows.add({**KERNEL_FACTS, **trial(records)})
+    row = rows.tables()["trials"].to_pylist()[0]
+    assert (row["outcome"], row["exhausted"]) == ("partial", True)
+    assert (row["lent_bytes"], row["granted_bytes"]) == (256 * MIB, 254 * MIB)
+    # What was lent comes back, and is verified, all of it.
+    assert row["verify"] == "ok"
+    assert row["returned_bytes"] == row["regained_bytes"] == 256 * MIB
+
+
+def test_a_cell_is_available_where_its_variant_has_the_granule() -> None:
+    assert made_cell(granule="2M").is_available
+    assert not made_cell(granule="single").is_available
+
+
+def without(trials: pd.DataFrame, strategy: str) -> pd.DataFrame:
+    """The trials, of which those of one strategy are not available."""
+    missing = trials["strategy"] == strategy
+    return trials.assign(outcome=trials["outcome"].mask(missing, "not_available"))
+
+
+def test_what_is_not_available_is_no_failure_and_in_no_figure() -> None:
+    trials = without(made_trials(), "cma")
+    assert "cma" not in set(list_failures(trials)["strategy"])
+    for table in (trials, summarize(trials), compare(trials)):
+        assert "cma" in set(table["strategy"])
+        ((_, shown),) = comparable_parts(table)
+        assert "cma" not in set(shown["strategy"])
+
+
+def test_granules_are_compared_apart() -> None:
+    trials = made_trials()
+    both = pd.concat([trials, trials.assign(granule="2M", trial_id=trials["trial_id"] + "2M")])
+    labels = [label for label, _ in comparable_parts(compare(both))]
+    assert [label.rpartition(", ")[2] for label in labels] == ["in pieces of 2M", "in any pages"]
+
+
+def test_every_granule_has_words() -> None:
+    assert len({granule_label(granule) for granule in GRANULES}) == len(GRANULES)

@@ -22,11 +22,12 @@ LADDER = {
     "ram": ["1GiB"],
     "lendable": "256MiB",
     "requests": {"whole": ["256MiB"]},
+    "granules": ["32M"],
     "strategies": {"alloc_contig_range": ["whole_memory"]},
     "loads": {"unmovable_pages": {"from": 0, "to": 12, "step": 4, "finest": 1}},
     "seeds": 2,
 }
-CELL = "debian-6.12/1GiB/alloc_contig_range/whole_memory/unmovable_pages.whole.page"
+CELL = "debian-6.12/1GiB/alloc_contig_range/whole_memory/unmovable_pages.whole.32M"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,7 @@ def test_what_set_aside_costs_is_the_load_that_does_not_fit(trials: pd.DataFrame
     for row in refused.to_dict("records"):
         assert 20 < row["dose_achieved"] < row["dose_target"] * 1.25
         assert row["granted_bytes"] == 0
+        assert pd.isna(row["physical_bytes"]), "what the load held is gone"
 
 
 def test_trials_go_where_the_answer_changes(frontier: Run) -> None:

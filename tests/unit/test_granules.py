@@ -8,8 +8,9 @@ from benchmarks.synthetic.records import KERNEL_FACTS, cell, trial, whole_cycle
 from benchmarks.synthetic.trials import made_trials
 
 from carveout.common.sizes import MIB
-from carveout.figures.labels import comparable_parts
+from carveout.figures.labels import Labels, comparable_parts
 from carveout.records.outcomes import request_outcomes
+from carveout.report.text import comparison_text
 from carveout.statistics.summarize import compare, list_failures, summarize
 from carveout.study.granules import GRANULES, granule_label
 from carveout.tables.rows import TrialRows
@@ -68,6 +69,7 @@ def test_what_is_not_available_is_no_failure_and_in_no_figure() -> None:
         assert "cma" in set(table["strategy"])
         ((_, shown),) = comparable_parts(table)
         assert "cma" not in set(shown["strategy"])
+    assert "Not available in any pages: cma area\n" in comparison_text(compare(trials), Labels())
 
 
 def test_granules_are_compared_apart() -> None:

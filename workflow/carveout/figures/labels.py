@@ -103,10 +103,27 @@ def comparable_parts(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
     Variants that cannot give the granule are left out.
     """
+    return _parts(frame[~_is_unavailable(frame)])
+
+
+def unavailable_variants(frame: pd.DataFrame, labels: Labels) -> dict[str, str]:
+    """Return the variants that cannot give the granule, by the label of what is compared."""
+    return {
+        label: ", ".join(labels.variant(*row) for row in labels.variants(rows))
+        for label, rows in _parts(frame[_is_unavailable(frame)])
+    }
+
+
+def _is_unavailable(frame: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows are of trials, or of groups of trials, that nothing was run for."""
     if "outcome" in frame:
-        frame = frame[frame["outcome"] != "not_available"]
-    elif "not_available" in frame:
-        frame = frame[frame["not_available"] == 0]
+        return frame["outcome"] == "not_available"
+    if "not_available" in frame:
+        return frame["not_available"] > 0
+    return pd.Series(data=False, index=frame.index)
+
+
+def _parts(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [
         (comparable_label(*cast("tuple[str, str, str, int, str]", common)), rows)
         for common, rows in frame.groupby(list(COMPARABLE))

@@ -10,7 +10,7 @@ import rich.box
 import rich.console
 import rich.table
 
-from carveout.figures.labels import Labels, comparable_parts
+from carveout.figures.labels import Labels, comparable_parts, unavailable_variants
 from carveout.report import views
 
 # Wide enough for all columns: a terminal may wrap lines, but nothing is cut off.
@@ -20,12 +20,15 @@ _TEXT_WIDTH = 240
 def comparison_text(comparison: pd.DataFrame, labels: Labels) -> str:
     """Return the comparison as plain text, two tables per machine."""
     texts = []
+    missing = unavailable_variants(comparison, labels)
     for machine, rows in comparable_parts(comparison):
         memory, lending = views.memory_and_lending(views.comparison_view(rows, labels))
         texts += [
             f"{machine}; medians\n" + _text_table(memory),
             f"{machine}; success with its 95 % interval; medians\n" + _text_table(lending),
         ]
+        if machine in missing:
+            texts.append(f"Not available {machine.rpartition(', ')[2]}: {missing[machine]}\n")
     return "\n".join(texts)
 
 

@@ -18,7 +18,14 @@ from markupsafe import Markup
 from carveout.common.errors import entry_point
 from carveout.common.files import sha256_of_json, write_atomically
 from carveout.common.revision import git_revision
-from carveout.figures.labels import Labels, bytes_label, comparable_parts, ns_label, version_label
+from carveout.figures.labels import (
+    Labels,
+    bytes_label,
+    comparable_parts,
+    ns_label,
+    unavailable_variants,
+    version_label,
+)
 from carveout.report import views
 from carveout.report.text import comparison_text
 from carveout.tables.definitions import COMPARABLE
@@ -65,11 +72,13 @@ def write_report(
     summary = read_table("summary", tables / "summary.parquet")
     failures = read_table("failures", tables / "failures.parquet")
     trials = read_table("trials", tables / "trials.parquet", _TRIAL_COLUMNS)
+    missing = unavailable_variants(comparison, labels)
     successes, failed = dict(comparable_parts(summary)), dict(comparable_parts(failures))
     page = _template(template).render(
         machines=[
             {
                 "label": machine,
+                "unavailable": missing.get(machine),
                 "comparison": comparison_html(rows, labels),
                 "success": _html(views.success_view(successes[machine], labels)),
                 "failures": _failures_html(failed.get(machine), labels),

@@ -150,21 +150,21 @@ load_step() {
 	free_before=$free_pages
 	run_hook load || fault error "load was $(tell_refusal)"
 	check_step
-	record_load
+	record_load $(((free_before - free_pages) * PAGE_BYTES))
 }
 
-# A worker that was killed while it took its memory has noted how far it came.
+# A worker that was killed while it took its memory has noted how far it came; its memory is gone.
 record_refused_load() {
 	reached_bytes=0
 	[ ! -r /run/reached ] || read -r reached_bytes </run/reached
 	reached_dose "$reached_bytes" "$RAM_BYTES"
-	free_pages=$free_before
-	record_load
+	record_load null
 }
 
+# record_load PHYSICAL_BYTES
 record_load() {
 	record load "\"dose_achieved_percent\":$dose_achieved_percent,\
-\"physical_bytes\":$(((free_before - free_pages) * PAGE_BYTES)),\"oom_kills\":$oom_kills"
+\"physical_bytes\":$1,\"oom_kills\":$oom_kills"
 }
 
 # census PHASE

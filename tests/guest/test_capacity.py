@@ -94,6 +94,13 @@ def test_a_single_range_is_one_extent(trials: pd.DataFrame) -> None:
     assert single["granted_bytes"].between(4 * MIB, 256 * MIB).all()
 
 
+@pytest.mark.parametrize("strategy", ["alloc_contig_range", "hugetlbfs", "cma"])
+def test_what_ends_short_names_the_page_in_the_way(trials: pd.DataFrame, strategy: str) -> None:
+    short = of_variants(trials, strategy, "2M", "32M", "single").query("exhausted")
+    assert len(short) > 0
+    assert short["blocker"].str.contains('"type": ?"kernel"').all()
+
+
 def test_only_whole_granules_are_granted(trials: pd.DataFrame) -> None:
     run = trials[(trials["outcome"] != "not_available") & (trials["granule"] != "single")]
     granule_bytes = run["granule"].map(lambda granule: GRANULES[granule] or 4096)

@@ -2,7 +2,7 @@
 """What loads really do to a host: they take what they hold, and reach what they are to reach."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,29 +11,37 @@ import yaml
 
 from tests.conftest import Checkout, Run
 
+Trial = dict[str, Any]
+
 MIB = 2**20
 ANONYMOUS = ("anonymous_memory", "anonymous_pages")
 DOSES = (5, 25, 65)
+# In which accounts of the census a load's memory stands, and doses that the host can carry.
+STANDS_IN: dict[str, tuple[tuple[str, ...], list[int]]] = {
+    "tmpfs": (("movable",), [5, 40]),
+    "pinned_pages": (("unmovable",), [5, 40]),
+    "page_tables": (("page_tables",), [1, 4]),
+    "slab": (("reclaimable", "unmovable"), [1, 3]),
+}
 CONFIG = {
-    "results": "loads",
     "kernels": ["debian-6.12"],
     "ram": ["1GiB"],
     "lendable": "128MiB",
     "requests": {"once": ["32MiB"]},
     # The host with the least memory for the load: 128 MiB are hidden.
     "strategies": {"mem": ["carve_out"]},
-    "loads": {load: list(DOSES) for load in ANONYMOUS},
     "seeds": 2,
 }
 
 
-@pytest.fixture(scope="module")
-def trials(checkout: Checkout) -> list[dict[str, Any]]:
-    """What the runner wrote of the trials of both anonymous loads."""
-    (checkout.path / "loads.yaml").write_text(yaml.safe_dump(CONFIG))
-    folder = "loads/trials/debian-6.12/1GiB/mem/carve_out"
-    files = [f"{folder}/{load}.once.page.jsonl" for load in ANONYMOUS]
-    checkout.snakemake(*files, "--configfile", "loads.yaml")
+def trials_of(checkout: Checkout, name: str, loads: Mapping[str, list[int]]) -> list[Trial]:
+    """What the runner wrote of the trials of some loads."""
+    (checkout.path / f"{name}.yaml").write_text(
+        yaml.safe_dump(CONFIG | {"results": name, "loads": dict(loads)})
+    )
+    folder = f"{name}/trials/debian-6.12/1GiB/mem/carve_out"
+    files = [f"{folder}/{load}.once.page.jsonl" for load in loads]
+    checkout.snakemake(*files, "--configfile", f"{name}.yaml")
     return [
         json.loads(line)
         for name in files
@@ -41,15 +49,28 @@ def trials(checkout: Checkout) -> list[dict[str, Any]]:
     ]
 
 
-def records(trial: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def trials(checkout: Checkout) -> list[Trial]:
+    """The trials of both anonymous loads."""
+    return trials_of(checkout, "loads", {load: list(DOSES) for load in ANONYMOUS})
+
+
+@pytest.fixture(scope="module")
+def of_the_kernel(checkout: Checkout) -> list[Trial]:
+    """The trials of loads whose memory is not a process's own, and of an idle host."""
+    loads = {load: doses for load, (_, doses) in STANDS_IN.items()}
+    return trials_of(checkout, "kernel_loads", {"idle": [0], **loads})
+
+
+def records(trial: Trial, kind: str) -> Iterator[dict[str, Any]]:
     return (record for record in trial["records"] if record["record"] == kind)
 
 
-def asked_bytes(trial: dict[str, Any]) -> int:
+def asked_bytes(trial: Trial) -> int:
     return int(trial["cell"]["ram_bytes"] * trial["dose_permille"] // 1000)
 
 
-def test_an_anonymous_load_takes_what_it_holds(trials: list[dict[str, Any]]) -> None:
+def test_an_anonymous_load_takes_what_it_holds(trials: list[Trial]) -> None:
     assert len(trials) == len(ANONYMOUS) * len(DOSES) * 2
     for trial in trials:
         (load,) = records(trial, "load")
@@ -58,12 +79,32 @@ def test_an_anonymous_load_takes_what_it_holds(trials: list[dict[str, Any]]) -> 
         assert taken == pytest.approx(1, abs=0.01), trial["cell"]
 
 
-def test_what_a_load_takes_is_gone_from_free_memory(trials: list[dict[str, Any]]) -> None:
+def test_what_a_load_takes_is_gone_from_free_memory(trials: list[Trial]) -> None:
     free = [next(records(trial, "census"))["mem_free_bytes"] for trial in trials]
     taken = [next(records(trial, "load"))["physical_bytes"] for trial in trials]
     # Before the load all these hosts are alike but for the image that holds the load's program.
     together = [sum(pair) / MIB for pair in zip(free, taken, strict=True)]
     assert max(together) - min(together) < 1
+
+
+def accounts_before_the_lend(trial: Trial) -> dict[str, int]:
+    return dict(next(records(trial, "census"))["accounts"])
+
+
+def test_a_load_reaches_its_dose_and_the_census_finds_it(of_the_kernel: list[Trial]) -> None:
+    idle = [trial for trial in of_the_kernel if trial["cell"]["load"] == "idle"]
+    empty = accounts_before_the_lend(idle[0])
+    loaded = [trial for trial in of_the_kernel if trial["cell"]["load"] != "idle"]
+    assert len(loaded) == 2 * 2 * len(STANDS_IN)
+    for trial in loaded:
+        (load,) = records(trial, "load")
+        wanted = trial["dose_permille"] / 10
+        assert load["dose_achieved_percent"] == pytest.approx(wanted, abs=0.2), trial["cell"]
+        names, _ = STANDS_IN[trial["cell"]["load"]]
+        held = accounts_before_the_lend(trial)
+        grown = sum(held[name] - empty[name] for name in names)
+        share = grown / trial["cell"]["ram_bytes"] * 100
+        assert share == pytest.approx(wanted, abs=0.5), trial["cell"]["load"]
 
 
 def first_cycles(smoke: Run, strategy: str, load: str) -> pd.DataFrame:

@@ -14,6 +14,7 @@ JOB = {
     "ram": ["1GiB"],
     "lendable": "256MiB",
     "requests": {"whole": ["256MiB"]},
+    "granules": ["single"],
     "strategies": {"mem": "all", "alloc_contig_range": ["whole_memory"]},
     "loads": {"unmovable_pages": [10]},
     "seeds": 6,

@@ -13,6 +13,8 @@
 #                           cleared_pages, attempts; and with status 1 refused_by and errno or reason
 #   fail STAGE BY REASON    note a refusal that no tool reported, by whom (kernel, driver,
 #                           carveout, shell) and why, in a word; returns 1
+#   name_blocker BYTES ALIGN AREA
+#                           before `fail`, note which page stands in the way of one more piece
 #   host MEMBERS            let the runner execute one QMP command while the guest
 #                           stands still
 #   host_and_await STAGE WORK LIMIT_NS MEMBERS
@@ -96,6 +98,11 @@ add_costs() {
 
 fail() {
 	note_refusal "$1" "$2" "$3" ""
+}
+
+# The search is long, and only the first refusal of a step is explained.
+name_blocker() {
+	[ -n "${CARVEOUT_NO_BLOCKER:-}" ] || eval "$(carveout blocker "$@" 3>&-)"
 }
 
 # note_refusal STAGE BY REASON ERRNO: a reason or the kernel's errno, not both

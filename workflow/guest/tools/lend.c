@@ -10,18 +10,6 @@
 
 #include "tool.h"
 
-/* Names what stood in the way, if anything does; not part of the cost. */
-static void print_blocker(struct carveout_blocker *blocker)
-{
-	struct cost cost = device_request(CARVEOUT_IOC_BLOCKER, blocker);
-
-	if (cost.error || !blocker->found)
-		return;
-	print_number("blocker_pfn", blocker->pfn);
-	printf("blocker_type=%s\n", blocker->type);
-	printf("blocker_flags=%s\n", blocker->flags);
-}
-
 /* Whoever asks again after a refusal knows the blocker, and the search is long. */
 static int finish(const struct cost *cost, struct carveout_blocker *blocker)
 {
@@ -30,17 +18,6 @@ static int finish(const struct cost *cost, struct carveout_blocker *blocker)
 	if (status == REFUSED && !getenv("CARVEOUT_NO_BLOCKER"))
 		print_blocker(blocker);
 	return status;
-}
-
-static int parse_area(const char *text, uint32_t *area)
-{
-	if (!strcmp(text, "any"))
-		*area = CARVEOUT_AREA_ANY;
-	else if (!strcmp(text, "movable"))
-		*area = CARVEOUT_AREA_MOVABLE;
-	else
-		return -1;
-	return 0;
 }
 
 static int parse_policy(const char *text, uint32_t *policy)

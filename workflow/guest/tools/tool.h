@@ -35,7 +35,7 @@ struct reason {
 /* Subcommands get the arguments after their name and return an exit status. */
 typedef int subcommand_fn(int count, char **arguments);
 
-subcommand_fn run_absent_baseline, run_census, run_entropy, run_forget, run_give_back,
+subcommand_fn run_absent_baseline, run_blocker, run_census, run_entropy, run_forget, run_give_back,
 	run_kernel_log, run_lend, run_lose, run_pattern, run_pause, run_poke, run_reuse,
 	run_scribble, run_unmovable, run_watchdog, run_write;
 
@@ -44,6 +44,10 @@ int usage(const char *wanted);
 uint64_t parse_number(const char *name, const char *text);
 void parse_ranges(struct carveout_ranges *ranges, int count, char **arguments);
 uint64_t ranges_bytes(const struct carveout_ranges *ranges);
+
+/* blocker.c */
+int parse_area(const char *text, uint32_t *area);
+void print_blocker(struct carveout_blocker *blocker);
 
 /* device.c */
 uint64_t now_ns(void);

@@ -16,7 +16,13 @@ lend() {
 	mapped_bytes=$wanted_bytes
 	[ "$idle_bytes" -ge "$wanted_bytes" ] || mapped_bytes=$idle_bytes
 	[ "$mapped_bytes" -eq 0 ] || operate map lend hugetlbfs "$mapped_bytes" "$HUGE_PAGE_BYTES"
-	[ "$mapped_bytes" -eq "$wanted_bytes" ] || fail pool shell pool_short
+	[ "$mapped_bytes" -eq "$wanted_bytes" ] || refuse_pool
+}
+
+# A pool made at boot has nothing in its way: it has no more.
+refuse_pool() {
+	[ "$POOL" = boot ] || name_blocker "$HUGE_PAGE_BYTES" "$HUGE_PAGE_BYTES" any
+	fail pool shell pool_short
 }
 
 # The kernel tries anew what it could not fill before.

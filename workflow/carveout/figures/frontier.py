@@ -62,7 +62,7 @@ def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> Non
             _draw_ideal(ax, of_load)
             _draw_others(ax, of_load[of_load["strategy"] != strategy])
             _draw_strategy(ax, of_load[of_load["strategy"] == strategy], labels, colors[strategy])
-        _draw_frame(row, labels.strategy(strategy))
+        _draw_frame(row, labels.strategy(strategy), cells["request_bytes"].max())
     for ax, load in zip(grid[0], loads, strict=True):
         ax.set_title(load.replace("_", " "))
     for ax, load in zip(grid[-1], loads, strict=True):
@@ -70,15 +70,16 @@ def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> Non
             ax.set_xticks(doses[load] if doses[load] != [0] else [])
         ax.set_xlabel("" if doses[load] == [0] else "dose, %")
     size = bytes_label(cells["request_bytes"].max())
-    part.supylabel(f"MiB granted of a request of {size}, mean, least and most", fontsize=9)
+    # Short: a host with one strategy has one row of panels.
+    part.supylabel(f"MiB granted of {size}", fontsize=9)
 
 
-def _draw_frame(row: Sequence[Axes], title: str) -> None:
+def _draw_frame(row: Sequence[Axes], title: str, most_bytes: int) -> None:
     """Name the strategy in its row, and its variants where there is room for them."""
     for ax in row:
         ax.grid(visible=True, axis="both")
-        ax.set_ylim(bottom=0)
         ax.margins(x=0.06)
+        ax.set_ylim(bottom=0, top=most_bytes / MIB * 1.05)
     row[0].set_ylabel(title.replace(" ", "\n", 1), fontsize=8, rotation=0, ha="right", va="center")
     row[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, handlelength=2.2)
 

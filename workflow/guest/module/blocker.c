@@ -98,11 +98,10 @@ static const char *blocker_word(u32 area, unsigned long pfn, const struct frame_
 	word = outside_area(area, pfn, run);
 	if (word)
 		return word;
-	if (!run_is_blocker(run))
-		return NULL;
+	/* The kernel could move some of it, and nobody wants that. */
 	if (extents_pages_within(&lent, pfn, 1))
 		return "lent";
-	return state_words[run->state];
+	return run_is_blocker(run) ? state_words[run->state] : NULL;
 }
 
 /* Frames in the way, in frames whose per-CPU lists were drained and noted before. */

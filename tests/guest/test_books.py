@@ -52,9 +52,12 @@ def test_memmap_is_what_the_kernel_counts_and_what_lies_in_ram(
     assert (in_accounts == phases["memmap_counter_bytes"]).all()
 
 
-def test_what_is_for_movable_pages_alone_is_counted_once(large: Run) -> None:
+def test_what_is_for_movable_pages_alone_is_counted_once(checkout: Checkout) -> None:
     """A CMA area lies within ZONE_MOVABLE, all of whose frames are known."""
-    phases = censuses(large, "area_in_zone", phase="before")
+    config = ("--configfile", "tests/guest/area_in_zone.yaml", "--config", "results=area_in_zone")
+    checkout.snakemake("tables", *config)
+    run = Run(checkout, checkout.path / "area_in_zone")
+    phases = censuses(run, "area_in_zone", phase="before")
     assert (phases[account("cma_idle")] + phases[account("cma_used")] > 2**25).all()
     managed = phases["movable_managed_pages"] * PAGE_BYTES
     # Pages of the kernel's own in the CMA area serve nothing movable.

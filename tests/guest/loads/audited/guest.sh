@@ -18,8 +18,15 @@ make_folder() {
 		sync
 }
 
+# Where a huge page with holes was split to be migrated, khugepaged makes it whole again, which takes
+# memory for the holes: at any time, and so between a census and its audit.
+stop_khugepaged() {
+	echo 4000000000 >/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs
+}
+
 load() {
 	pinned_bytes=0
+	stop_khugepaged || fault error "khugepaged could not be stopped"
 	cat $FOLDER/cached >/dev/null
 	start_worker /load/uses $((RAM_BYTES / 16)) $FOLDER
 	# What is dirty would be written in the middle of an audit, into memory that is new.

@@ -9,7 +9,6 @@
  * in seeded order; then random ones are unmapped. Meanwhile it notes in /run/reached how much it
  * holds. It prints held_bytes=, as the kernel counts its page tables, and sleeps.
  */
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "seeded.h"
+#include "worker.h"
 
 #define NOTE_TABLES 256
 
@@ -33,18 +33,9 @@ static char *reserve(size_t nr)
 	return mapped + -(uintptr_t)mapped % range_bytes;
 }
 
-/* Always as many characters, since what was noted before is written over. */
-static int note_held(int file, size_t tables)
-{
-	char text[32];
-	int length = snprintf(text, sizeof(text), "%-20zu\n", tables * page_bytes);
-
-	return pwrite(file, text, length, 0) == length ? 0 : -1;
-}
-
 static int read_in_seeded_order(char *start, size_t *ranges, size_t nr, struct seeded *seeded)
 {
-	int reached = open("/run/reached", O_WRONLY | O_CREAT, 0600);
+	int reached = worker_open_note();
 	int error = reached < 0 ? -1 : 0;
 
 	for (size_t i = 0; i < nr; i++)
@@ -53,7 +44,7 @@ static int read_in_seeded_order(char *start, size_t *ranges, size_t nr, struct s
 	for (size_t i = 0; i < nr && !error; i++) {
 		__atomic_load_n(start + ranges[i] * range_bytes, __ATOMIC_RELAXED);
 		if (i % NOTE_TABLES == 0)
-			error = note_held(reached, i);
+			error = worker_note(reached, i * page_bytes);
 	}
 	return error;
 }
@@ -67,19 +58,6 @@ static int unmap_random(char *start, size_t *ranges, size_t nr, size_t kept, str
 			return -1;
 	}
 	return 0;
-}
-
-static unsigned long table_bytes(void)
-{
-	FILE *status = fopen("/proc/self/status", "r");
-	unsigned long kib = 0;
-	char line[256];
-
-	while (status && fgets(line, sizeof(line), status)) {
-		if (sscanf(line, "VmPTE: %lu", &kib) == 1)
-			break;
-	}
-	return kib * 1024;
 }
 
 int main(int argc, char **argv)
@@ -105,8 +83,5 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	free(ranges);
-	printf("held_bytes=%lu\n", table_bytes());
-	fclose(stdout);
-	pause();
-	return 0;
+	worker_hold(worker_kernel_bytes("/proc/self/status", "VmPTE"));
 }

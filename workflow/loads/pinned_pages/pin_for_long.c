@@ -9,7 +9,6 @@
  * pinned. Meanwhile it notes in /run/reached how much it holds. It prints held_bytes=, what the
  * kernel says that it has pinned, and sleeps.
  */
-#include <fcntl.h>
 #include <linux/io_uring.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "seeded.h"
+#include "worker.h"
 
 #define STRIPE_BYTES 1048576ul
 #define MOST_BUFFER_BYTES 1073741824ul	/* of one fixed buffer */
@@ -33,21 +33,12 @@ static char *map(size_t bytes)
 	return start;
 }
 
-/* Always as many characters, since what was noted before is written over. */
-static int note_held(int file, size_t bytes)
-{
-	char text[32];
-	int length = snprintf(text, sizeof(text), "%-20zu\n", bytes);
-
-	return pwrite(file, text, length, 0) == length ? 0 : -1;
-}
-
 /* Up to so many bytes: the last stripe may be a short one. */
 static int touch_stripes(char *start, size_t bytes, struct seeded *seeded)
 {
 	size_t nr = (bytes + STRIPE_BYTES - 1) / STRIPE_BYTES, touched = 0;
 	size_t *stripes = calloc(nr, sizeof(*stripes));
-	int reached = open("/run/reached", O_WRONLY | O_CREAT, 0600);
+	int reached = worker_open_note();
 	int error = stripes && reached >= 0 ? 0 : -1;
 
 	for (size_t i = 0; i < nr && !error; i++)
@@ -61,7 +52,7 @@ static int touch_stripes(char *start, size_t bytes, struct seeded *seeded)
 		error = madvise(start + first, length, MADV_POPULATE_WRITE);
 		touched += length;
 		if (!error)
-			error = note_held(reached, touched);
+			error = worker_note(reached, touched);
 	}
 	free(stripes);
 	return error;
@@ -85,19 +76,6 @@ static int pin(char *start, size_t bytes)
 	return nr ? syscall(__NR_io_uring_register, ring, IORING_REGISTER_BUFFERS, buffers, nr) : 0;
 }
 
-static unsigned long pinned_bytes(void)
-{
-	FILE *status = fopen("/proc/self/status", "r");
-	unsigned long kib = 0;
-	char line[256];
-
-	while (status && fgets(line, sizeof(line), status)) {
-		if (sscanf(line, "VmPin: %lu", &kib) == 1)
-			break;
-	}
-	return kib * 1024;
-}
-
 int main(int argc, char **argv)
 {
 	size_t page_bytes = sysconf(_SC_PAGESIZE), bytes, more;
@@ -117,8 +95,5 @@ int main(int argc, char **argv)
 		perror("pin_for_long");
 		return 1;
 	}
-	printf("held_bytes=%lu\n", pinned_bytes());
-	fclose(stdout);
-	pause();
-	return 0;
+	worker_hold(worker_kernel_bytes("/proc/self/status", "VmPin"));
 }

@@ -8,39 +8,20 @@
  * after weeks. Meanwhile it notes in /run/reached how much there is. It prints held_bytes=, by how
  * much the kernel's count of slab has grown, and sleeps.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "seeded.h"
+#include "worker.h"
 
 #define BATCH 512
 #define DELETED_OF_BATCH (BATCH / 5)
 
 static size_t slab_bytes(void)
 {
-	FILE *meminfo = fopen("/proc/meminfo", "r");
-	unsigned long kib = 0;
-	char line[128];
-
-	while (meminfo && fgets(line, sizeof(line), meminfo)) {
-		if (sscanf(line, "Slab: %lu", &kib) == 1)
-			break;
-	}
-	if (meminfo)
-		fclose(meminfo);
-	return kib * 1024;
-}
-
-/* Always as many characters, since what was noted before is written over. */
-static int note_held(int file, size_t bytes)
-{
-	char text[32];
-	int length = snprintf(text, sizeof(text), "%-20zu\n", bytes);
-
-	return pwrite(file, text, length, 0) == length ? 0 : -1;
+	return worker_kernel_bytes("/proc/meminfo", "Slab");
 }
 
 static const char *path_of(const char *folder, size_t number)
@@ -75,7 +56,7 @@ static void delete_random(const char *folder, size_t batches, struct seeded *see
 int main(int argc, char **argv)
 {
 	size_t before_bytes = slab_bytes(), held_bytes = 0, bytes, batches = 0;
-	int reached = open("/run/reached", O_WRONLY | O_CREAT, 0600);
+	int reached = worker_open_note();
 	struct seeded seeded;
 
 	if (argc != 4) {
@@ -94,11 +75,8 @@ int main(int argc, char **argv)
 		delete_random(argv[3], batches, &seeded);
 		now_bytes = slab_bytes();
 		held_bytes = now_bytes > before_bytes ? now_bytes - before_bytes : 0;
-		if (note_held(reached, held_bytes))
+		if (worker_note(reached, held_bytes))
 			return 1;
 	}
-	printf("held_bytes=%zu\n", held_bytes);
-	fclose(stdout);
-	pause();
-	return 0;
+	worker_hold(held_bytes);
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "seeded.h"
+#include "worker.h"
 
 #define NR_FILES 16
 #define STRIPE_BYTES 1048576ul
@@ -39,17 +40,8 @@ static int open_files(struct files *files, const char *folder)
 		if (files->descriptors[i] < 0)
 			return -1;
 	}
-	files->reached = open("/run/reached", O_WRONLY | O_CREAT, 0600);
+	files->reached = worker_open_note();
 	return files->reached < 0 ? -1 : 0;
-}
-
-/* Always as many characters, since what was noted before is written over. */
-static int note_held(const struct files *files)
-{
-	char text[32];
-	int length = snprintf(text, sizeof(text), "%-20zu\n", files->nr_held * files->page_bytes);
-
-	return pwrite(files->reached, text, length, 0) == length ? 0 : -1;
 }
 
 static int allocate_in_seeded_order(struct files *files, struct seeded *seeded)
@@ -67,7 +59,7 @@ static int allocate_in_seeded_order(struct files *files, struct seeded *seeded)
 				  stripes[i] / NR_FILES * STRIPE_BYTES, STRIPE_BYTES);
 		files->nr_held += STRIPE_BYTES / files->page_bytes;
 		if (!error)
-			error = note_held(files);
+			error = worker_note(files->reached, files->nr_held * files->page_bytes);
 	}
 	free(stripes);
 	return error;
@@ -126,8 +118,5 @@ int main(int argc, char **argv)
 		perror("fill_files");
 		return 1;
 	}
-	printf("held_bytes=%zu\n", held_bytes(&files));
-	fclose(stdout);
-	pause();
-	return 0;
+	worker_hold(held_bytes(&files));
 }

@@ -122,6 +122,16 @@ def test_a_mistake_is_one_line_with_file_and_key(
     assert "\n" not in message
 
 
+def test_a_granule_that_nobody_can_give_is_refused(config: dict[str, Any]) -> None:
+    config["strategies"] = {"baseline": ["ordinary_pages"]}
+    config["granules"] = ["page", "2M"]
+    del config["figures"]
+    with pytest.raises(
+        CarveoutError, match=r"can give, found 2M; .*ordinary pages come one by one"
+    ):
+        read(config)
+
+
 @pytest.fixture
 def plugin(config: dict[str, Any], tmp_path: Path) -> Path:
     """A copy of a strategy in a folder outside the repository, and the config that names it."""

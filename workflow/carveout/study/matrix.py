@@ -82,6 +82,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         for name, sizes in requests.items()
         for granule in config["granules"]
     ]
+    _check_available(config, source, cells)
     _check_map(config, source, cells)
     return Matrix(
         cells=cells,
@@ -223,6 +224,17 @@ def _fill_variant(strategy: Plugin, name: str, ram_bytes: int, lendable_bytes: i
     )
 
 
+def _check_available(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) -> None:
+    """Refuse a granule that nobody can give: there would be nothing to compare."""
+    for granule in config["granules"]:
+        if not any(cell.is_available for cell in cells if cell.granule == granule):
+            raise CarveoutError(
+                f"{source}: key granules: wanted a granule that some variant of the key strategies "
+                f"can give, found {granule}; {cells[0].variant.strategy} {cells[0].variant.name}: "
+                f"{cells[0].variant.why_no_other}"
+            )
+
+
 def _check_pieces(
     config: Mapping[str, Any],
     source: str,
@@ -252,6 +264,7 @@ def _check_map(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) ->
         if all(wanted[key] == value for key, value in names.items()):
             sure_seeds = cell.replication["least_seeds"] if cell.replication else cell.seeds
             is_run = wanted["dose"] in [dose / 10 for dose in cell.doses_permille]
+            is_run &= cell.is_available
             is_run &= wanted["seed"] <= sure_seeds and wanted["cycle"] <= len(cell.requests_bytes)
             if is_run:
                 return

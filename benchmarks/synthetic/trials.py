@@ -13,11 +13,12 @@ from benchmarks.synthetic import records as made_records
 from carveout.common.sizes import GIB, MIB
 from carveout.records.outcomes import PHASES
 from carveout.tables.accounts import GROUPS, column
-from carveout.tables.definitions import ZONES
+from carveout.tables.definitions import ORDERS, ZONES
 
 RAM_BYTES = 4 * GIB
 LENDABLE_BYTES = GIB
 REQUESTS_BYTES = (256 * MIB, GIB)
+PAGEBLOCK_ORDER, MAX_PAGE_ORDER = 9, 10
 PAGEBLOCKS = RAM_BYTES // (2 * MIB)
 LENDABLE_BLOCKS = LENDABLE_BYTES // (2 * MIB)
 # Load: dose, and how many pageblocks it makes movable and unmovable.
@@ -197,6 +198,9 @@ def _set_aside(variant: MadeVariant) -> dict[str, int]:
         "cma_area_bytes": area,
         "movable_zone_bytes": zone,
         "cma_used_bytes": area // 32,
+        "blocked_pageblocks": 60,
+        "free_scattered_bytes": 20 * MIB,
+        **{f"huge_pages_{phase}": 32 for phase in PHASES},
     }
 
 
@@ -246,6 +250,7 @@ def _granted(
         "huge_pages_migrated": int(random.integers(0, 100)),
         "huge_pages_split": int(random.integers(0, 100)),
         "pages_reclaimed": 0,
+        "pages_written": 0,
         "oom_kills": 0,
     }
 
@@ -375,6 +380,10 @@ def _censuses(
             | dict.fromkeys(("memmap_bytes", "memmap_counter_bytes"), memmap_bytes)
             | {"memmap_lent_bytes": held["lent"] // 64}
             | zones
+            | {f"free_order_{order}_blocks": 1 for order in ORDERS if order <= MAX_PAGE_ORDER}
+            | {f"free_order_{order}_blocks": None for order in ORDERS if order > MAX_PAGE_ORDER}
+            | {"anonymous_huge_pages": 32, "blocked_pageblocks": 60}
+            | {"free_scattered_bytes": 4096 * (2**PAGEBLOCK_ORDER - 1)}
             | {"first_pfn": 0x40000, "pageblock_bytes": 2 * MIB}
         )
     return pd.DataFrame(rows)

@@ -22,6 +22,7 @@ from benchmarks.synthetic.records import (
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of
 from carveout.common.sizes import GIB, MIB, parse_size
+from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import CellPath
 from carveout.tables.collect import collect
 from carveout.tables.parquet import read_metadata, read_table
@@ -259,7 +260,7 @@ def test_trials_on_another_kernel_of_the_same_name_are_refused(tmp_path: Path) -
 def test_trials_of_another_format_are_refused(tmp_path: Path) -> None:
     cells = some_cells()
     del next(iter(cells.values()))[0]["records_version"]
-    with pytest.raises(CarveoutError, match="wanted trials of records version 5, found 1; CHANGE"):
+    with pytest.raises(CarveoutError, match=f"wanted trials of records version {RECORDS_VERSION}, found 1; CHANGE"):
         collect(written(tmp_path, cells), cells)
 
 

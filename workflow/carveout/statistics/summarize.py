@@ -29,6 +29,7 @@ _VARIANT = (*COMPARABLE, "strategy", "variant")
 _IDLE = (
     *("memmap_idle_bytes", "stranded_bytes", "movable_only_bytes"),
     *("cma_area_bytes", "movable_zone_bytes", "cma_used_bytes"),
+    *("blocked_pageblocks", "free_scattered_bytes"),
 )
 _MEDIANS = (
     "dose_achieved",
@@ -41,6 +42,7 @@ _MEDIANS = (
 )
 # The parts of a lend's time, and what went into clearing: none of its parts.
 _PARTS = (*(f"lend_{part}_ns" for part in LEND_PARTS), "content_ns", "zero_ns")
+_PER_GIB = [f"{name}_per_gib" for name in ("lend_ns", *_PARTS)]
 
 # The columns of the trials that the statistics need; no others are read.
 COLUMNS = (
@@ -74,7 +76,7 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
             _amounts(groups),
             groups[[*_MEDIANS, "physical_bytes", *_IDLE]].median(),
             _quantiles(groups, "lend_ns"),
-            groups[list(_PARTS)].median().add_suffix("_p50"),
+            groups[[*_PARTS, *_PER_GIB]].median().add_suffix("_p50"),
             _quantiles(groups, "give_back_ns"),
             groups["refusal_ns"].median().rename("refusal_ns_p50"),
             groups[["pages_migrated", "pages_reclaimed"]].median().add_suffix("_p50"),
@@ -100,7 +102,7 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
             _counts(groups),
             asked,
             groups[list(_MEDIANS)].median(),
-            groups[["lend_ns", *_PARTS, "give_back_ns"]].median().add_suffix("_p50"),
+            groups[["lend_ns", *_PARTS, *_PER_GIB, "give_back_ns"]].median().add_suffix("_p50"),
         ],
         axis="columns",
     )
@@ -167,6 +169,7 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
             f"{name.removesuffix('_bytes')}_share": trials[name] / lent_bytes
             for name in REUSE_COLUMNS
         },
+        **{f"{name}_per_gib": trials[name] / lent_bytes * GIB for name in ("lend_ns", *_PARTS)},
         refusal_ns=trials["lend_ns"].where(trials["outcome"] == "refused"),
         **{name: trials[name].where(success) for name in ("lend_ns", *_PARTS)},
         give_back_ns=trials["give_back_ns"].where(success),

@@ -14,9 +14,11 @@ from carveout.tables.schema import Table, boolean, integer, letters, measured, n
 
 PAGEBLOCK_LETTERS = "FMURCXLPDA"
 ZONES = ("dma", "dma32", "normal", "movable")
+# Of blocks of the page allocator; a kernel with 64 KiB pages has the most.
+ORDERS = range(14)
 
 # Goes up when a column comes, goes or means something else: CHANGELOG.md says what changed.
-TABLES_VERSION = "5"
+TABLES_VERSION = "6"
 
 _KERNEL_COLUMNS = {
     # As the config names it.
@@ -120,6 +122,14 @@ TRIALS = Table(
         "cma_area_bytes": measured(),
         "movable_zone_bytes": measured(),
         "cma_used_bytes": measured(),
+        # How fragmented the host is: census "before". Pageblocks with a frame that cannot move, and
+        # free memory in blocks smaller than a pageblock.
+        "blocked_pageblocks": measured(),
+        "free_scattered_bytes": measured(),
+        # Transparent huge pages that are mapped as a whole, of each census.
+        "huge_pages_before": measured(),
+        "huge_pages_lent": measured(),
+        "huge_pages_after": measured(),
         "verify": text(values=VERDICTS),
         "verify_pages_checked": measured(),
         "verify_pages_bad": measured(),
@@ -142,6 +152,7 @@ TRIALS = Table(
         "huge_pages_migrated": measured(),
         "huge_pages_split": measured(),
         "pages_reclaimed": measured(),
+        "pages_written": measured(),
         "oom_kills": measured(),
         "blocker": text(null=True),
     },
@@ -175,6 +186,7 @@ PHASES_TABLE = Table(
         "memmap_lent_bytes": integer(),
         "memmap_counter_bytes": measured(),
         "page_table_bytes": integer(),
+        "anonymous_huge_pages": integer(),
         "mem_total_bytes": integer(),
         "mem_free_bytes": integer(),
         "mem_available_bytes": integer(),
@@ -183,6 +195,10 @@ PHASES_TABLE = Table(
             for zone in ZONES
             for what in ("managed", "present", "spanned")
         },
+        # Free blocks of the page allocator by their order, null of orders that it does not have.
+        **{f"free_order_{order}_blocks": measured() for order in ORDERS},
+        "free_scattered_bytes": integer(),
+        "blocked_pageblocks": integer(),
         "first_pfn": integer(),
         "pageblock_bytes": integer(least=1),
         "pageblocks": letters(PAGEBLOCK_LETTERS),
@@ -260,6 +276,13 @@ _IDLE = {
     "cma_area_bytes": number(null=True),
     "movable_zone_bytes": number(null=True),
     "cma_used_bytes": number(null=True),
+    "blocked_pageblocks": number(null=True),
+    "free_scattered_bytes": number(null=True),
+}
+# Medians over all lends that got anything: what a GiB of it took.
+_PER_GIB = {
+    f"{name}_per_gib_p50": number(null=True)
+    for name in ("lend_ns", *(f"lend_{part}_ns" for part in LEND_PARTS), "content_ns", "zero_ns")
 }
 _SUCCESS_RULE = rule(
     "outcomes add up to trials",
@@ -284,6 +307,7 @@ SUMMARY = Table(
         **_SHARES,
         **_quantiles("lend_ns"),
         **_PARTS,
+        **_PER_GIB,
         **_quantiles("give_back_ns"),
         "refusal_ns_p50": number(null=True),
         "pages_migrated_p50": number(null=True),
@@ -310,6 +334,7 @@ COMPARISON = Table(
         **_SHARES,
         "lend_ns_p50": number(null=True),
         **_PARTS,
+        **_PER_GIB,
         "give_back_ns_p50": number(null=True),
     },
     key=(*COMPARABLE, "strategy", "variant", "request_bytes"),

@@ -20,7 +20,7 @@ from carveout.records.outcomes import PHASES, bad_pages, last_stage, request_out
 from carveout.study.cell import scenario_name
 from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
 from carveout.tables.costs import with_clearing_apart
-from carveout.tables.definitions import COMPARABLE, TABLES, ZONES
+from carveout.tables.definitions import COMPARABLE, ORDERS, TABLES, ZONES
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS, REUSE_KINDS
 
 Object = Mapping[str, Any]
@@ -58,7 +58,12 @@ class TrialRows:
             last = last_stage(records["stage"])
             about |= {"last_stage": last.stage, "last_cycle": last.cycle}
         records["census"] = [
-            {**census, "census_tries": census["tries"], **_account_columns(census["accounts"])}
+            {
+                **census,
+                "census_tries": census["tries"],
+                **_account_columns(census["accounts"]),
+                **_free_columns(census, about["page_bytes"]),
+            }
             for census in records["census"]
         ]
         records["lend"] = [
@@ -141,6 +146,11 @@ class TrialRows:
             "cma_area_bytes": before["cma_area_bytes"],
             "movable_zone_bytes": before["movable_zone_bytes"],
             "cma_used_bytes": before[column("cma_used")],
+            "blocked_pageblocks": before["blocked_pageblocks"],
+            "free_scattered_bytes": before["free_scattered_bytes"],
+            "huge_pages_before": before["anonymous_huge_pages"],
+            "huge_pages_lent": lent["anonymous_huge_pages"],
+            "huge_pages_after": after["anonymous_huge_pages"],
             "memmap_bytes": lent["memmap_bytes"],
             "memmap_lent_bytes": lent["memmap_lent_bytes"],
             "regained_bytes": pc.subtract(after["serving_bytes"], lent["serving_bytes"]),
@@ -268,6 +278,8 @@ _RECORDS = {
             "memmap_counter_bytes",
         ),
         *("page_table_bytes", "mem_total_bytes", "mem_free_bytes", "mem_available_bytes"),
+        *("anonymous_huge_pages", "blocked_pageblocks", "free_scattered_bytes"),
+        *(f"free_order_{order}_blocks" for order in ORDERS),
         *("first_pfn", "pageblock_bytes", "pageblocks"),
         *map(column, ACCOUNTS),
     ),
@@ -278,7 +290,7 @@ _RECORDS = {
         *(f"lend_{part}_ns" for part in LEND_PARTS),
         *("content_ns", "cleared_pages", "pages_migrated"),
         *("huge_pages_migrated", "huge_pages_split"),
-        *("pages_reclaimed", "oom_kills", "blocker"),
+        *("pages_reclaimed", "pages_written", "oom_kills", "blocker"),
     ),
     "verify": (
         *("cycle", "pages_checked", "verify_pages_bad", "zero_ns", "zero_pages"),
@@ -291,6 +303,20 @@ _RECORDS = {
 
 def _account_columns(accounts: Object) -> Object:
     return {column(name): accounts[name] for name in ACCOUNTS}
+
+
+def _free_columns(census: Object, page_bytes: int) -> Object:
+    """Return the free blocks of each order, and what lies in those smaller than a pageblock."""
+    blocks = dict.fromkeys(ORDERS) | dict(enumerate(census["free_blocks"]))
+    scattered_bytes = sum(
+        size_bytes * count
+        for order, count in enumerate(census["free_blocks"])
+        if (size_bytes := page_bytes << order) < census["pageblock_bytes"]
+    )
+    return {
+        **{f"free_order_{order}_blocks": count for order, count in blocks.items()},
+        "free_scattered_bytes": scattered_bytes,
+    }
 
 
 def _part_columns(costs: Object) -> Object:
@@ -377,6 +403,7 @@ _PLACE = ("trial", "cycle")
 _SIZE = "request_bytes"
 _IN_TRIALS = (
     *(*_PLACE, "memmap_bytes", "memmap_lent_bytes", column("cma_used")),
+    *("anonymous_huge_pages", "blocked_pageblocks", "free_scattered_bytes"),
     *(f"{name}_bytes" for name in _NAMED_GROUPS),
 )
 

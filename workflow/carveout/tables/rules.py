@@ -139,6 +139,13 @@ OF_PHASES = (
     ),
     *map(_of_group, ("stranded", "movable_only", "serving")),
     rule(
+        "what is free in small blocks is free",
+        lambda t: (
+            t["free_scattered_bytes"]
+            <= _sum(t, [column(name) for name in ("free", "movable_zone_free", "cma_idle", "lent")])
+        ),
+    ),
+    rule(
         "memmap_bytes is what the kernel counts, where nothing is offline or on a device",
         lambda t: ~_counter_is_known(t) | (t["memmap_bytes"] == t["memmap_counter_bytes"]),
     ),

@@ -15,6 +15,7 @@
 #define CARVEOUT_VERSION "1"
 #define CARVEOUT_MAX_RANGES 64
 #define CARVEOUT_MAX_MAP_BYTES 16777216
+#define CARVEOUT_MAX_ORDERS 14	/* of blocks of the page allocator, with pages of any size */
 
 struct carveout_range {
 	__u64 start;
@@ -83,6 +84,10 @@ struct carveout_census {
 	__u64 memmap_bytes;
 	__u64 memmap_lent_bytes;
 	__u64 accounts[CARVEOUT_ACCOUNTS];	/* in frames */
+	__u64 blocked_pageblocks;	/* those with a frame that cannot move, and none that is lent */
+	__u32 orders;			/* of free blocks */
+	__u32 reserved;			/* 0 */
+	struct carveout_count free_blocks[CARVEOUT_MAX_ORDERS];	/* in blocks of each order */
 	struct carveout_count checks[CARVEOUT_CHECKS];
 };
 
@@ -243,6 +248,7 @@ struct carveout_reuse {
 
 struct carveout_unmovable {
 	__u64 pageblocks;
+	__u64 cluster_pageblocks;	/* so many neighbours take one each; 1: every place is drawn */
 	__u64 seed;
 	__u64 pages;		/* out: placed */
 	__u64 eligible;		/* out: pageblocks that could take one */

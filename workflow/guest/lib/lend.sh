@@ -39,6 +39,7 @@ begin_lend() {
 	split_before=$huge_pages_split
 	reclaimed_before=$pages_reclaimed
 	cached_before=$pages_cached
+	written_before=$pages_written
 	killed_before=$oom_kills
 }
 
@@ -52,6 +53,7 @@ note_lent() {
 	lend_split=$((huge_pages_split - split_before))
 	lend_reclaimed=$pages_reclaimed
 	lend_cached=$pages_cached
+	lend_written=$((pages_written - written_before))
 	lend_attempts=$step_attempts
 	lend_costs="\"search_ns\":$step_search_ns,\"migrate_ns\":$step_migrate_ns,\
 \"reclaim_ns\":$step_reclaim_ns,\"map_ns\":$step_map_ns,\"rest_ns\":$step_rest_ns"
@@ -120,6 +122,6 @@ record_lend() {
 \"content_ns\":$lend_content_ns,\"cleared_pages\":$lend_cleared_pages,\
 \"attempts\":${lend_attempts:-null},\"pages_migrated\":$lend_migrated,\
 \"huge_pages_migrated\":$lend_whole,\"huge_pages_split\":$lend_split,\
-\"pages_reclaimed\":$reclaimed,\
+\"pages_reclaimed\":$reclaimed,\"pages_written\":$lend_written,\
 \"oom_kills\":$((oom_kills - killed_before)),\"blocker\":$blocker"
 }

@@ -23,6 +23,7 @@ pages_migrated=0
 huge_pages_migrated=0
 huge_pages_split=0
 pages_reclaimed=0
+pages_written=0
 lent_bytes=0
 granted_bytes=0
 extents=0
@@ -138,7 +139,7 @@ worker_lives() {
 # kernel's log; and free_pages, with those on per-CPU lists.
 read_snapshot() {
 	read -r pages_cached pages_migrated huge_pages_migrated huge_pages_split \
-		pages_reclaimed oom_kills \
+		pages_reclaimed pages_written oom_kills \
 		lent_bytes granted_bytes extents largest_extent_bytes log_ns free_pages \
 		</sys/module/carveout/parameters/snapshot ||
 		fault error "the module gave no snapshot"

@@ -178,6 +178,20 @@ static void add_unlent(struct carveout_census *census, const struct frame_run *r
 		census->accounts[special_account(pfn + i, account)]++;
 }
 
+/* A block larger than a pageblock counts where it begins. Pages on per-CPU lists are in none. */
+static void add_free_blocks(struct carveout_census *census, unsigned long pfn, unsigned long end)
+{
+	while (pfn < end) {
+		int order = PageBuddy(pfn_to_page(pfn)) ? free_block_order(pfn) : -1;
+
+		if (order >= 0)
+			census->free_blocks[order].frames++;
+		else if (pageblock_aligned(pfn))
+			order = free_block_order(pfn);
+		pfn += order < 0 ? 1 : ALIGN_DOWN(pfn, 1UL << order) + (1UL << order) - pfn;
+	}
+}
+
 static void add_to_checks(struct carveout_census *census, const struct frame_run *run,
 			  const struct block *block, unsigned long pfn)
 {
@@ -190,6 +204,7 @@ static void add_to_checks(struct carveout_census *census, const struct frame_run
 		checks[CARVEOUT_CHECK_PAGE_TABLES].frames += run->pages;
 	if (run->state != FRAME_FREE)
 		return;
+	add_free_blocks(census, pfn, pfn + run->pages);
 	waiting = waiting_within(pfn, run->pages);
 	checks[CARVEOUT_CHECK_WAITING].frames += waiting;
 	if (is_migrate_cma(block->migratetype))
@@ -261,6 +276,8 @@ static char census_read_block(struct carveout_census *census, unsigned long pfn)
 		pfn += run.pages;
 	}
 	census->checks[CARVEOUT_CHECK_LENT].frames += block.lent;
+	if (block.cannot_move && !block.lent)
+		census->blocked_pageblocks++;
 	return block_letter(&block);
 }
 
@@ -304,6 +321,9 @@ static void census_start(struct carveout_census *census, const struct extents *e
 	census->pageblock_bytes = PAGE_SIZE << pageblock_order;
 	census->first_pfn = extents->list[0].pfn;
 	memset(census->accounts, 0, sizeof(census->accounts));
+	census->blocked_pageblocks = 0;
+	census->orders = NR_PAGE_ORDERS;
+	memset(census->free_blocks, 0, sizeof(census->free_blocks));
 	memset(census->checks, 0, sizeof(census->checks));
 }
 
@@ -333,6 +353,11 @@ static int census_read_once(struct carveout_census *census, const struct extents
 
 static void census_note_counters(struct carveout_census *census, const struct counters *counters)
 {
+	int order;
+
+	BUILD_BUG_ON(NR_PAGE_ORDERS > CARVEOUT_MAX_ORDERS);
+	for (order = 0; order < NR_PAGE_ORDERS; order++)
+		census->free_blocks[order].counter = counters->free_blocks[order];
 	census->checks[CARVEOUT_CHECK_FREE].counter = counters->free;
 	census->checks[CARVEOUT_CHECK_FREE_CMA].counter = counters->free_cma;
 	census->checks[CARVEOUT_CHECK_WAITING].counter = counters->waiting;
@@ -340,15 +365,21 @@ static void census_note_counters(struct carveout_census *census, const struct co
 	census->checks[CARVEOUT_CHECK_MANAGED].counter = counters->managed;
 }
 
-static bool checks_agree(const struct carveout_census *census)
+static bool counts_agree(const struct carveout_count *counts, int nr)
 {
 	int i;
 
-	for (i = 0; i < CARVEOUT_CHECKS; i++) {
-		if (census->checks[i].frames != census->checks[i].counter)
+	for (i = 0; i < nr; i++) {
+		if (counts[i].frames != counts[i].counter)
 			return false;
 	}
 	return true;
+}
+
+static bool checks_agree(const struct carveout_census *census)
+{
+	return counts_agree(census->checks, CARVEOUT_CHECKS) &&
+	       counts_agree(census->free_blocks, NR_PAGE_ORDERS);
 }
 
 /*

@@ -10,13 +10,15 @@
 
 static void add_zone(struct counters *counters, struct zone *zone)
 {
-	int cpu;
+	int cpu, order;
 
 	counters->free += zone_page_state_snapshot(zone, NR_FREE_PAGES);
 	counters->free_cma += zone_page_state_snapshot(zone, NR_FREE_CMA_PAGES);
 	counters->managed += zone_managed_pages(zone);
 	for_each_online_cpu(cpu)
 		counters->waiting += READ_ONCE(per_cpu_ptr(zone->per_cpu_pageset, cpu)->count);
+	for (order = 0; order < NR_PAGE_ORDERS; order++)
+		counters->free_blocks[order] += READ_ONCE(zone->free_area[order].nr_free);
 }
 
 static long page_tables_of(struct pglist_data *node)

@@ -3,12 +3,15 @@
 #ifndef CARVEOUT_COUNTERS_H
 #define CARVEOUT_COUNTERS_H
 
+#include <linux/mmzone.h>
+
 struct counters {
 	unsigned long free;		/* in the buddy allocator */
 	unsigned long free_cma;
 	unsigned long waiting;		/* on per-CPU lists */
 	unsigned long page_tables;
 	unsigned long managed;
+	unsigned long free_blocks[NR_PAGE_ORDERS];	/* of each order, in blocks */
 };
 
 void counters_read(struct counters *counters);

@@ -65,13 +65,14 @@ static int collect_since(struct extents *since)
 /* In the order of read_snapshot() in lib/steps.sh; log_ns is the clock of the kernel's log. */
 static int snapshot_print(char *line, const unsigned long *events, const struct extents *since)
 {
-	return sysfs_emit(line, "%lu %lu %lu %lu %lu %lu %llu %llu %lu %llu %llu %lu\n",
+	return sysfs_emit(line, "%lu %lu %lu %lu %lu %lu %lu %llu %llu %lu %llu %llu %lu\n",
 			  global_node_page_state(NR_FILE_PAGES),
 			  events[PGMIGRATE_SUCCESS],
 			  events[THP_MIGRATION_SUCCESS],
 			  events[THP_MIGRATION_SPLIT],
 			  events[PGSTEAL_KSWAPD] + events[PGSTEAL_DIRECT] +
 			  events[PGSTEAL_KHUGEPAGED],
+			  global_node_page_state(NR_WRITTEN),
 			  events[OOM_KILL],
 			  (u64)PFN_PHYS(extents_pages(since)),
 			  (u64)PFN_PHYS(granule_bytes ? granted_pages(since) :
@@ -149,4 +150,4 @@ static const struct kernel_param_ops snapshot_operations = {
 };
 
 module_param_cb(snapshot, &snapshot_operations, NULL, 0600);
-MODULE_PARM_DESC(snapshot, "pages cached and migrated, huge pages migrated whole and split first, pages reclaimed, OOM kills, lent: bytes, bytes in granules, extents, bytes of the largest; ns of the log, free pages");
+MODULE_PARM_DESC(snapshot, "pages cached and migrated, huge pages migrated whole and split first, pages reclaimed and written, OOM kills, lent: bytes, bytes in granules, extents, bytes of the largest; ns of the log, free pages");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A load: kernel pages that cannot move, one in each of so many pageblocks, where the kernel
- * itself might have put them. They are held until the module is unloaded.
+ * itself might have put them, alone or in clusters of neighbours. They are held until the module is
+ * unloaded.
  */
 
 #include <linux/mm.h>
@@ -54,12 +55,12 @@ static unsigned long collect_blocks(unsigned long *blocks, unsigned long room)
 	return count;
 }
 
-/* Brings a random one of the blocks from here on to this place. */
-static void draw(unsigned long *blocks, unsigned long at, unsigned long count, u64 seed)
+/* Brings a random one of the clusters from here on to this place. */
+static void draw(unsigned long *clusters, unsigned long at, unsigned long count, u64 seed)
 {
 	unsigned long other = at + seeded(seed, at) % (count - at);
 
-	swap(blocks[at], blocks[other]);
+	swap(clusters[at], clusters[other]);
 }
 
 static bool place_page(unsigned long pfn)
@@ -85,27 +86,46 @@ static bool place_in_block(unsigned long block, u64 seed)
 	return false;
 }
 
-static int place_all(struct carveout_unmovable *request, unsigned long *blocks,
-		     unsigned long count)
+static int place_in_cluster(struct carveout_unmovable *request, const unsigned long *blocks,
+			    unsigned long count)
 {
-	unsigned long at;
+	unsigned long i;
 
-	for (at = 0; at < count && request->pages < request->pageblocks; at++) {
-		draw(blocks, at, count, request->seed);
-		if (place_in_block(blocks[at], request->seed))
+	for (i = 0; i < count && request->pages < request->pageblocks; i++) {
+		if (place_in_block(blocks[i], request->seed))
 			request->pages++;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
 	}
-	return request->pages < request->pageblocks ? -ENOSPC : 0;
+	return 0;
+}
+
+static int place_all(struct carveout_unmovable *request, const unsigned long *blocks,
+		     unsigned long count)
+{
+	unsigned long at, nr = DIV_ROUND_UP(count, request->cluster_pageblocks);
+	unsigned long *clusters = kvmalloc_array(nr + 1, sizeof(*clusters), GFP_KERNEL);
+	int ret = 0;
+
+	if (!clusters)
+		return -ENOMEM;
+	for (at = 0; at < nr; at++)
+		clusters[at] = at * request->cluster_pageblocks;
+	for (at = 0; at < nr && request->pages < request->pageblocks && !ret; at++) {
+		draw(clusters, at, nr, request->seed);
+		ret = place_in_cluster(request, blocks + clusters[at],
+				       min(count - clusters[at], request->cluster_pageblocks));
+	}
+	kvfree(clusters);
+	return ret ?: request->pages < request->pageblocks ? -ENOSPC : 0;
 }
 
 int unmovable_place(struct carveout_unmovable *request)
 {
 	unsigned long room, count;
 	unsigned long *blocks;
-	int ret = waiting_note();
+	int ret = request->cluster_pageblocks ? waiting_note() : -EINVAL;
 
 	if (ret)
 		return ret;

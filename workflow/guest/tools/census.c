@@ -36,15 +36,17 @@ static void refresh_counters(void)
 struct vmstat {
 	uint64_t memmap_pages;
 	uint64_t page_table_pages;
+	uint64_t anonymous_huge_pages;
 };
 
 static struct vmstat read_vmstat(void)
 {
-	enum { MEMMAP, BOOT_MEMMAP, PAGE_TABLES, COUNTERS };
+	enum { MEMMAP, BOOT_MEMMAP, PAGE_TABLES, HUGE, COUNTERS };
 	struct counter counters[COUNTERS] = {
 		[MEMMAP] = { .name = "nr_memmap_pages" },
 		[BOOT_MEMMAP] = { .name = "nr_memmap_boot_pages" },
 		[PAGE_TABLES] = { .name = "nr_page_table_pages" },
+		[HUGE] = { .name = "nr_anon_transparent_hugepages" },
 	};
 
 	refresh_counters();
@@ -52,6 +54,7 @@ static struct vmstat read_vmstat(void)
 	return (struct vmstat){
 		.memmap_pages = counters[MEMMAP].value + counters[BOOT_MEMMAP].value,
 		.page_table_pages = counters[PAGE_TABLES].value,
+		.anonymous_huge_pages = counters[HUGE].value,
 	};
 }
 
@@ -103,6 +106,16 @@ static void put_accounts(const struct carveout_census *census)
 	printf("},");
 }
 
+static void put_free_blocks(const struct carveout_census *census)
+{
+	uint32_t order;
+
+	for (order = 0; order < census->orders; order++)
+		printf("%s%llu", order ? "," : "\"free_blocks\":[",
+		       (unsigned long long)census->free_blocks[order].frames);
+	printf("],");
+}
+
 static bool agree(const char *what, uint64_t wanted_pages, uint64_t found_pages,
 		  uint64_t page_bytes, bool tell)
 {
@@ -113,6 +126,26 @@ static bool agree(const char *what, uint64_t wanted_pages, uint64_t found_pages,
 		       (unsigned long long)wanted_pages, (unsigned long long)found_pages,
 		       llabs(difference), difference > 0 ? "more" : "less");
 	return !difference;
+}
+
+/* Of blocks, since a block that is counted under another order changes no sum of pages. */
+static bool free_blocks_agree(const struct carveout_census *census, bool tell)
+{
+	bool all_agree = true;
+	uint32_t order;
+
+	for (order = 0; order < census->orders; order++) {
+		const struct carveout_count *count = &census->free_blocks[order];
+
+		if (count->frames == count->counter)
+			continue;
+		all_agree = false;
+		if (tell)
+			printf("free blocks of order %u: wanted %llu, found %llu; ", order,
+			       (unsigned long long)count->counter,
+			       (unsigned long long)count->frames);
+	}
+	return all_agree;
 }
 
 /* Says by how much the books are out, if they are. */
@@ -138,7 +171,7 @@ static bool books_balance(const struct carveout_census *census, uint64_t ram_byt
 	for (i = 0; i < CARVEOUT_CHECKS; i++)
 		balance &= agree(checks[i], census->checks[i].counter, census->checks[i].frames,
 				 census->page_bytes, tell);
-	return balance;
+	return free_blocks_agree(census, tell) && balance;
 }
 
 static void wait_a_moment(void)
@@ -217,8 +250,11 @@ static void put_census(const struct carveout_census *census, const struct vmstat
 	put("memmap_lent_bytes", census->memmap_lent_bytes);
 	put("memmap_counter_bytes", census->page_bytes * vmstat->memmap_pages);
 	put("page_table_bytes", census->page_bytes * vmstat->page_table_pages);
+	put("anonymous_huge_pages", vmstat->anonymous_huge_pages);
 	put_meminfo(census->page_bytes * put_zones());
 	put_accounts(census);
+	put_free_blocks(census);
+	put("blocked_pageblocks", census->blocked_pageblocks);
 	put("pageblock_bytes", census->pageblock_bytes);
 	put("first_pfn", census->first_pfn);
 	printf("\"pageblocks\":\"%.*s\"\n", (int)census->map_bytes, map);

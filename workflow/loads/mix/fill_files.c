@@ -1,0 +1,1 @@
+../tmpfs/fill_files.c

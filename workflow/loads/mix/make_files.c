@@ -1,0 +1,1 @@
+../slab/make_files.c

@@ -1,0 +1,1 @@
+../anonymous_memory/occupy.c

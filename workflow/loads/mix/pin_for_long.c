@@ -1,0 +1,1 @@
+../pinned_pages/pin_for_long.c

@@ -159,6 +159,9 @@ def _trial(
         "dose_achieved": None if load == "idle" else round(dose - random.uniform(0, 0.6), 1),
         "physical_bytes": RAM_BYTES * dose // 100,
         "requests": "quarter_then_whole",
+        "question": "capacity",
+        **dict.fromkeys(("load_alone_steps", "load_alone_ns", "load_steps", "load_ns")),
+        **dict.fromkeys(("pressure_filled_bytes", "pressure_left_bytes", "pressure_killed")),
         "trials_asked": 5,
         "replication": None,
         "ladder": None,
@@ -221,6 +224,7 @@ def _granted(
     saved_bytes = request_bytes // 64 if variant.strategy == "virtio-mem" else 0
     return {
         "outcome": "granted",
+        "explained": None,
         "lent_bytes": request_bytes,
         "granted_bytes": request_bytes,
         "exhausted": False,
@@ -264,6 +268,7 @@ def _failed(
         "stage": "alloc",
         **_refusal(variant, load),
         "blocker": blocker if variant.strategy == "alloc_contig_range" else None,
+        "explained": variant.strategy == "alloc_contig_range",
         "lent_bytes": 0,
         "granted_bytes": 0,
         "exhausted": True,

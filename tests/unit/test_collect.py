@@ -260,7 +260,9 @@ def test_trials_on_another_kernel_of_the_same_name_are_refused(tmp_path: Path) -
 def test_trials_of_another_format_are_refused(tmp_path: Path) -> None:
     cells = some_cells()
     del next(iter(cells.values()))[0]["records_version"]
-    with pytest.raises(CarveoutError, match=f"wanted trials of records version {RECORDS_VERSION}, found 1; CHANGE"):
+    with pytest.raises(
+        CarveoutError, match=f"wanted trials of records version {RECORDS_VERSION}, found 1; CHANGE"
+    ):
         collect(written(tmp_path, cells), cells)
 
 

@@ -38,6 +38,7 @@ _MEDIANS = (
     "memmap_per_lent_gib_bytes",
     "regained_share",
     "kept_back_share",
+    "load_progress_share",
     *(f"{name.removesuffix('_bytes')}_share" for name in REUSE_COLUMNS),
 )
 # The parts of a lend's time, and what went into clearing: none of its parts.
@@ -63,6 +64,7 @@ COLUMNS = (
     *("memmap_bytes", "memmap_lent_bytes", "regained_bytes", "kept_back_bytes"),
     *(*REUSE_COLUMNS, "pages_migrated", "pages_reclaimed"),
     *("cause", "stage", "refused_by", "reason", "errno", "kernel_log", "blocker"),
+    *("explained", "load_alone_steps", "load_alone_ns", "load_steps", "load_ns", "question"),
 )
 
 
@@ -72,7 +74,7 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
     summary = pd.concat(
         [
             _counts(groups),
-            groups[["trials_asked", "replication", "ladder"]].first(),
+            groups[["trials_asked", "replication", "ladder", "question"]].first(),
             _amounts(groups),
             groups[[*_MEDIANS, "physical_bytes", *_IDLE]].median(),
             _quantiles(groups, "lend_ns"),
@@ -170,6 +172,10 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
             for name in REUSE_COLUMNS
         },
         **{f"{name}_per_gib": trials[name] / lent_bytes * GIB for name in ("lend_ns", *_PARTS)},
+        short=trials["explained"].notna(),
+        explained=trials["explained"].fillna(value=False),
+        load_progress_share=(trials["load_steps"] / trials["load_ns"])
+        / (trials["load_alone_steps"] / trials["load_alone_ns"]),
         refusal_ns=trials["lend_ns"].where(trials["outcome"] == "refused"),
         **{name: trials[name].where(success) for name in ("lend_ns", *_PARTS)},
         give_back_ns=trials["give_back_ns"].where(success),
@@ -180,7 +186,7 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _counts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
     """Return trials, outcomes, successes and the success rate with its interval."""
-    counts = groups[[*OUTCOMES, "verify_failed", "success"]].sum()
+    counts = groups[[*OUTCOMES, "verify_failed", "success", "short", "explained"]].sum()
     counts = counts.rename(columns={"success": "successes"})
     counts.insert(0, "trials", groups.size())
     intervals = wilson_intervals(counts["successes"].tolist(), counts["trials"].tolist())

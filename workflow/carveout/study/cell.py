@@ -102,6 +102,10 @@ class Cell:
     Attributes:
         doses_permille: the doses of its load, each once; with a ladder, the coarse ones.
         ladder: the arguments of `carveout.boots.ladder.Ladder`, which may add doses; or None.
+        requests_bytes: lent one after another, each given back before the next.
+        question: what they are to answer, one of `carveout.study.requests.QUESTIONS`.
+        load_works: whether the load goes on while memory is lent.
+        churn_steps: how many steps it goes on between two cycles.
         seeds: how many trials a dose has, or may have when ``replication`` stops it earlier.
         replication: the arguments of `carveout.boots.replication.AdaptiveRule`, or None.
     """
@@ -118,6 +122,9 @@ class Cell:
     ladder: Mapping[str, Any] | None
     requests: str
     requests_bytes: Sequence[int]
+    question: str
+    load_works: bool
+    churn_steps: int
     granule: str
     seeds: int
     replication: Mapping[str, Any] | None

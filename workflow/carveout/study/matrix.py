@@ -13,6 +13,7 @@ from carveout.study.cell import Cell, Variant
 from carveout.study.doses import read_doses
 from carveout.study.granules import GRANULES
 from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
+from carveout.study.requests import Requests, check_granule, read_requests
 
 # Memory comes and goes by whole sections of 128 MiB (arm64 with 4K and 16K pages), and the
 # smallest piece that any strategy lends is a pageblock of 2 MiB (4K pages):
@@ -54,8 +55,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
     }
     _check_replication(config, source)
     lendable_bytes = _lendable_bytes(config, source)
-    requests = _requests(config, source, lendable_bytes)
-    _check_granules(config, source, requests)
+    requests = _requests(config, source, lendable_bytes, loads)
     cells = [
         Cell(
             kernel=kernel,
@@ -69,7 +69,10 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
             doses_permille=doses[load].permille,
             ladder=doses[load].ladder,
             requests=name,
-            requests_bytes=sizes,
+            requests_bytes=asked.sizes_bytes,
+            question=asked.question,
+            load_works=asked.load_works,
+            churn_steps=asked.churn_steps,
             granule=granule,
             seeds=config["seeds"],
             replication=config.get("replication"),
@@ -79,7 +82,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         for ram_bytes in _rams(config, source, lendable_bytes)
         for variant in _variants(config, source, strategies, ram_bytes, lendable_bytes)
         for load in config["loads"]
-        for name, sizes in requests.items()
+        for name, asked in requests.items()
         for granule in config["granules"]
     ]
     _check_available(config, source, cells)
@@ -133,37 +136,21 @@ def _lendable_bytes(config: Mapping[str, Any], source: str) -> int:
 
 
 def _requests(
-    config: Mapping[str, Any], source: str, lendable_bytes: int
-) -> dict[str, tuple[int, ...]]:
-    def size_bytes(name: str, text: str) -> int:
+    config: Mapping[str, Any], source: str, lendable_bytes: int, loads: Mapping[str, Plugin]
+) -> dict[str, Requests]:
+    found = {}
+    for name, wanted in config["requests"].items():
         where = f"{source}: key requests.{name}"
-        size = parse_size(text, where)
-        if size % PAGEBLOCK_BYTES:
-            raise CarveoutError(f"{where}: wanted a multiple of a pageblock of 2MiB, found {text}")
-        if size > lendable_bytes:
-            raise CarveoutError(
-                f"{where}: wanted at most the lendable {config['lendable']}, found {text}; "
-                "lower the request or raise the key lendable"
-            )
-        return size
-
-    return {
-        name: tuple(size_bytes(name, text) for text in sizes)
-        for name, sizes in config["requests"].items()
-    }
-
-
-def _check_granules(
-    config: Mapping[str, Any], source: str, requests: Mapping[str, tuple[int, ...]]
-) -> None:
-    for granule in config["granules"]:
-        for name, sizes in requests.items():
-            for size, text in zip(sizes, config["requests"][name], strict=True):
-                if size % (GRANULES[granule] or PAGEBLOCK_BYTES):
-                    raise CarveoutError(
-                        f"{source}: key requests.{name}: wanted a multiple of the granule "
-                        f"{granule} of the key granules, found {text}"
-                    )
+        found[name] = read_requests(wanted, where, lendable_bytes, PAGEBLOCK_BYTES)
+        for granule in config["granules"]:
+            check_granule(found[name], granule, where, PAGEBLOCK_BYTES)
+        for load in loads.values():
+            if found[name].needs_work and not load.content["works"]:
+                raise CarveoutError(
+                    f"{where}: wanted loads that go on, found {load.name}, whose "
+                    f"{load.description_file} does not say works: true"
+                )
+    return found
 
 
 def _rams(config: Mapping[str, Any], source: str, lendable_bytes: int) -> list[int]:

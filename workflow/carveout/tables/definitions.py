@@ -7,6 +7,7 @@ import pandera.pandas as pa
 
 from carveout.records.outcomes import CAUSES, OUTCOMES, PHASES, VERDICTS
 from carveout.study.granules import GRANULES
+from carveout.study.requests import QUESTIONS
 from carveout.tables import rules
 from carveout.tables.accounts import ACCOUNTS, column
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
@@ -67,6 +68,8 @@ TRIALS = Table(
         # Free memory that the load took.
         "physical_bytes": integer(least=None, null=True),
         "requests": text(),
+        # What they are to answer.
+        "question": text(values=QUESTIONS),
         # In pieces of which size the VM needs what is lent.
         **_GRANULE,
         # How many seeds the config gives the cell's dose, which may end earlier.
@@ -155,6 +158,20 @@ TRIALS = Table(
         "pages_written": measured(),
         "oom_kills": measured(),
         "blocker": text(null=True),
+        # Whether a lend that ended short says why: the page in its way, or that the host needs the
+        # rest. Null where none did.
+        "explained": boolean(null=True),
+        # Of a load that goes on: what it did in how much guest time just before, alone, and beside
+        # the lend.
+        "load_alone_steps": measured(),
+        "load_alone_ns": measured(),
+        "load_steps": measured(),
+        "load_ns": measured(),
+        # Of a host that had no free memory when it came back: what was taken to make it so, what
+        # was available then, and whether the kernel had to kill who held it.
+        "pressure_filled_bytes": measured(),
+        "pressure_left_bytes": measured(),
+        "pressure_killed": boolean(null=True),
     },
     key=("trial_id", "cycle"),
     order=(*_ORDER, "cycle", "trial_id"),
@@ -312,6 +329,12 @@ SUMMARY = Table(
         "refusal_ns_p50": number(null=True),
         "pages_migrated_p50": number(null=True),
         "pages_reclaimed_p50": number(null=True),
+        # Lends that ended short, and of them those that say why.
+        "short": integer(),
+        "explained": integer(),
+        # What a load that goes on did beside the lend, of what it did alone in as much time.
+        "load_progress_share": number(null=True),
+        "question": text(values=QUESTIONS),
     },
     key=CELL,
     order=CELL,
@@ -336,6 +359,9 @@ COMPARISON = Table(
         **_PARTS,
         **_PER_GIB,
         "give_back_ns_p50": number(null=True),
+        "short": integer(),
+        "explained": integer(),
+        "load_progress_share": number(null=True),
     },
     key=(*COMPARABLE, "strategy", "variant", "request_bytes"),
     order=(*COMPARABLE, "strategy", "variant", "request_bytes"),

@@ -67,8 +67,18 @@ class TrialRows:
             for census in records["census"]
         ]
         records["lend"] = [
-            {**lend, **_part_columns(lend["costs"]), "blocker": _blocker(lend)}
+            {
+                **lend,
+                **_part_columns(lend["costs"]),
+                **_work_columns(lend["work"]),
+                "blocker": _blocker(lend),
+                "explained": _is_explained(lend),
+            }
             for lend in records["lend"]
+        ]
+        records["give_back"] = [
+            {**give_back, **_pressure_columns(give_back["pressure"])}
+            for give_back in records["give_back"]
         ]
         records["reuse"] = [_reuse_columns(reuse) for reuse in records["reuse"]]
         records["verify"] = [
@@ -163,6 +173,7 @@ class TrialRows:
             "give_back_reason": give_back["reason"],
             "give_back_errno": give_back["errno"],
             "returned_bytes": give_back["returned_bytes"],
+            **{name: give_back[name] for name in _PRESSURE},
         }
 
 
@@ -265,6 +276,9 @@ _KEY = ("trial_id", *COMPARABLE, "strategy", "variant", "scenario", "dose_target
 _BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent", "physical_bytes")
 _LAST = ("last_stage", "last_cycle")
 _UNKNOWN: Object = dict.fromkeys((*_BOOT, *_LAST))
+# What a load that goes on does, and what a give back meets where no memory is free.
+_WORK = tuple(f"load_{name}" for name in ("alone_steps", "alone_ns", "steps", "ns"))
+_PRESSURE = ("pressure_filled_bytes", "pressure_left_bytes", "pressure_killed")
 # The records of its cycles, with the members that columns are made of.
 _RECORDS = {
     "request": ("cycle", "request_bytes", "outcome", "verify"),
@@ -290,13 +304,17 @@ _RECORDS = {
         *(f"lend_{part}_ns" for part in LEND_PARTS),
         *("content_ns", "cleared_pages", "pages_migrated"),
         *("huge_pages_migrated", "huge_pages_split"),
-        *("pages_reclaimed", "pages_written", "oom_kills", "blocker"),
+        *("pages_reclaimed", "pages_written", "oom_kills", "blocker", "explained"),
+        *_WORK,
     ),
     "verify": (
         *("cycle", "pages_checked", "verify_pages_bad", "zero_ns", "zero_pages"),
         "scribbled_bytes",
     ),
-    "give_back": ("cycle", "give_back_ns", "refused_by", "reason", "errno", "returned_bytes"),
+    "give_back": (
+        *("cycle", "give_back_ns", "refused_by", "reason", "errno", "returned_bytes"),
+        *_PRESSURE,
+    ),
     "reuse": ("cycle", *REUSE_COLUMNS),
 }
 
@@ -323,6 +341,25 @@ def _part_columns(costs: Object) -> Object:
     return {f"lend_{part}_ns": costs[f"{part}_ns"] for part in LEND_PARTS}
 
 
+def _work_columns(work: Object | None) -> Object:
+    return {name: work and work[name.removeprefix("load_")] for name in _WORK}
+
+
+def _pressure_columns(pressure: Object | None) -> Object:
+    values = pressure and (
+        *(pressure["filled_bytes"], pressure["left_bytes"]),
+        pressure["filler_killed"],
+    )
+    return dict(zip(_PRESSURE, values or (None, None, None), strict=True))
+
+
+def _is_explained(lend: Object) -> bool | None:
+    """Return whether a lend that ended short says why; None when it did not end short."""
+    if lend["granted_bytes"] >= lend["request_bytes"]:
+        return None
+    return lend["blocker"] is not None or lend["reason"] == "host_needs_the_rest"
+
+
 def _reuse_columns(reuse: Object) -> Object:
     """Return what came back of each kind by whom, in the order of `REUSE_COLUMNS`."""
     came_back = [
@@ -347,6 +384,7 @@ def _cell_columns(cell: Object) -> Object:
         "cpus": cell["cpus"],
         "load": cell["load"],
         "requests": cell["requests"],
+        "question": cell["question"],
         "trials_asked": cell["seeds"],
         "replication": rule and _to_json(rule),
         "ladder": cell["ladder"] and _to_json(cell["ladder"]),

@@ -15,7 +15,7 @@
 #define CARVEOUT_VERSION "1"
 #define CARVEOUT_MAX_RANGES 64
 #define CARVEOUT_MAX_MAP_BYTES 16777216
-#define CARVEOUT_MAX_ORDERS 14	/* of blocks of the page allocator, with pages of any size */
+#define CARVEOUT_MAX_ORDERS 14	/* of free blocks, with pages of any size */
 
 struct carveout_range {
 	__u64 start;
@@ -84,7 +84,7 @@ struct carveout_census {
 	__u64 memmap_bytes;
 	__u64 memmap_lent_bytes;
 	__u64 accounts[CARVEOUT_ACCOUNTS];	/* in frames */
-	__u64 blocked_pageblocks;	/* those with a frame that cannot move, and none that is lent */
+	__u64 blocked_pageblocks;	/* with a frame that cannot move, and none that is lent */
 	__u32 orders;			/* of free blocks */
 	__u32 reserved;			/* 0 */
 	struct carveout_count free_blocks[CARVEOUT_MAX_ORDERS];	/* in blocks of each order */
@@ -165,6 +165,7 @@ struct carveout_cma {
 struct carveout_blocker {
 	__u64 bytes;
 	__u64 align_bytes;	/* and the step from candidate to candidate */
+	struct carveout_range within;	/* where candidates may lie; 0 bytes: anywhere */
 	__u32 area;
 	__u32 found;		/* out: 0 when no page stands in the way of the best candidate */
 	__u64 pfn;
@@ -248,7 +249,7 @@ struct carveout_reuse {
 
 struct carveout_unmovable {
 	__u64 pageblocks;
-	__u64 cluster_pageblocks;	/* so many neighbours take one each; 1: every place is drawn */
+	__u64 cluster_pageblocks;	/* so many neighbours take one each */
 	__u64 seed;
 	__u64 pages;		/* out: placed */
 	__u64 eligible;		/* out: pageblocks that could take one */

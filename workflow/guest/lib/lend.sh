@@ -10,17 +10,21 @@
 lend_step() {
 	request_bytes=$1
 	begin_step lend
+	begin_work_beside_lend
 	begin_lend
 	asked_bytes=$request_bytes
 	[ "$takes_from_linux" = no ] || be_careful
+	[ "$LOAD_WORKS" = no ] || begin_work 0
 	if [ "$asked_bytes" -eq 0 ] || run_hook lend "$asked_bytes" "$request_bytes"; then
 		note_lent
 		forget_refusal
 	else
 		note_lent
-		lend_the_rest
+		[ "$QUESTION" = request ] || lend_the_rest
 	fi
+	end_work_beside_lend
 	name_shortfall
+	name_what_is_in_the_way
 	check_step
 	count_reclaimed
 	record_lend
@@ -84,12 +88,26 @@ lend_the_rest() {
 # Where the strategy did all that was asked of it, and yet it is less than the request.
 name_shortfall() {
 	[ -z "$refused_stage" ] && [ "$granted_bytes" -lt "$request_bytes" ] || return 0
-	exhausted=true
+	[ "$QUESTION" = request ] || exhausted=true
 	if [ "$asked_bytes" -lt "$request_bytes" ]; then
 		fail careful carveout host_needs_the_rest || :
 	else
 		fail granule carveout not_in_granules || :
 	fi
+}
+
+# Of a lend that ended short, the page that stands in the way of one piece more, or where one range is
+# wanted, of a larger one. A strategy says where its memory comes from: blocker_area and, where that is
+# only a part of the RAM, blocker_range; with an area of `none` nothing can be in the way.
+name_what_is_in_the_way() {
+	[ "$granted_bytes" -lt "$request_bytes" ] && [ "$blocker" = null ] || return 0
+	[ "$step_reason" != host_needs_the_rest ] && [ "$blocker_area" != none ] || return 0
+	wanted_bytes=$PIECE_BYTES
+	[ "$GRANULE" != single ] || wanted_bytes=$((granted_bytes + PAGEBLOCK_BYTES))
+	# An empty word is no argument.
+	# shellcheck disable=SC2086
+	eval "$(carveout blocker "$wanted_bytes" "$PIECE_BYTES" "$blocker_area" $blocker_range 3>&-)"
+	note_blocker
 }
 
 # A careful monitor leaves the host what it needs to work, whatever could still be taken from it:
@@ -123,5 +141,5 @@ record_lend() {
 \"attempts\":${lend_attempts:-null},\"pages_migrated\":$lend_migrated,\
 \"huge_pages_migrated\":$lend_whole,\"huge_pages_split\":$lend_split,\
 \"pages_reclaimed\":$reclaimed,\"pages_written\":$lend_written,\
-\"oom_kills\":$((oom_kills - killed_before)),\"blocker\":$blocker"
+\"oom_kills\":$((oom_kills - killed_before)),\"work\":$work_json,\"blocker\":$blocker"
 }

@@ -13,8 +13,6 @@
 #                           cleared_pages, attempts; and with status 1 refused_by and errno or reason
 #   fail STAGE BY REASON    note a refusal that no tool reported, by whom (kernel, driver,
 #                           carveout, shell) and why, in a word; returns 1
-#   name_blocker BYTES ALIGN AREA
-#                           before `fail`, note which page stands in the way of one more piece
 #   host MEMBERS            let the runner execute one QMP command while the guest
 #                           stands still
 #   host_and_await STAGE WORK LIMIT_NS MEMBERS
@@ -30,7 +28,8 @@
 # aside before, and says so: takes_from_linux=no. What is of use to a VM is what lies in whole aligned
 # pieces of GRANULE_BYTES, or where GRANULE is `single` in the largest range.
 # `lend_more` gets what is missing of the two after a lend that ended short: it is another attempt, by
-# another order where there is one. When it adds nothing, the lend is exhausted.
+# another order where there is one. When it adds nothing, the lend is exhausted. blocker_area and
+# blocker_range say where to look for the page that was in its way: see lib/lend.sh.
 # A hook that returns 0 did all that was asked. One that returns anything else must
 # have noted a refusal; otherwise the trial ends with a fault. Hooks find
 # the runner's RAM_BYTES, BOOT_RAM_BYTES, LENDABLE_BYTES, the variant's parameters, and
@@ -40,6 +39,8 @@
 #   start_worker COMMAND... run a process that occupies memory; returns when it has
 #                           printed its one line of name=value, which is evaluated
 #   reached_dose PART WHOLE sets dose_achieved_percent, of the same unit each
+# A load whose load.yaml says `works: true` has a worker that goes on when it is told to: see
+# lib/work.sh, and worker_serve() in include/worker.h.
 # A worker notes in /run/reached how many bytes it holds, for the case that it is killed.
 
 # What a program answers, by evaluating its name=value lines: what it does not say it does not say
@@ -100,11 +101,6 @@ fail() {
 	note_refusal "$1" "$2" "$3" ""
 }
 
-# The search is long, and only the first refusal of a step is explained.
-name_blocker() {
-	[ -n "${CARVEOUT_NO_BLOCKER:-}" ] || eval "$(carveout blocker "$@" 3>&-)"
-}
-
 # note_refusal STAGE BY REASON ERRNO: a reason or the kernel's errno, not both
 # shellcheck disable=SC2034 # what was refused is recorded by the step
 note_refusal() {
@@ -118,11 +114,16 @@ note_refusal() {
 	step_refused_by=$2
 	step_reason=$3
 	step_errno=$4
-	[ -z "${blocker_pfn:-}" ] ||
-		blocker="{\"pfn\":$blocker_pfn,\"type\":\"$blocker_type\",\"flags\":\"$blocker_flags\"}"
-	blocker_pfn=
+	note_blocker
 	export CARVEOUT_NO_BLOCKER=1 # only the first refusal of a step is explained
 	return 1
+}
+
+# shellcheck disable=SC2034 # recorded by the step
+note_blocker() {
+	[ -z "$blocker_pfn" ] ||
+		blocker="{\"pfn\":$blocker_pfn,\"type\":\"$blocker_type\",\"flags\":\"$blocker_flags\"}"
+	blocker_pfn=
 }
 
 host() {

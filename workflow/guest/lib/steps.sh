@@ -14,8 +14,13 @@ worker_pids=
 hooks=
 # Whether a lend takes from what Linux has: a strategy that set memory aside before says no.
 takes_from_linux=yes
+# Where a page may have been in the way of a lend: any, movable, cma or none; and START:BYTES, or all.
+blocker_area=any
+blocker_range=
 oom_kills_seen=0
 dose_achieved_percent=0
+# Of MemAvailable, in a host that has no memory free.
+LEFT_BYTES=2097152
 # What the module's snapshot holds.
 oom_kills=0
 pages_cached=0
@@ -39,6 +44,9 @@ pages_free=0
 zero_ns=0
 zero_pages=0
 scribbled_bytes=0
+filler_pid=
+filled_bytes=0
+left_bytes=0
 movable_allocator_bytes=0
 movable_address_bytes=0
 movable_untried_bytes=0
@@ -259,14 +267,50 @@ check_pattern() {
 
 give_back_step() {
 	begin_step give_back
+	fill_memory
 	read_snapshot
 	step_log_ns=$log_ns
 	returned_bytes=0
 	! run_hook give_back || forget_refusal
+	empty_memory
 	check_step
 	tell_refusal_json
 	record give_back "\"cycle\":$cycle,$refusal_json\"returned_bytes\":$returned_bytes,\
+\"pressure\":$pressure_json,\
 \"give_back_ns\":$((step_search_ns + step_migrate_ns + step_reclaim_ns + step_map_ns + step_rest_ns))"
+}
+
+# let_workers_die SCORE: 1000 to be the first of whom the kernel takes memory
+let_workers_die() {
+	for worker_pid in $worker_pids; do
+		echo "$1" >"/proc/$worker_pid/oom_score_adj"
+	done
+}
+
+# The memory comes back while the host has none free. Whoever fills it is the first to be killed, before
+# any load, however large.
+fill_memory() {
+	pressure_json=null
+	[ "$QUESTION" = return_under_pressure ] || return 0
+	let_workers_die 0
+	filled=$(carveout fill $LEFT_BYTES 3>&-) || fault error "the memory could not be filled"
+	eval "$filled"
+}
+
+# That the filler was killed says what the give back needed: it is no death of the load's.
+empty_memory() {
+	[ "$QUESTION" = return_under_pressure ] || return 0
+	filler_killed=true
+	if worker_lives "$filler_pid"; then
+		filler_killed=false
+		kill -9 "$filler_pid"
+		while worker_lives "$filler_pid"; do :; done
+	else
+		oom_kills_seen=$((oom_kills_seen + 1))
+	fi
+	let_workers_die 1000
+	pressure_json="{\"filled_bytes\":$filled_bytes,\"left_bytes\":$left_bytes,\
+\"filler_killed\":$filler_killed}"
 }
 
 # Where nothing was lent, nothing came back, and there is nothing to say.

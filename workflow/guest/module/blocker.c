@@ -209,9 +209,23 @@ static void describe_first(struct carveout_blocker *blocker, unsigned long pfn)
 	}
 }
 
+/* Whole pageblocks of the RAM, or of a part of it. */
+static void set_bounds(struct search *search)
+{
+	const struct carveout_range *within = &search->request->within;
+	unsigned long end = end_ram_pfn();
+
+	search->first = first_ram_pfn();
+	if (within->bytes) {
+		search->first = max(search->first, pageblock_start_pfn(PHYS_PFN(within->start)));
+		end = min(end, PHYS_PFN(within->start + within->bytes));
+	}
+	search->blocks = end > search->first ? (end - search->first) >> pageblock_order : 0;
+}
+
 static int blocker_search(struct carveout_blocker *blocker)
 {
-	struct search search = { .request = blocker, .first = first_ram_pfn() };
+	struct search search = { .request = blocker };
 	unsigned long best;
 	int ret;
 
@@ -219,7 +233,7 @@ static int blocker_search(struct carveout_blocker *blocker)
 	ret = waiting_note();
 	if (ret)
 		return ret;
-	search.blocks = (end_ram_pfn() - search.first) >> pageblock_order;
+	set_bounds(&search);
 	search.blockers_below = kvcalloc(search.blocks + 1, sizeof(*search.blockers_below),
 					 GFP_KERNEL);
 	if (!search.blockers_below)
@@ -236,8 +250,12 @@ static int blocker_search(struct carveout_blocker *blocker)
 
 int blocker_find(struct carveout_blocker *blocker)
 {
+	const struct carveout_range *within = &blocker->within;
 	int ret = contig_check(blocker->bytes, blocker->align_bytes);
+	struct extent extent;
 
+	if (!ret && within->bytes)
+		ret = extent_from_user(&extent, within->start, within->bytes);
 	if (ret)
 		return ret;
 	if (blocker->area >= CARVEOUT_AREAS)

@@ -42,7 +42,7 @@ uint64_t parse_number(const char *name, const char *text)
 	return value;
 }
 
-static struct carveout_range parse_range(const char *text)
+struct carveout_range parse_range(const char *text)
 {
 	static const char wanted[] = "START:BYTES";
 	struct carveout_range range;

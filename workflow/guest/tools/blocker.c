@@ -12,6 +12,7 @@ static const struct {
 } areas[] = {
 	{ "any", CARVEOUT_AREA_ANY },
 	{ "movable", CARVEOUT_AREA_MOVABLE },
+	{ "cma", CARVEOUT_AREA_CMA },
 };
 
 int parse_area(const char *text, uint32_t *area)
@@ -43,8 +44,10 @@ int run_blocker(int count, char **arguments)
 {
 	struct carveout_blocker blocker = {};
 
-	if (count != 3 || parse_area(arguments[2], &blocker.area))
-		return usage("blocker SIZE ALIGN any|movable");
+	if ((count != 3 && count != 4) || parse_area(arguments[2], &blocker.area))
+		return usage("blocker SIZE ALIGN any|movable|cma [START:BYTES]");
+	if (count == 4)
+		blocker.within = parse_range(arguments[3]);
 	blocker.bytes = parse_number("SIZE", arguments[0]);
 	blocker.align_bytes = parse_number("ALIGN", arguments[1]);
 	print_blocker(&blocker);

@@ -21,6 +21,7 @@ static const struct {
 	{ "blocker", run_blocker },
 	{ "census", run_census },
 	{ "entropy", run_entropy },
+	{ "fill", run_fill },
 	{ "forget", run_forget },
 	{ "give-back", run_give_back },
 	{ "kernel-log", run_kernel_log },

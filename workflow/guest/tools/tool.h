@@ -35,13 +35,14 @@ struct reason {
 /* Subcommands get the arguments after their name and return an exit status. */
 typedef int subcommand_fn(int count, char **arguments);
 
-subcommand_fn run_absent_baseline, run_blocker, run_census, run_entropy, run_forget, run_give_back,
-	run_kernel_log, run_lend, run_lose, run_pattern, run_pause, run_poke, run_reuse,
-	run_scribble, run_unmovable, run_watchdog, run_write;
+subcommand_fn run_absent_baseline, run_blocker, run_census, run_entropy, run_fill, run_forget,
+	run_give_back, run_kernel_log, run_lend, run_lose, run_pattern, run_pause, run_poke,
+	run_reuse, run_scribble, run_unmovable, run_watchdog, run_write;
 
 /* arguments.c: they end the program with a message when the text makes no sense */
 int usage(const char *wanted);
 uint64_t parse_number(const char *name, const char *text);
+struct carveout_range parse_range(const char *text);
 void parse_ranges(struct carveout_ranges *ranges, int count, char **arguments);
 uint64_t ranges_bytes(const struct carveout_ranges *ranges);
 

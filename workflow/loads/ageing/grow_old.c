@@ -4,14 +4,15 @@
  *
  *   grow_old WORK_BYTES REST_BYTES SEED FOLDER
  *
- * Objects of several kinds come one after another; in each phase of its life one kind, seeded, is as
- * frequent as all others together. Whenever four fifths of what was available at the start are in
- * use, random objects are freed. When the work is done, random ones are, until no more than
- * REST_BYTES are in use. Some kinds can move and others cannot, and the kernel has to make room for
- * either where the other was.
+ * Objects of several kinds come one after another; in each phase of its life one kind, seeded, is
+ * as frequent as all others together. Whenever four fifths of what was available at the start are
+ * in use, random objects are freed. When the work is done, random ones are, until no more than
+ * REST_BYTES are in use. Some kinds can move and others cannot, and the kernel has to make room
+ * for either where the other was.
  *
  * Meanwhile it notes in /run/reached how much it holds. It prints worked_bytes=, what the kernel
- * counts as allocated since the start, and held_bytes=, and sleeps.
+ * counts as allocated since the start, and held_bytes=, and sleeps; or it goes on when it is told
+ * to, an object a step.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -27,6 +28,7 @@
 #include "worker.h"
 
 #define MOST_OBJECTS 65536
+#define MOST_FILES (2 * MOST_OBJECTS + 16)
 #define PHASE_BYTES (64ul << 20)
 #define FILES_OF_A_FOLDER 32
 /* Of a tmpfs: inode and dentry. */
@@ -46,6 +48,9 @@ struct object {
 struct life {
 	const char *folder;
 	size_t page_bytes;
+	size_t rest_bytes;
+	struct seeded seeded;
+	__u64 seed;
 	size_t held_bytes;
 	size_t made_bytes;
 	size_t nr_made;
@@ -65,14 +70,14 @@ static const char *path_of(const struct life *life, size_t number, size_t file)
 }
 
 /* 1 to 512 pages, as often more as fewer than 16. */
-static size_t some_bytes(const struct life *life, struct seeded *seeded)
+static size_t some_bytes(struct life *life)
 {
-	return life->page_bytes << seeded_below(seeded, 10);
+	return life->page_bytes << seeded_below(&life->seeded, 10);
 }
 
-static int make_anonymous(struct life *life, struct object *object, struct seeded *seeded)
+static int make_anonymous(struct life *life, struct object *object)
 {
-	object->bytes = some_bytes(life, seeded);
+	object->bytes = some_bytes(life);
 	object->mapped_bytes = object->bytes;
 	object->start = mmap(NULL, object->bytes, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -81,9 +86,9 @@ static int make_anonymous(struct life *life, struct object *object, struct seede
 	return madvise(object->start, object->bytes, MADV_POPULATE_WRITE);
 }
 
-static int make_file(struct life *life, struct object *object, struct seeded *seeded)
+static int make_file(struct life *life, struct object *object)
 {
-	object->bytes = some_bytes(life, seeded);
+	object->bytes = some_bytes(life);
 	object->ends[0] = open(path_of(life, object->number, FILES_OF_A_FOLDER),
 			       O_RDWR | O_CREAT, 0600);
 	if (object->ends[0] < 0 || unlink(path_of(life, object->number, FILES_OF_A_FOLDER)))
@@ -125,10 +130,10 @@ static int make_slab(struct life *life, struct object *object)
 }
 
 /* A page of each range that a last-level table maps is read, which takes no page but the table. */
-static int make_tables(struct life *life, struct object *object, struct seeded *seeded)
+static int make_tables(struct life *life, struct object *object)
 {
 	size_t range_bytes = life->page_bytes * life->page_bytes / sizeof(uint64_t);
-	size_t nr = 1 + seeded_below(seeded, 32);
+	size_t nr = 1 + seeded_below(&life->seeded, 32);
 
 	object->bytes = nr * life->page_bytes;
 	object->mapped_bytes = (nr + 1) * range_bytes;
@@ -142,7 +147,7 @@ static int make_tables(struct life *life, struct object *object, struct seeded *
 	return 0;
 }
 
-static int make(struct life *life, enum kind kind, struct seeded *seeded)
+static int make(struct life *life, enum kind kind)
 {
 	struct object *object = &life->objects[life->nr];
 	int error = -1;
@@ -150,10 +155,10 @@ static int make(struct life *life, enum kind kind, struct seeded *seeded)
 	*object = (struct object){ .kind = kind, .number = life->nr_made++ };
 	switch (kind) {
 	case ANONYMOUS:
-		error = make_anonymous(life, object, seeded);
+		error = make_anonymous(life, object);
 		break;
 	case TMPFS:
-		error = make_file(life, object, seeded);
+		error = make_file(life, object);
 		break;
 	case PIPE:
 		error = make_pipe(life, object);
@@ -162,7 +167,7 @@ static int make(struct life *life, enum kind kind, struct seeded *seeded)
 		error = make_slab(life, object);
 		break;
 	default:
-		error = make_tables(life, object, seeded);
+		error = make_tables(life, object);
 	}
 	life->held_bytes += object->bytes;
 	life->made_bytes += object->bytes;
@@ -196,38 +201,44 @@ static int drop(struct life *life, size_t at)
 	return error;
 }
 
-static int drop_random(struct life *life, size_t most_bytes, struct seeded *seeded)
+static int drop_random(struct life *life, size_t most_bytes)
 {
 	int error = 0;
 
 	while (!error && life->nr && life->held_bytes > most_bytes)
-		error = drop(life, seeded_below(seeded, life->nr));
+		error = drop(life, seeded_below(&life->seeded, life->nr));
 	return error;
 }
 
 /* Every second object is of the phase's kind. */
-static enum kind next_kind(const struct life *life, __u64 seed, struct seeded *seeded)
+static enum kind next_kind(struct life *life)
 {
-	struct seeded phase = { .state = seed + life->made_bytes / PHASE_BYTES };
+	struct seeded phase = { .state = life->seed + life->made_bytes / PHASE_BYTES };
 
-	return seeded_below(seeded_below(seeded, 2) ? &phase : seeded, KINDS);
+	return seeded_below(seeded_below(&life->seeded, 2) ? &phase : &life->seeded, KINDS);
 }
 
-static int live(struct life *life, size_t work_bytes, size_t most_bytes, __u64 seed,
-		struct seeded *seeded)
+static int live(struct life *life, size_t work_bytes, size_t most_bytes)
 {
 	int reached = worker_open_note();
 	int error = reached < 0 ? -1 : 0;
 
 	while (!error && life->made_bytes < work_bytes) {
 		if (life->held_bytes >= most_bytes || life->nr == MOST_OBJECTS)
-			error = drop_random(life, most_bytes - most_bytes / 8, seeded);
+			error = drop_random(life, most_bytes - most_bytes / 8);
 		if (!error)
-			error = make(life, next_kind(life, seed, seeded), seeded);
+			error = make(life, next_kind(life));
 		if (!error && life->nr_made % 64 == 0)
 			error = worker_note(reached, life->held_bytes);
 	}
 	return error;
+}
+
+static int live_on(void *data)
+{
+	struct life *life = data;
+
+	return make(life, next_kind(life)) || drop_random(life, life->rest_bytes);
 }
 
 /* Of all zones. */
@@ -249,9 +260,8 @@ static size_t allocated_pages(void)
 int main(int argc, char **argv)
 {
 	static struct life life;
-	size_t before_pages = allocated_pages(), available_bytes, rest_bytes;
-	struct rlimit files = { .rlim_cur = 2 * MOST_OBJECTS + 16, .rlim_max = 2 * MOST_OBJECTS + 16 };
-	struct seeded seeded;
+	size_t before_pages = allocated_pages(), available_bytes;
+	struct rlimit files = { .rlim_cur = MOST_FILES, .rlim_max = MOST_FILES };
 
 	if (argc != 5) {
 		fputs("usage: grow_old WORK_BYTES REST_BYTES SEED FOLDER\n", stderr);
@@ -259,15 +269,16 @@ int main(int argc, char **argv)
 	}
 	life.page_bytes = sysconf(_SC_PAGESIZE);
 	life.folder = argv[4];
-	rest_bytes = strtoull(argv[2], NULL, 10);
-	seeded.state = strtoull(argv[3], NULL, 10);
+	life.rest_bytes = strtoull(argv[2], NULL, 10);
+	life.seed = strtoull(argv[3], NULL, 10);
+	life.seeded.state = life.seed;
 	available_bytes = worker_kernel_bytes("/proc/meminfo", "MemAvailable");
 	if (setrlimit(RLIMIT_NOFILE, &files) ||
-	    live(&life, strtoull(argv[1], NULL, 10), available_bytes / 5 * 4, seeded.state, &seeded) ||
-	    drop_random(&life, rest_bytes, &seeded)) {
+	    live(&life, strtoull(argv[1], NULL, 10), available_bytes / 5 * 4) ||
+	    drop_random(&life, life.rest_bytes)) {
 		perror("grow_old");
 		return 1;
 	}
 	printf("worked_bytes=%zu ", (allocated_pages() - before_pages) * life.page_bytes);
-	worker_hold(life.held_bytes);
+	worker_serve(life.held_bytes, live_on, &life);
 }

@@ -13,7 +13,6 @@ prepare_load() {
 
 load() {
 	worked_bytes=0
-	held_bytes=0
 	start_worker /load/grow_old $((LIVES * RAM_BYTES * DOSE_PERMILLE / 1000)) \
 		$((RAM_BYTES / REST_SHARE)) "$SEED" $FOLDER
 	reached_dose "$worked_bytes" $((LIVES * RAM_BYTES))

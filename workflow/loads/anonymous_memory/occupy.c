@@ -6,11 +6,11 @@
  *
  * In all it touches a quarter more than it shall hold, stripe after stripe in seeded order.
  * Whenever it holds SPARE_BYTES more than it shall, and at the end, it drops random chunks of
- * what it has touched, so that its memory has holes. Meanwhile it notes in /run/reached how much it
- * holds. It prints held_bytes=, as the kernel counts them, and sleeps. The kernel gives it
- * transparent huge pages unless it is "ordinary".
+ * what it has touched, so that its memory has holes. Meanwhile it notes in /run/reached how much
+ * it holds. It prints held_bytes=, as the kernel counts them, and sleeps; or it goes on when it is
+ * told to: in each step it drops a chunk, and touches as much of what it dropped before. The kernel
+ * gives it transparent huge pages unless it is "ordinary".
  */
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "seeded.h"
+#include "worker.h"
 
 #ifndef MADV_COLD
 #define MADV_COLD 20
@@ -69,6 +70,19 @@ static void touch_next_stripe(struct area *area)
 	area->nr_held += nr;
 }
 
+/* Returns the stripe. The chunk may be empty. */
+static size_t drop_random_chunk(struct area *area, struct seeded *seeded, size_t most_pages)
+{
+	size_t stripe = area->stripes[seeded_below(seeded, area->nr_touched)];
+	size_t first = first_page(area, stripe);
+	struct seeded_chunk chunk = seeded_take_chunk(seeded, area->dropped + first,
+						      pages_of(area, stripe), most_pages);
+
+	madvise(address(area, first + chunk.first), chunk.nr * page_bytes, MADV_DONTNEED);
+	area->nr_held -= chunk.nr;
+	return stripe;
+}
+
 /*
  * What is dropped of a transparent huge page stays allocated until the kernel splits the page,
  * which it puts off until memory is short. MADV_COLD splits what is mapped in part at once, and
@@ -76,38 +90,21 @@ static void touch_next_stripe(struct area *area)
  */
 static void drop_random_chunks(struct area *area, struct seeded *seeded, size_t held_pages)
 {
-	while (area->nr_held > held_pages) {
-		size_t stripe = area->stripes[seeded_below(seeded, area->nr_touched)];
-		size_t first = first_page(area, stripe);
-		struct seeded_chunk chunk = seeded_take_chunk(seeded, area->dropped + first,
-							      pages_of(area, stripe),
-							      area->nr_held - held_pages);
-
-		madvise(address(area, first + chunk.first), chunk.nr * page_bytes, MADV_DONTNEED);
-		area->nr_held -= chunk.nr;
-	}
+	while (area->nr_held > held_pages)
+		drop_random_chunk(area, seeded, area->nr_held - held_pages);
 	madvise(area->start, area->nr_pages * page_bytes, MADV_COLD);
-}
-
-/* Always as many characters, since what was noted before is written over. */
-static void note_held(int file, const struct area *area)
-{
-	char text[32];
-	int length = snprintf(text, sizeof(text), "%-20zu\n", area->nr_held * page_bytes);
-
-	if (pwrite(file, text, length, 0) != length)
-		perror("occupy: /run/reached");
 }
 
 static void live(struct area *area, struct seeded *seeded, size_t held_pages)
 {
 	size_t most_pages = held_pages + SPARE_BYTES / page_bytes;
-	int reached = open("/run/reached", O_WRONLY | O_CREAT, 0600);
+	int reached = worker_open_note();
 
 	seeded_shuffle(seeded, area->stripes, area->nr_stripes);
 	while (area->nr_touched < area->nr_stripes) {
 		touch_next_stripe(area);
-		note_held(reached, area);
+		if (worker_note(reached, area->nr_held * page_bytes))
+			perror("occupy: /run/reached");
 		if (area->nr_held >= most_pages)
 			drop_random_chunks(area, seeded, held_pages);
 	}
@@ -148,24 +145,43 @@ static int make_area(struct area *area, size_t nr_pages, bool huge)
 	return huge ? 0 : madvise(area->start, nr_pages * page_bytes, MADV_NOHUGEPAGE);
 }
 
-/* VmRSS is only approximate, since the kernel counts it per CPU. */
-static unsigned long held_bytes(void)
-{
-	FILE *rollup = fopen("/proc/self/smaps_rollup", "r");
-	unsigned long held_kib = 0;
-	char line[256];
+struct life {
+	struct area area;
+	struct seeded seeded;
+};
 
-	while (rollup && fgets(line, sizeof(line), rollup)) {
-		if (sscanf(line, "Anonymous: %lu", &held_kib) == 1)
-			break;
+static void touch_dropped(struct area *area, struct seeded *seeded, size_t nr)
+{
+	size_t page = seeded_below(seeded, area->nr_pages);
+
+	for (; nr; page = (page + 1) % area->nr_pages) {
+		if (!area->dropped[page])
+			continue;
+		__atomic_store_n(address(area, page), 1, __ATOMIC_RELAXED);
+		area->dropped[page] = 0;
+		area->nr_held++;
+		nr--;
 	}
-	return held_kib * 1024;
+}
+
+static int live_on(void *data)
+{
+	struct life *life = data;
+	struct area *area = &life->area;
+	size_t stripe, held_pages = area->nr_held;
+
+	if (!held_pages)
+		return 0;
+	stripe = drop_random_chunk(area, &life->seeded, area->stripe_pages);
+	madvise(address(area, first_page(area, stripe)), pages_of(area, stripe) * page_bytes,
+		MADV_COLD);
+	touch_dropped(area, &life->seeded, held_pages - area->nr_held);
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	struct area area = {};
-	struct seeded seeded;
+	static struct life life;
 	size_t held_pages;
 	bool huge;
 
@@ -175,17 +191,13 @@ int main(int argc, char **argv)
 	}
 	page_bytes = sysconf(_SC_PAGESIZE);
 	held_pages = strtoull(argv[1], NULL, 10) / page_bytes;
-	seeded.state = strtoull(argv[2], NULL, 10);
+	life.seeded.state = strtoull(argv[2], NULL, 10);
 	huge = strcmp(argv[3], "ordinary");
-	if (make_area(&area, held_pages + held_pages / 4, huge)) {
+	if (make_area(&life.area, held_pages + held_pages / 4, huge)) {
 		perror("occupy: memory");
 		return 1;
 	}
-	live(&area, &seeded, held_pages);
-	free(area.stripes);
-	free(area.dropped);
-	printf("held_bytes=%lu\n", held_bytes());
-	fclose(stdout);
-	pause();
-	return 0;
+	live(&life.area, &life.seeded, held_pages);
+	/* VmRSS is only approximate, since the kernel counts it per CPU. */
+	worker_serve(worker_kernel_bytes("/proc/self/smaps_rollup", "Anonymous"), live_on, &life);
 }

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 
+# shellcheck disable=SC2034 # for the lend step
+blocker_area=$ZONE
+
 lend() {
 	if [ "$GRANULE" = single ]; then
 		operate isolate lend largest "$1" "$PAGEBLOCK_BYTES" "$ZONE"

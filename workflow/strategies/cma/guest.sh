@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=sh
 
+# shellcheck disable=SC2034 # for the lend step
+blocker_area=cma
+
 # A driver that wants most of the area cannot have it in one piece when a page of it is
 # taken, so the whole is asked for first, then halves.
 lend() {

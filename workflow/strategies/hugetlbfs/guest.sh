@@ -3,8 +3,12 @@
 
 pool_folder=/sys/kernel/mm/hugepages/hugepages-$((HUGE_PAGE_BYTES / 1024))kB
 
+# A pool made at boot has nothing in its way: it has no more.
 # shellcheck disable=SC2034 # for the lend step
-[ "$POOL" = run_time ] || takes_from_linux=no
+[ "$POOL" = run_time ] || {
+	takes_from_linux=no
+	blocker_area=none
+}
 
 # lend ASKED_BYTES REQUEST_BYTES
 lend() {
@@ -16,13 +20,7 @@ lend() {
 	mapped_bytes=$wanted_bytes
 	[ "$idle_bytes" -ge "$wanted_bytes" ] || mapped_bytes=$idle_bytes
 	[ "$mapped_bytes" -eq 0 ] || operate map lend hugetlbfs "$mapped_bytes" "$HUGE_PAGE_BYTES"
-	[ "$mapped_bytes" -eq "$wanted_bytes" ] || refuse_pool
-}
-
-# A pool made at boot has nothing in its way: it has no more.
-refuse_pool() {
-	[ "$POOL" = boot ] || name_blocker "$HUGE_PAGE_BYTES" "$HUGE_PAGE_BYTES" any
-	fail pool shell pool_short
+	[ "$mapped_bytes" -eq "$wanted_bytes" ] || fail pool shell pool_short
 }
 
 # The kernel tries anew what it could not fill before.

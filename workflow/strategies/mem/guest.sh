@@ -3,6 +3,7 @@
 
 # shellcheck disable=SC2034 # for the lend step
 takes_from_linux=no
+blocker_area=none
 
 # mem= keeps the lowest RAM, so what it hides is the end of the only memory node.
 lend() {

@@ -10,12 +10,14 @@ BEGIN_LIMIT_NS=10000000000
 PLUG_TRIES=300 # of 0.1 s
 SETTLE_TRIES=3
 
+# shellcheck disable=SC2034 # blocker_range is for the lend step
 prepare() {
 	await_plugged
 	device=$(awk '/ : virtio[0-9]+$/ { print $1; exit }' /proc/iomem)
 	[ -n "$device" ] || fail device shell no_device || return 1
 	device_ranges=$((0x${device%-*})):$LENDABLE_BYTES
 	ram_ranges="$ram_ranges $device_ranges"
+	blocker_range=$device_ranges
 	[ "$(plugged_bytes)" -eq "$LENDABLE_BYTES" ] || fail plug driver not_reached
 }
 

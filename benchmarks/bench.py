@@ -17,8 +17,11 @@ from carveout.study.matrix import read_matrix
 
 MAIN_CONFIG = Path("config/config.yaml")
 IDLE = {"idle": [0]}
-# The strategy that adds nothing, in its cheapest variant.
-BASELINE = {"baseline": ["transparent_huge_pages"]}
+# The strategy that adds nothing, in its cheapest variant, and pieces that it can give: one cell.
+BASELINE: Mapping[str, Any] = {
+    "strategies": {"baseline": ["transparent_huge_pages"]},
+    "granules": ["2M"],
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Bench:
         """Return the main job with some keys of its config changed; None takes a key away."""
         config = load_yaml(MAIN_CONFIG) | changes | {"results": str(self.folder / name)}
         config = {key: value for key, value in config.items() if value is not None}
-        if changes:
+        if changes and "figures" not in changes:
             config.pop("figures", None)  # it names a trial that may not be among the changed
         path = self.folder / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,9 +11,7 @@ from carveout.common.schemas import load_yaml
 
 _SEEDS = 5
 _ROWS_A_TRIAL = 2
-
-
-_ONE_VARIANT = {"mem": ["carve_out"]}
+_ONE_CELL_A_REQUEST = {"strategies": {"mem": ["carve_out"]}, "loads": IDLE, "granules": ["page"]}
 
 
 def measure(bench: Bench) -> list[Row]:
@@ -39,9 +37,8 @@ def _dry_run(bench: Bench, cells: int) -> Cost:
     """Let Snakemake plan a job of this many cells, of which nothing is made yet."""
     whole = load_yaml(MAIN_CONFIG)["lendable"]
     requests = {f"request{number}": [whole] for number in range(cells)}
-    return bench.job(
-        f"dry{cells}", strategies=_ONE_VARIANT, loads=IDLE, requests=requests
-    ).snakemake(options=["--dry-run"])
+    job = bench.job(f"dry{cells}", **_ONE_CELL_A_REQUEST, requests=requests)
+    return job.snakemake(options=["--dry-run"])
 
 
 def _collection(bench: Bench, cells: int) -> Cost:

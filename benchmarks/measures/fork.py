@@ -2,7 +2,7 @@
 """Fork against cold boot: the same trials of the same cells, one way after the other."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.bench import BASELINE, IDLE, MAIN_CONFIG, Bench, seconds
 from benchmarks.table import Row
@@ -25,8 +25,9 @@ def measure(bench: Bench) -> list[Row]:
 
     The strategy is the one that adds nothing, the baseline.
     """
-    loads = {load: doses[:1] for load, doses in load_yaml(MAIN_CONFIG)["loads"].items()}
-    job = bench.job("job", strategies=BASELINE, loads=IDLE if bench.quick else loads)
+    main_loads = load_yaml(MAIN_CONFIG)["loads"]
+    loads = {load: [_first_dose(doses)] for load, doses in main_loads.items()}
+    job = bench.job("job", **BASELINE, loads=IDLE if bench.quick else loads)
     job.build_images()
     rounds = 1 if bench.quick else 3
     samples: dict[tuple[str, str, str], list[float]] = defaultdict(list)
@@ -41,6 +42,11 @@ def measure(bench: Bench) -> list[Row]:
                 samples[quantity, load, _FIRST] += [first]
                 samples[quantity, load, _FORK] += further
     return list(_rows(samples, [_load_of(cell) for cell in job.cells]))
+
+
+def _first_dose(doses: Sequence[float] | Mapping[str, float]) -> float:
+    """Return the first of a list of doses, or of a ladder's."""
+    return doses["from"] if isinstance(doses, Mapping) else doses[0]
 
 
 def _load_of(cell: Cell) -> str:

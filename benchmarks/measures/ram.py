@@ -36,7 +36,7 @@ def _samples(bench: Bench, ram_bytes: int, seeds: int) -> dict[str, list[float]]
         )
     job = bench.job(
         format_size(ram_bytes),
-        strategies=BASELINE,
+        **BASELINE,
         loads=IDLE,
         ram=[format_size(ram_bytes)],
         lendable=_LENDABLE,

@@ -6,11 +6,12 @@ import shutil
 from benchmarks.bench import Bench
 from benchmarks.cost import Cost
 from benchmarks.made import make_results
+from benchmarks.synthetic.results import JOB
 from benchmarks.table import Row
 from carveout.common.sizes import GIB
 
 _ROWS = 1_000_000
-_CELLS = 40  # as many as the main job has
+_CELLS = 40
 _MOST_S = 60
 _MOST_BYTES = 2 * GIB
 _LIMIT = "the limit"
@@ -22,8 +23,7 @@ def measure(bench: Bench) -> list[Row]:
     Each step is a process of its own, so the peak of all steps is the largest of their peaks.
     """
     rows = 2_000 if bench.quick else _ROWS
-    # The made-up cells are the main job's, so its own config redraws them.
-    job = bench.job("job")
+    job = bench.job("job", **JOB)
     words = make_results(bench, job.results, rows, _CELLS)
     tables = job.results / "tables"
     steps = {

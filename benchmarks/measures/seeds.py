@@ -10,7 +10,7 @@ def measure(bench: Bench) -> list[Row]:
 
     All its trials share the cost of the boot and of Snakemake itself.
     """
-    job = bench.job("job", strategies=BASELINE, loads=IDLE)
+    job = bench.job("job", **BASELINE, loads=IDLE)
     job.build_images()
     sizes = (1, 2) if bench.quick else (1, 5, 20, 50)
     (cell,) = job.cells

@@ -29,7 +29,7 @@ _GREETING = "the-guest-runs-commands"
 def measure(bench: Bench) -> list[Row]:
     """Measure virtme-ng's boots, and carveout's boot and first fork, with the same RAM and CPUs."""
     rounds = 1 if bench.quick else 3
-    job = bench.job("job", strategies=BASELINE, loads=IDLE)
+    job = bench.job("job", **BASELINE, loads=IDLE)
     job.build_images()
     (cell,) = job.cells
     wall_s: dict[str, list[float]] = {}

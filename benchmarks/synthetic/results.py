@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Make up the outputs of a large job, to measure collection and redrawing: nothing is booted.
 
-The cells are those of a job like the main one, only more: 10 strategy variants, 4 loads (with other
-requests and doses when there are more than 40 cells, on more machines when there are more than
-1000), and two requests per trial, each of which becomes a row of the table `trials`. Every trial
-has 6 pageblock maps of its own, of a host of 1 GiB as in the main job.
+The cells are those of a large job: 10 strategy variants, 4 loads (with other requests and doses
+when there are more than 40 cells, on more machines when there are more than 1000), and two requests
+per trial, each of which becomes a row of the table `trials`. Every trial has 6 pageblock maps of
+its own, of a host of 1 GiB as in the main job. Nothing of it depends on the main job's config.
 
 Files and lines have the form in which the runner writes them. The words printed are the arguments
 with which `python -m carveout.tables.collect` finds the cells.
@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from benchmarks.bench import MAIN_CONFIG
 from benchmarks.synthetic import records as made_records
 from benchmarks.synthetic.trials import (
+    LENDABLE_BYTES,
     LOADS,
     RAM_BYTES,
     REQUESTS_BYTES,
@@ -34,15 +34,35 @@ from benchmarks.synthetic.trials import (
 )
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of_json, write_atomically
-from carveout.common.schemas import load_yaml
-from carveout.common.sizes import GIB, MIB
+from carveout.common.sizes import GIB, MIB, format_size
+from carveout.study.cell import scenario_name
 
 _VARIANTS = VARIANTS[:10]
 _SCENARIOS_A_MACHINE = 100
 _KERNEL = "debian-6.12"
-# The figures that the main job's config names are drawn from the made-up rows too.
-_MAIN_JOB = load_yaml(MAIN_CONFIG)
-(_REQUESTS,) = _MAIN_JOB["requests"]
+_REQUESTS = "quarter_then_whole"
+_GRANULE = "page"
+_FIRST_DOSE = 10
+# Keys of a config that asks for the first cells: a job with them redraws the made-up tables, with
+# the pageblocks of a trial that is among them.
+JOB: Mapping[str, Any] = {
+    "ram": [format_size(RAM_BYTES)],
+    "lendable": format_size(LENDABLE_BYTES),
+    "requests": {_REQUESTS: [format_size(size_bytes) for size_bytes in REQUESTS_BYTES]},
+    "granules": [_GRANULE],
+    "strategies": {variant.strategy: "all" for variant in _VARIANTS},
+    "loads": {load: [0 if load == "idle" else _FIRST_DOSE] for load in LOADS},
+    "figures": {
+        "pageblock_map": {
+            "strategy": "alloc_contig_range",
+            "variant": "whole_memory",
+            "scenario": scenario_name("unmovable_pages", _REQUESTS, _GRANULE),
+            "dose": _FIRST_DOSE,
+            "seed": 1,
+            "cycle": 2,
+        }
+    },
+}
 # The maps are made for a host four times as large: every fourth pageblock is taken.
 _TAKEN_OF_MAPS = 4
 # How many pageblocks differ between two seeds of a real cell under load.
@@ -63,8 +83,8 @@ class MadeCell:
     @property
     def requests(self) -> str:
         """The name of the list of requests: cells of one load differ in it."""
-        is_main = self.dose_percent in (0, _MAIN_JOB["loads"]["anonymous_memory"][0])
-        return _REQUESTS if is_main else f"{_REQUESTS}_{self.dose_percent}"
+        is_first = self.dose_percent in (0, _FIRST_DOSE)
+        return _REQUESTS if is_first else f"{_REQUESTS}_{self.dose_percent}"
 
     @property
     def parts(self) -> tuple[str, str, str]:
@@ -72,7 +92,7 @@ class MadeCell:
         return (
             f"{_KERNEL}/{self.ram_gib}GiB",
             f"{self.variant.strategy}/{self.variant.variant}",
-            f"{self.load}.{self.requests}.page",
+            scenario_name(self.load, self.requests, _GRANULE),
         )
 
     @property
@@ -110,8 +130,7 @@ def made_cells(count: int) -> list[MadeCell]:
             f"--cells: wanted a multiple of {len(_VARIANTS)}, above 1000 one that machines of "
             f"up to {_SCENARIOS_A_MACHINE} scenarios share evenly, such as 10000; found {count}"
         )
-    main_dose = _MAIN_JOB["loads"]["anonymous_memory"][0]
-    doses = (main_dose, *(dose for dose in range(1, 99) if dose != main_dose))
+    doses = (_FIRST_DOSE, *(dose for dose in range(1, 99) if dose != _FIRST_DOSE))
     loaded = [(load, dose) for dose in doses for load in LOADS if load != "idle"]
     return [
         MadeCell(RAM_BYTES // GIB + machine, variant, load, dose)

@@ -17,10 +17,37 @@ from carveout.study.matrix import read_matrix
 WORKFLOW = Path("workflow")
 
 
+CONFIG: dict[str, Any] = {
+    "results": "results",
+    "kernels": ["debian-6.12"],
+    "ram": ["4GiB"],
+    "lendable": "1GiB",
+    "requests": {"quarter_then_whole": ["256MiB", "1GiB"]},
+    "strategies": {
+        **dict.fromkeys(("baseline", "mem", "cma", "alloc_contig_range", "hugetlbfs"), "all"),
+        "virtio-mem": ["online_movable"],
+    },
+    "loads": {
+        "idle": [0],
+        "anonymous_memory": [30, 70],
+        "page_cache": {"from": 10, "to": 70, "step": 20, "finest": 5},
+        "unmovable_pages": [10],
+    },
+    "seeds": 5,
+    "figures": {
+        "pageblock_map": {
+            "strategy": "alloc_contig_range",
+            "variant": "whole_memory",
+            "scenario": "anonymous_memory.quarter_then_whole.page",
+            "dose": 30,
+        }
+    },
+}
+
+
 @pytest.fixture
 def config() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(Path("config/large.yaml").read_text())
-    return content
+    return copy.deepcopy(CONFIG)
 
 
 def read(config: dict[str, Any]) -> list[Cell]:
@@ -51,6 +78,13 @@ def test_a_cells_trials_are_its_doses_times_its_seeds(config: dict[str, Any]) ->
     (cell,) = read(config)
     assert cell.points() == [Point(50, 1), Point(50, 2), Point(125, 1), Point(125, 2)]
     assert str(cell.points()[-1]) == "dose 12.5 %, seed 2"
+
+
+@pytest.mark.parametrize("name", ["config", "large", "smoke"])
+def test_the_configs_that_carveout_brings_are_whole(name: str) -> None:
+    source = Path(f"config/{name}.yaml")
+    config = yaml.safe_load(source.read_text(encoding="utf-8"))
+    assert read_matrix(config, str(source), WORKFLOW).cells
 
 
 def test_cell_survives_its_json(config: dict[str, Any]) -> None:

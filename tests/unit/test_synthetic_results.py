@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks.bench import MAIN_CONFIG
+from benchmarks.bench import Bench
 from benchmarks.synthetic.records import write_kernel
-from benchmarks.synthetic.results import made_cells, made_trials, write_cell
+from benchmarks.synthetic.results import JOB, made_cells, made_trials, write_cell
 
 from carveout.common.errors import CarveoutError
 from carveout.common.schemas import load_yaml
@@ -54,7 +54,15 @@ def test_cells_that_are_no_product_are_refused(count: int) -> None:
         made_cells(count)
 
 
-def test_the_trial_that_the_main_jobs_figure_shows_is_among_the_made() -> None:
-    shown = load_yaml(MAIN_CONFIG)["figures"]["pageblock_map"]
-    scenarios = {cell.parts[1:] for cell in made_cells(40)}
-    assert (f"{shown['strategy']}/{shown['variant']}", shown["scenario"]) in scenarios
+def test_the_trial_whose_pageblocks_are_drawn_is_among_the_made(tmp_path: Path) -> None:
+    job = Bench(tmp_path, quick=True, against="").job("job", **JOB)
+    shown = load_yaml(job.config)["figures"]["pageblock_map"]
+    (cell,) = (
+        cell
+        for cell in made_cells(40)
+        if cell.parts[1:] == (f"{shown['strategy']}/{shown['variant']}", shown["scenario"])
+    )
+    *_, trial = made_trials(cell, shown["seed"], 2)
+    assert trial["dose_permille"] == shown["dose"] * 10
+    taken = {record["cycle"] for record in trial["records"] if record["record"] == "census"}
+    assert shown["cycle"] in taken

@@ -19,6 +19,7 @@ from carveout.common.schemas import load_yaml
 MEASURES = (
     "fork",
     "main_job",
+    "ladder",
     "seeds",
     "ram",
     "cells",

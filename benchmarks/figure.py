@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.measures.fork import FIRST_INSTRUCTION
+from benchmarks.measures.ladder import BETWEEN_DOSES
+from benchmarks.measures.main_job import TURNING_POINTS
 from benchmarks.table import ratio_text, value_text
 from carveout.figures import style
 from carveout.figures.labels import bytes_label
@@ -20,6 +22,7 @@ _COLUMNS = 2
 _PANEL_IN = 0.75  # a panel's title and axis
 _LABEL_CHARACTERS = 24
 _NOTE_CHARACTERS = 44
+_UNITS = {"s": "seconds"}
 _LIMIT_COLOR = style.PALETTE[1]
 
 
@@ -51,6 +54,10 @@ _PANELS: Sequence[Bars | Lines] = (
     ),
     Bars("A whole trial, wall time", "fork", "wall time of a whole trial"),
     Bars("Main job: processor time", "main_job", "processor time"),
+    Bars("Main job: wall time", "main_job", "wall time"),
+    Bars("Main job: turning points a minute of processor time", "main_job", TURNING_POINTS),
+    Bars("A ladder of doses: trials", "ladder", "trials"),
+    Bars("A ladder of doses: how close a turning point is known", "ladder", BETWEEN_DOSES),
     Bars(
         "A shell loop around QEMU: processor time a trial", "plain_qemu", "processor time a trial"
     ),
@@ -151,8 +158,10 @@ def _draw_bars(ax: Axes, cases: Sequence[Mapping[Any, Any]]) -> None:
     ax.set_ylim(len(cases) - 0.5, -0.5)
     ax.set_xlim(0, max(values.values(), default=1) * 1.6)  # room for the text
     ax.spines["left"].set_visible(False)
+    unit = next((case["unit"] for case in cases if case["samples"]), "s")
+    compared = ", and × what is grey" * any(pd.notna(case["ratio"]) for case in cases)
     limit = "; orange: the most it may be" * has_limit
-    ax.set_xlabel(f"seconds, and × what is grey{limit}", fontsize=8)
+    ax.set_xlabel(f"{_UNITS.get(unit, unit)}{compared}{limit}", fontsize=8)
 
 
 def _write(ax: Axes, text: str, end: float, place: int) -> None:

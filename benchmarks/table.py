@@ -28,7 +28,7 @@ class Row:
         measure: the name of the measure that found it.
         quantity: what was measured.
         case: what it was measured of, such as ``fork, idle``.
-        unit: ``s``, ``bytes`` or ``1/min``.
+        unit: ``s``, ``bytes``, ``1/min``, ``%``, or what is counted.
         samples: all values that were measured; none when the case was not run.
         size: the case as a number (seeds, RAM in bytes, cells), where it is one.
         ratio_to: the case of the same measure and quantity that this one is divided by.

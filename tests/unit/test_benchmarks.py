@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from benchmarks import figure
 from benchmarks.cost import disk_bytes, run
+from benchmarks.measures import ladder
 from benchmarks.measures.fork import FIRST_INSTRUCTION as FIRST
 from benchmarks.table import Row, as_csv, as_text, not_run, table_of, value_text
 
@@ -114,3 +115,34 @@ def test_disk_is_of_all_files_below(tmp_path: Path) -> None:
     (tmp_path / "folder/file").write_bytes(bytes(range(256)) * 256)
     assert disk_bytes(tmp_path) >= 65_536
     assert disk_bytes(tmp_path / "gone") == 0
+
+
+def walked(**turning_points: float) -> ladder.Walked:
+    points = pd.DataFrame(
+        {
+            "turning_point": turning_points,
+            "half_until_dose": {name: point - 1 for name, point in turning_points.items()},
+            "less_from_dose": {name: point + 4 for name, point in turning_points.items()},
+        }
+    )
+    return ladder.Walked(trials=1, qemu_s=1, turning_points=points)
+
+
+def test_turning_points_of_two_ladders_are_compared_curve_by_curve() -> None:
+    apart_percent = ladder.farthest_apart_percent(walked(a=10, b=20), walked(b=23, a=9))
+    assert apart_percent == 3
+    assert walked(a=10, b=20).widest_percent == 5
+
+
+@pytest.mark.parametrize(
+    ("adaptive", "full", "wanted"),
+    [
+        (walked(a=10), walked(a=10, b=20), "found 1 that turn on one alone: b"),
+        (walked(), walked(), "wanted curves that turn on the full ladder, found none"),
+    ],
+)
+def test_ladders_that_do_not_find_the_same_are_an_error(
+    adaptive: ladder.Walked, full: ladder.Walked, wanted: str
+) -> None:
+    with pytest.raises(CarveoutError, match=wanted):
+        ladder.farthest_apart_percent(adaptive, full)

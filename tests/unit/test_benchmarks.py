@@ -2,6 +2,7 @@
 """The benchmark's pure parts: rows, ratios, text and figure. No time is asserted."""
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 from benchmarks import figure
 from benchmarks.cost import disk_bytes, run
-from benchmarks.measures import ladder
+from benchmarks.measures import ladder, revision
 from benchmarks.measures.fork import FIRST_INSTRUCTION as FIRST
 from benchmarks.table import Row, as_csv, as_text, not_run, table_of, value_text
 
@@ -115,6 +116,48 @@ def test_disk_is_of_all_files_below(tmp_path: Path) -> None:
     (tmp_path / "folder/file").write_bytes(bytes(range(256)) * 256)
     assert disk_bytes(tmp_path) >= 65_536
     assert disk_bytes(tmp_path / "gone") == 0
+
+
+def write_runs(file: Path, *spent: tuple[str, int, float]) -> None:
+    """Write what guests took: each a process with its seed and its seconds."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        {
+            "process": process,
+            "strategy": "virtio-mem",
+            "seed": seed,
+            "qemu_user_ns": int(spent_s / 2 * 1e9),
+            "qemu_system_ns": int(spent_s / 2 * 1e9),
+        }
+        for process, seed, spent_s in spent
+    ]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def test_a_revisions_sample_is_the_mean_over_doses_in_whatever_files_they_are(
+    tmp_path: Path,
+) -> None:
+    boot, first = ("boot", 0, 100.0), ("trial", 1, 50.0)
+    for name, trials in {
+        "loaded-2.half": [("trial", 2, 1.0), ("trial", 3, 2.0)],
+        "loaded-40.half": [("trial", 2, 3.0), ("trial", 3, 6.0)],
+        "loaded_more.half.page": [("trial", 2, 8.0)],
+    }.items():
+        write_runs(tmp_path / "runs" / f"{name}.jsonl", boot, first, *trials)
+    found = list(revision.samples_of(tmp_path, ["loaded", "loaded_more"]))
+    assert found == [
+        ("all cells", 4.0),
+        ("virtio-mem, loaded", 2.0),
+        ("all cells", 4.0),
+        ("virtio-mem, loaded", 4.0),
+        ("virtio-mem, loaded more", 8.0),
+    ]
+
+
+def test_revisions_that_boot_different_kernels_are_not_compared() -> None:
+    revision.check_same_kernel({"this code": "4f" * 32, "other": "4f" * 32})
+    with pytest.raises(CarveoutError, match=r"found images 4f4f4f4f4f4f \(this code\), 5e5e"):
+        revision.check_same_kernel({"this code": "4f" * 32, "other": "5e" * 32})
 
 
 def walked(**turning_points: float) -> ladder.Walked:

@@ -17,6 +17,13 @@ from carveout.tables.parquet import read_table
 CHECKOUT = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option that runs a load's doses with more seeds."""
+    parser.addoption(
+        "--seeds", type=int, default=1, help="seeds of each load and dose in test_doses.py"
+    )
+
+
 def snakemake_command(*args: str, cores: int = 2) -> list[str]:
     """The command line of a run with the Snakemake of this environment, which says all it does."""
     snakemake = str(Path(sys.executable).with_name("snakemake"))

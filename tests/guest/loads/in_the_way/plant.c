@@ -24,6 +24,7 @@
 #define STRIPE_BYTES (4ul << 20)
 #define HUGE_BYTES (32ul << 20)
 #define FILES 96
+#define TABLES 64
 #define HUGE_SHIFT 26
 
 static size_t page_bytes;
@@ -58,12 +59,12 @@ static int plant_pages(void)
 static int plant_tables(void)
 {
 	size_t range_bytes = page_bytes * page_bytes / sizeof(uint64_t);
-	char *start = mmap(NULL, 9 * range_bytes, PROT_READ,
+	char *start = mmap(NULL, (TABLES + 1) * range_bytes, PROT_READ,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	if (start == MAP_FAILED || madvise(start, 9 * range_bytes, MADV_NOHUGEPAGE))
+	if (start == MAP_FAILED || madvise(start, (TABLES + 1) * range_bytes, MADV_NOHUGEPAGE))
 		return -1;
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < TABLES; i++)
 		__atomic_load_n(start + i * range_bytes, __ATOMIC_RELAXED);
 	return 0;
 }

@@ -93,6 +93,11 @@ rule pack_load_overlay:
         kernel="<results>/kernels/{kernel}/kernel.json",
         sources=lambda wildcards: folder_sources(LOAD_FOLDERS[wildcards.load]),
         headers=GUEST_HEADERS,
+        packages=lambda wildcards: (
+            "<results>/guest/loads/{load}.json"
+            if wildcards.load in LOADS_WITH_PACKAGES
+            else []
+        ),
         schema="workflow/schemas/load.schema.yaml",
     output:
         image="<results>/guest/{kernel}/loads/{load}.cpio",
@@ -104,6 +109,9 @@ rule pack_load_overlay:
     params:
         code=code_digest("carveout.initramfs.pack"),
         folder=lambda wildcards: LOAD_FOLDERS[wildcards.load],
+        packages=lambda wildcards, input: (
+            ["--packages", input.packages] if input.packages else []
+        ),
     shell:
         "python -m carveout.initramfs.pack overlay load --kernel {input.kernel:q}"
-        " --folder {params.folder:q} --include workflow/guest/include --output {output.image:q} --digest {output.digest:q} >{log:q}"
+        " --folder {params.folder:q} --include workflow/guest/include {params.packages:q} --output {output.image:q} --digest {output.digest:q} >{log:q}"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# What machines are made of: kernels, the guest's busybox, and a QEMU that is not the host's own.
+# What machines are made of: kernels, the guest's busybox, a QEMU that is not the host's own, and the
+# packages of programs that loads run.
 #
 # All is fetched and unpacked in the user's cache, which lies outside the checkout. What stays here is
 # the lock, and a small description of each without any path of the machine: rules that need one take
@@ -16,6 +17,7 @@ PIN_SCHEMAS = [
 rule lock_packages:
     input:
         pins=PINS,
+        loads=[f"{LOAD_FOLDERS[name]}/load.yaml" for name in LOADS_WITH_PACKAGES],
         schemas=PIN_SCHEMAS,
     output:
         # An existing lock is read: a results folder stays with the packages that made it. When the
@@ -33,6 +35,7 @@ rule lock_packages:
         exact="--exact" if config["exact_pins"] else "",
     shell:
         "python -m carveout.machines.lock --pins config --kernels {params.names:q}"
+        " --loads {input.loads:q}"
         " --qemu {params.qemu:q} {params.exact} {output.lock:q} >{log:q}"
         " && sha256sum <{output.lock:q} >{output.stamp:q}"
 
@@ -76,6 +79,25 @@ rule take_busybox:
     shell:
         "python -m carveout.machines.take --pins config --lock {input.lock:q}"
         " busybox {output.program:q} {output.description:q} >{log:q}"
+
+
+rule take_load:
+    input:
+        pins=PINS,
+        lock="<results>/lock.yaml",
+        stamp="<results>/lock.sha256",
+        schemas=PIN_SCHEMAS,
+    output:
+        "<results>/guest/loads/{load}.json",
+    log:
+        "<logs>/machines/take_load_{load}.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.machines.take"),
+    shell:
+        "python -m carveout.machines.take --pins config --lock {input.lock:q}"
+        " load {wildcards.load:q} {output:q} >{log:q}"
 
 
 rule take_qemu:

@@ -38,6 +38,9 @@ STRATEGY_FOLDERS = {
     name: str(plugin.folder) for name, plugin in MATRIX.strategies.items()
 }
 LOAD_FOLDERS = {name: str(plugin.folder) for name, plugin in MATRIX.loads.items()}
+LOADS_WITH_PACKAGES = [
+    name for name, plugin in MATRIX.loads.items() if "packages" in plugin.content
+]
 # Absolute, because a strategy's rule inherits it into another folder.
 CONDA_ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 
@@ -82,6 +85,7 @@ def made_before_tables():
     return [
         *("<results>/lock.yaml", "<results>/lock.sha256", "<results>/qemu.json"),
         *(f"{guest}/busybox", f"{guest}/busybox.json", f"{guest}/carveout"),
+        *expand(f"{guest}/loads/{{load}}.json", load=LOADS_WITH_PACKAGES),
         *expand("<results>/kernels/{kernel}/kernel.json", kernel=config["kernels"]),
         *expand(f"{guest}/{{kernel}}/carveout.ko", kernel=config["kernels"]),
         *expand(

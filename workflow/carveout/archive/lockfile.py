@@ -43,7 +43,7 @@ class Entry:
 
 
 class Lock:
-    """The entries of a lock, by what they are for: `guest`, `kernels.<name>`, `qemus.<name>`."""
+    """The entries of a lock, by what they are for: `guest`, `kernels.<name>`, `loads.<name>`, `qemus.<name>`."""
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self.entries = dict(entries)

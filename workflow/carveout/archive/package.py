@@ -48,6 +48,11 @@ class PackageSet:
     packages: Mapping[str, Package]
 
     @property
+    def suites(self) -> tuple[str, ...]:
+        """The suites of the set, as its first package has them."""
+        return next(iter(self.packages.values())).suites
+
+    @property
     def version(self) -> str:
         """The version of the set, as its first package has it."""
         return next(iter(self.packages.values())).version

@@ -18,6 +18,7 @@ from carveout.common.files import write_atomically
 from carveout.common.processes import run_program
 from carveout.initramfs import cpio
 from carveout.initramfs.cpio import Entry
+from carveout.initramfs.debian_programs import debian_programs
 from carveout.initramfs.kernel_modules import Module, resolve_modules
 from carveout.machines.kernels import Kernel, unpacked_kernel
 
@@ -55,8 +56,18 @@ def base_entries(kernel: Kernel, files: BaseFiles) -> list[Entry]:
     ]
 
 
-def overlay_entries(kind: str, folder: Path, kernel: Kernel, include: Path) -> list[Entry]:
-    """Return an overlay: the hooks of a strategy or a load, its programs and its kernel modules."""
+def overlay_entries(
+    kind: str, folder: Path, kernel: Kernel, include: Path, packages: Path | None = None
+) -> list[Entry]:
+    """Return an overlay: the hooks of a strategy or a load, its programs and its kernel modules.
+
+    Args:
+        kind: `strategy` or `load`.
+        folder: the plug-in's.
+        kernel: under which it runs.
+        include: folder of shared headers.
+        packages: what describes the packages of programs that are not its own.
+    """
     description = folder / f"{kind}.yaml"
     content = schemas.load_yaml(description)
     schemas.check(content, kind, str(description))
@@ -67,6 +78,7 @@ def overlay_entries(kind: str, folder: Path, kernel: Kernel, include: Path) -> l
     return [
         Entry(f"{kind}/guest.sh", _content_of(folder / "guest.sh")),
         *programs,
+        *(debian_programs(packages, content["packages"]) if packages else []),
         *module_entries(kind, "modules", resolve_modules(kernel, content.get("modules", []))),
     ]
 
@@ -120,6 +132,7 @@ def _arguments() -> argparse.Namespace:
     overlay.add_argument("--kernel", required=True, type=Path, help="kernel.json")
     overlay.add_argument("--folder", required=True, type=Path, help="the plug-in's folder")
     overlay.add_argument("--include", required=True, type=Path, help="folder of shared headers")
+    overlay.add_argument("--packages", type=Path, help="describes those of its programs")
 
     for command in (tool, base, overlay):
         command.add_argument("--output", required=True, type=Path)
@@ -136,7 +149,9 @@ def _content(args: argparse.Namespace) -> bytes:
     if args.command == "base":
         files = BaseFiles(**{field.name: getattr(args, field.name) for field in fields(BaseFiles)})
         return cpio.pack(base_entries(kernel, files))
-    return cpio.pack(overlay_entries(args.kind, args.folder, kernel, args.include))
+    return cpio.pack(
+        overlay_entries(args.kind, args.folder, kernel, args.include, args.packages)
+    )
 
 
 @entry_point

@@ -22,6 +22,12 @@ def take_busybox(busybox: Package) -> bytes:
     return program.read_bytes()
 
 
+def describe_load(name: str, lock: Lock) -> dict[str, Any]:
+    """Return the packages of a load's programs, without any path of this machine."""
+    used = lock.entries[f"loads.{name}"].used
+    return {"packages": [package.to_json() for package in used.packages.values()]}
+
+
 def _described_qemu(name: str, lock: Lock, pins: Pins) -> dict[str, Any]:
     if name in pins.qemus:
         return describe_qemu(name, lock.entries[f"qemus.{name}"].used)
@@ -30,7 +36,7 @@ def _described_qemu(name: str, lock: Lock, pins: Pins) -> dict[str, Any]:
 
 @entry_point
 def main() -> None:
-    """Take one thing out of the cache: a kernel's or QEMU's description, or the busybox."""
+    """Take one thing out of the cache: a kernel's, QEMU's or load's description, or the busybox."""
     parser = argparse.ArgumentParser(prog="python -m carveout.machines.take", description=__doc__)
     parser.add_argument("--pins", type=Path, required=True, help="kernels.yaml, qemus.yaml")
     parser.add_argument("--lock", type=Path, required=True)
@@ -38,6 +44,7 @@ def main() -> None:
     for command, gets in {
         "kernel": "what describes the kernel",
         "qemu": "what describes the QEMU",
+        "load": "what describes the packages of the load's programs",
         "busybox": "the program",
     }.items():
         one = commands.add_parser(command)
@@ -63,6 +70,8 @@ def main() -> None:
             write_json_atomically(args.output, described)
         case "qemu":
             write_json_atomically(args.output, _described_qemu(args.name, lock, pins))
+        case "load":
+            write_json_atomically(args.output, describe_load(args.name, lock))
         case "busybox":
             busybox = lock.entries["guest"].used.packages["busybox"]
             write_atomically(args.output, take_busybox(busybox))

@@ -111,7 +111,7 @@ def collect(results: Path, cells: Iterable[CellPath], processes: int = 1) -> Non
             for name, found in collected.digests.items():
                 digests[name] |= found
         _check_once(ids)
-        _describe(tables, digests, results, {cell.kernel for cell in ordered})
+        _describe(tables, digests, results, ordered)
     for name in tables:
         # Snakemake compares small files by content, and these tables grow large.
         digest = sha256_of(folder / f"{name}.parquet")
@@ -139,7 +139,7 @@ def _describe(
     tables: Mapping[str, TableWriter],
     digests: Mapping[str, set[str]],
     results: Path,
-    kernels: set[str],
+    cells: Sequence[CellPath],
 ) -> None:
     """Write as metadata what made the trials; what changes from run to run is in ``runs`` alone."""
     provenance = {
@@ -149,7 +149,7 @@ def _describe(
     }
     tables["trials"].describe(provenance)
     tables["phases"].describe(provenance)
-    lock = Lock.read(results / "lock.yaml").only(_locked_names(results, kernels))
+    lock = Lock.read(results / "lock.yaml").only(_locked_names(results, cells))
     tables["runs"].describe(
         {
             "carveout_revision": git_revision(),
@@ -159,11 +159,13 @@ def _describe(
     )
 
 
-def _locked_names(results: Path, kernels: set[str]) -> set[str]:
+def _locked_names(results: Path, cells: Sequence[CellPath]) -> set[str]:
     """Return what the lock calls the packages that the trials were made with."""
     qemu = results / "qemu.json"
     name = orjson.loads(qemu.read_bytes())["qemu"] if qemu.exists() else ""
-    return {"guest", f"qemus.{name}", *(f"kernels.{kernel}" for kernel in kernels)}
+    kernels = {f"kernels.{cell.kernel}" for cell in cells}
+    loads = {f"loads.{cell.scenario.partition('.')[0]}" for cell in cells}
+    return {"guest", f"qemus.{name}"} | kernels | loads
 
 
 def _pieces(results: Path, kind: str, cells: Sequence[CellPath]) -> Iterator[Piece]:

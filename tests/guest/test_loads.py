@@ -107,6 +107,21 @@ def test_a_load_reaches_its_dose_and_the_census_finds_it(of_the_kernel: list[Tri
         assert share == pytest.approx(wanted, abs=0.5), trial["cell"]["load"]
 
 
+def test_stress_ng_takes_its_dose_and_repeats_to_the_bit(checkout: Checkout) -> None:
+    doses = {"stress_ng": [5, 60]}
+    first, again = (trials_of(checkout, name, doses) for name in ("stress", "stress_again"))
+    assert [trial["records"] for trial in again] == [trial["records"] for trial in first]
+    for trial in first:
+        (load,) = records(trial, "load")
+        wanted = trial["dose_permille"] / 10
+        assert load["dose_achieved_percent"] == pytest.approx(wanted, abs=2)
+        taken = load["physical_bytes"] / trial["cell"]["ram_bytes"] * 100
+        assert taken == pytest.approx(wanted, abs=2)
+    # Between hosts with the same image of programs: it stands in the books too.
+    little, much = (accounts_before_the_lend(trial)["movable"] for trial in (first[0], first[-1]))
+    assert (much - little) / first[0]["cell"]["ram_bytes"] * 100 == pytest.approx(55, abs=1)
+
+
 def first_cycles(smoke: Run, strategy: str, load: str) -> pd.DataFrame:
     table = smoke.table("trials")
     chosen = table[

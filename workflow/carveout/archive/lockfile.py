@@ -43,7 +43,10 @@ class Entry:
 
 
 class Lock:
-    """The entries of a lock, by what they are for: `guest`, `kernels.<name>`, `loads.<name>`, `qemus.<name>`."""
+    """The entries of a lock, by what they are for.
+
+    They are `guest`, `kernels.<name>`, `loads.<name>` and `qemus.<name>`.
+    """
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self.entries = dict(entries)

@@ -35,7 +35,7 @@ def debian_programs(description: Path, programs: Mapping[str, str]) -> list[Entr
         files: dict[str, Path] = {}
         for package, path in programs.items():
             if not (root / path).is_file():
-                raise CarveoutError(f"{description}: wanted {path} in {package}, found no such file")
+                raise CarveoutError(f"{description}: wanted {path} in {package}, found none")
             files[f"load/{Path(path).name}"] = root / path
             libraries = linked_libraries(root / path, [root])
             files |= {f"lib/{library}": file for library, file in libraries.items()}

@@ -149,9 +149,7 @@ def _content(args: argparse.Namespace) -> bytes:
     if args.command == "base":
         files = BaseFiles(**{field.name: getattr(args, field.name) for field in fields(BaseFiles)})
         return cpio.pack(base_entries(kernel, files))
-    return cpio.pack(
-        overlay_entries(args.kind, args.folder, kernel, args.include, args.packages)
-    )
+    return cpio.pack(overlay_entries(args.kind, args.folder, kernel, args.include, args.packages))
 
 
 @entry_point

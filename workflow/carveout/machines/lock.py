@@ -61,12 +61,13 @@ def _load_entry(load: Path, suites: Sequence[str], old: Entry | None) -> Entry:
 
     They are those of before, if they can be had, else of any version.
     """
+    gone = None
     wanted: dict[str, str] = read_checked(load, "load")["packages"]
     if old is not None and _has(old.used, wanted, suites):
         try:
             fetch(list(old.used.packages.values()))
         except GoneError as error:
-            print(f"carveout: {error}, with which these results were made", file=sys.stderr)
+            gone = error
         else:
             return old
     packages: dict[str, Package] = {}
@@ -75,6 +76,9 @@ def _load_entry(load: Path, suites: Sequence[str], old: Entry | None) -> Entry:
         packages |= {found.name: found for found in packages_to_run(package, program)}
     fetch(list(packages.values()))
     used = PackageSet(packages)
+    if gone:
+        said = f"{gone}, with which these results were made; took {used.version} in its place"
+        print(f"carveout: {said}", file=sys.stderr)
     return Entry(used, used.version)
 
 

@@ -4,8 +4,8 @@
  *
  *   hold PROGRAM ARGUMENTS...
  *
- * The program has taken what it takes when none of its processes wants a CPU any more. Then they are
- * all stopped, so that the host stands still. Meanwhile it is noted in /run/reached how much
+ * The program has taken what it takes when none of its processes wants a CPU any more. Then they
+ * are all stopped, so that the host stands still. Meanwhile it is noted in /run/reached how much
  * they held at most. Prints held_bytes=, the anonymous memory of all of them as the kernel counts
  * it, and sleeps.
  */

@@ -2,6 +2,7 @@
 """What loads really do to a host: they take what they hold, and reach what they are to reach."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ STANDS_IN: dict[str, tuple[tuple[str, ...], list[int]]] = {
     "pinned_pages": (("unmovable",), [5, 40]),
     "page_tables": (("page_tables",), [1, 4]),
     "slab": (("reclaimable", "unmovable"), [1, 3]),
+    "mix": (("movable", "reclaimable", "unmovable"), [5, 40]),
 }
 CONFIG = {
     "kernels": ["debian-6.12"],
@@ -105,6 +107,50 @@ def test_a_load_reaches_its_dose_and_the_census_finds_it(of_the_kernel: list[Tri
         grown = sum(held[name] - empty[name] for name in names)
         share = grown / trial["cell"]["ram_bytes"] * 100
         assert share == pytest.approx(wanted, abs=0.5), trial["cell"]["load"]
+
+
+@pytest.fixture(scope="module")
+def aged(checkout: Checkout) -> list[Trial]:
+    """Hosts that have lived for a while, twice over."""
+    doses = {"ageing": [0, 15, 40]}
+    first, again = (trials_of(checkout, name, doses) for name in ("aged", "aged_again"))
+    assert [trial["records"] for trial in again] == [trial["records"] for trial in first]
+    return first
+
+
+def test_ageing_does_the_work_that_it_is_to_do(aged: list[Trial]) -> None:
+    for trial in aged:
+        (load,) = records(trial, "load")
+        wanted = trial["dose_permille"] / 10
+        # What it frees in the end takes some pages more: directories, page tables.
+        assert load["dose_achieved_percent"] == pytest.approx(wanted, abs=1)
+
+
+def test_ageing_scatters_what_is_free_and_what_cannot_move(aged: list[Trial]) -> None:
+    found = {}
+    for trial in aged:
+        census = next(records(trial, "census"))
+        free = census["free_blocks"]
+        scattered = sum(count << order for order, count in enumerate(free[:9]))
+        found[trial["dose_permille"], trial["seed"]] = (census["blocked_pageblocks"], scattered)
+    for seed in (1, 2):
+        young, middle, old = (found[dose, seed] for dose in (0, 150, 400))
+        assert young[0] < middle[0] < old[0]
+        assert young[1] < middle[1] < old[1]
+
+
+def test_clusters_leave_larger_ranges_than_single_pages(checkout: Checkout) -> None:
+    doses = {load: [10] for load in ("unmovable_pages", "unmovable_clusters")}
+    single: list[tuple[int, int]] = []
+    clusters: list[tuple[int, int]] = []
+    for trial in trials_of(checkout, "clusters", doses):
+        census = next(records(trial, "census"))
+        runs = re.findall("[FM]+", census["pageblocks"])
+        of_load = clusters if trial["cell"]["load"] == "unmovable_clusters" else single
+        of_load.append((census["blocked_pageblocks"], max(map(len, runs))))
+    for (blocked, longest), (as_many, longer) in zip(single, clusters, strict=True):
+        assert abs(as_many - blocked) <= 2
+        assert longer > 2 * longest
 
 
 def test_stress_ng_takes_its_dose_and_repeats_to_the_bit(checkout: Checkout) -> None:

@@ -2,18 +2,29 @@
 """The report: one self-contained page that holds everything, and a table for the terminal."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from benchmarks.synthetic.trials import VARIANTS, made_metadata, made_runs, made_trials
+from benchmarks.synthetic.trials import LOADS, VARIANTS, made_metadata, made_runs, made_trials
 
 from carveout.common.sizes import GIB, KIB, MIB
 from carveout.figures.labels import Labels, bytes_label, ns_label, percent_label, success_label
-from carveout.report.text import comparison_text
-from carveout.report.views import ASIDE, BACK, LEND, MEMMAP, comparison_view, failures_view
+from carveout.report.text import comparison_text, frontier_text
+from carveout.report.views import (
+    ASIDE,
+    BACK,
+    COMPARISON_PARTS,
+    LEND,
+    MEMMAP,
+    comparison_view,
+    failures_view,
+    frontier_view,
+)
 from carveout.report.write import inline_svg, write_report
 from carveout.statistics.summarize import compare, list_failures, summarize
+from carveout.statistics.turning_points import find_turning_points
 from carveout.tables.parquet import read_table, write_table
 
 REPORT = Path("workflow/report")
@@ -32,7 +43,18 @@ def tables(tmp_path: Path) -> Path:
     write_table("summary", summarize(trials), folder / "summary.parquet")
     write_table("comparison", compare(trials), folder / "comparison.parquet")
     write_table("failures", list_failures(trials), folder / "failures.parquet")
+    points = find_turning_points(read_table("summary", folder / "summary.parquet"))
+    write_table("turning_points", points, folder / "turning_points.parquet")
     return folder
+
+
+def ladder_of(summary: pd.DataFrame, granted_mib: Mapping[float, int]) -> pd.DataFrame:
+    """The turning points of curves that all have the same means."""
+    doses = [
+        summary.assign(dose_target=dose, granted_mean_bytes=float(granted * MIB))
+        for dose, granted in granted_mib.items()
+    ]
+    return find_turning_points(pd.concat(doses))
 
 
 def write(tables: Path, labels: Labels) -> str:
@@ -74,7 +96,7 @@ def test_bars_stand_behind_success_rates_alone(tables: Path) -> None:
     page = write(tables, Labels())
     tables_of_page = re.findall(r'<table id="(\w+)" class="comparison">', page)
     barred = {cell.partition("_row")[0] for cell in re.findall(r"#(\w+_row0_col0)[, ]", page)}
-    assert len(set(tables_of_page)) == 2
+    assert len(set(tables_of_page)) == len(COMPARISON_PARTS)
     assert barred == {tables_of_page[1]}
 
 
@@ -93,6 +115,33 @@ def test_a_run_without_any_success_has_a_report(tables: Path) -> None:
     assert "0/" in write(tables, Labels())
 
 
+def test_ladders_come_first_and_say_how_much_is_lent(tables: Path) -> None:
+    summary = read_table("summary", tables / "summary.parquet")
+    points = ladder_of(summary, {10: 512, 20: 512, 30: 0})
+    write_table("turning_points", points, tables / "turning_points.parquet")
+    page = write(tables, Labels.read(DESCRIPTIONS))
+    assert page.index("How much can be lent") < page.index("The comparison over all loads")
+    text = frontier_text(points, Labels.read(DESCRIPTIONS))
+    (line,) = (line for line in text.splitlines() if line.startswith(" CMA area"))
+    assert line.count("512 MiB") == len(LOADS)
+    assert line.count("25%") == len(LOADS)
+    assert line.count("≥ 30%") == len(LOADS), "no load was refused"
+
+
+def test_a_load_that_was_refused_is_carried_up_to_the_dose_before(tables: Path) -> None:
+    summary = read_table("summary", tables / "summary.parquet")
+    refused = summary.assign(dose_target=90.0, load_refused=1)
+    points = find_turning_points(pd.concat([summary.assign(dose_target=50.0), refused]))
+    assert set(points["carries_until_dose"]) == {50}
+    assert set(points["refused_from_dose"]) == {90}
+    view = frontier_view(points, Labels())
+    assert set(view.loc[:, (slice(None), "carried up to")].to_numpy().flatten()) == {"50 %"}
+
+
+def test_single_doses_are_no_frontier(tables: Path) -> None:
+    assert "How much can be lent" not in write(tables, Labels())
+
+
 def test_a_run_without_failures_says_so(tables: Path) -> None:
     write_table(
         "failures",
@@ -108,9 +157,9 @@ def test_the_text_table_has_a_line_a_variant_and_cuts_nothing_off(tables: Path) 
     lines = text.splitlines()
     assert lines[0].startswith("debian-6.12-arm64 (6.12.107-1), 4 GiB RAM")
     assert len([line for line in lines if "/20" in line]) == len(VARIANTS)
-    assert len([line for line in lines if line.startswith(" CMA area")]) == 2
+    assert len([line for line in lines if line.startswith(" CMA area")]) == len(COMPARISON_PARTS)
     assert "…" not in text
-    assert max(map(len, lines)) <= 185
+    assert max(map(len, lines)) <= 150
 
 
 def of_cma(frame: pd.DataFrame, group: str, name: str) -> str:
@@ -165,7 +214,7 @@ def test_a_failure_says_who_refused_and_what_the_kernel_logged(tables: Path) -> 
 def test_two_machines_are_two_tables(tables: Path) -> None:
     comparison = read_table("comparison", tables / "comparison.parquet")
     both = pd.concat([comparison, comparison.assign(ram_bytes=8 * GIB)])
-    assert comparison_text(both, Labels()).count("8 GiB RAM") == 2
+    assert comparison_text(both, Labels()).count("8 GiB RAM") == len(COMPARISON_PARTS)
 
 
 def test_a_kernel_that_is_not_the_pinned_one_says_so(tables: Path) -> None:
@@ -174,7 +223,8 @@ def test_a_kernel_that_is_not_the_pinned_one_says_so(tables: Path) -> None:
     wanted = "debian-6.12-arm64 (6.12.117-1 in place of the pinned 6.12.107-1), 4 GiB RAM"
     assert wanted in comparison_text(moved, Labels())
     both = comparison_text(pd.concat([comparison, moved]), Labels())
-    assert both.count("4 GiB RAM") == 4, "kernels of one name and two versions never mix"
+    tables_of_both = 2 * len(COMPARISON_PARTS)
+    assert both.count("4 GiB RAM") == tables_of_both, "kernels of two versions never mix"
 
 
 def test_inlined_figures_have_ids_of_their_own(tmp_path: Path) -> None:

@@ -10,22 +10,42 @@ import rich.box
 import rich.console
 import rich.table
 
-from carveout.figures.labels import Labels, comparable_parts, unavailable_variants
+from carveout.figures.labels import (
+    Labels,
+    bytes_label,
+    comparable_parts,
+    unavailable_variants,
+)
 from carveout.report import views
 
 # Wide enough for all columns: a terminal may wrap lines, but nothing is cut off.
 _TEXT_WIDTH = 240
 
 
+def frontier_text(points: pd.DataFrame, labels: Labels) -> str:
+    """Return how much can be lent while how much is carried, a table per machine and granule.
+
+    Args:
+        points: the table `turning_points`.
+        labels: the strategies' descriptions.
+    """
+    return "\n".join(
+        f"{machine}; what is lent under growing doses of each load, of "
+        f"{bytes_label(rows['request_bytes'].max())} asked for\n"
+        + _text_table(views.frontier_view(rows, labels))
+        for machine, rows in comparable_parts(points)
+    )
+
+
 def comparison_text(comparison: pd.DataFrame, labels: Labels) -> str:
-    """Return the comparison as plain text, two tables per machine."""
+    """Return the comparison as plain text, a few tables per machine."""
     texts = []
     missing = unavailable_variants(comparison, labels)
     for machine, rows in comparable_parts(comparison):
-        memory, lending = views.memory_and_lending(views.comparison_view(rows, labels))
+        parts = views.comparison_parts(views.comparison_view(rows, labels))
         texts += [
-            f"{machine}; medians\n" + _text_table(memory),
-            f"{machine}; success with its 95 % interval; medians\n" + _text_table(lending),
+            f"{machine}; {title}\n" + _text_table(part)
+            for title, part in zip(views.COMPARISON_PARTS, parts, strict=True)
         ]
         if machine in missing:
             texts.append(f"Not available {machine.rpartition(', ')[2]}: {missing[machine]}\n")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from carveout.figures.labels import (
     NOTHING,
+    VARIANT,
     Labels,
     bytes_label,
     load_label,
@@ -24,7 +25,14 @@ FOR_MOVABLE = "reuse, movable"
 FOR_UNMOVABLE = "reuse, unmovable"
 LEND = "median lend"
 MEMMAP = "memmap"
+SHORT = "short lends"
 SUCCESS = "success (95 % interval)"
+# What each of the comparison's tables is of, with its headings.
+COMPARISON_PARTS = {
+    "medians": (MEMMAP, ASIDE),
+    "success with its 95 % interval; medians": (SUCCESS, LEND, SHORT),
+    "what comes back; medians": (BACK, FOR_MOVABLE, FOR_UNMOVABLE),
+}
 
 
 def comparison_view(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame:
@@ -41,10 +49,56 @@ def comparison_view(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     return _framed(cells, [labels.variant(*row) for row in rows])
 
 
-def memory_and_lending(view: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the comparison as two tables, each narrow enough to be read: memory, and lending."""
-    of_memory = [column[0] in (MEMMAP, ASIDE) for column in view.columns]
-    return view.loc[:, of_memory], view.loc[:, [not wanted for wanted in of_memory]]
+def frontier_view(points: pd.DataFrame, labels: Labels) -> pd.DataFrame:
+    """Return how much each variant lends under growing doses: three columns for each load.
+
+    Of the largest request: what is lent at best, up to which dose there is half of that, and up to
+    which dose the host carries the load.
+    """
+    largest = points[points["request_bytes"] == points["request_bytes"].max()]
+    curves = largest.drop_duplicates([*VARIANT, "load"], keep="last")
+    by_place = {
+        (row["strategy"], row["variant"], row["load"]): row for row in curves.to_dict("records")
+    }
+    rows = labels.variants(curves)
+    loads = sorted(curves["load"].unique())
+    cells = [
+        {
+            (load.replace("_", " "), name): text
+            for load in loads
+            for name, text in _curve_cells(by_place.get((*row, load))).items()
+        }
+        for row in rows
+    ]
+    return _framed(cells, [labels.variant(*row) for row in rows])
+
+
+def _curve_cells(curve: Mapping[Any, Any] | None) -> dict[str, str]:
+    if curve is None:
+        return dict.fromkeys(("at best", "half of it up to", "carried up to"), NOTHING)
+    most = f"≥ {curve['most_dose']:g} %"
+    half, carries = NOTHING, NOTHING
+    if pd.notna(curve["turning_point"]):
+        half = f"{curve['turning_point']:.0f} %"
+    elif pd.notna(curve["half_until_dose"]):
+        half = most
+    if pd.isna(curve["refused_from_dose"]):
+        carries = most
+    elif pd.notna(curve["carries_until_dose"]):
+        carries = f"{curve['carries_until_dose']:g} %"
+    return {
+        "at best": bytes_label(curve["granted_most_bytes"]),
+        "half of it up to": half,
+        "carried up to": carries,
+    }
+
+
+def comparison_parts(view: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the comparison as tables that are narrow enough to be read, in `COMPARISON_PARTS`."""
+    return [
+        view.loc[:, [column[0] in headings for column in view.columns]]
+        for headings in COMPARISON_PARTS.values()
+    ]
 
 
 def success_rates(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame:
@@ -71,7 +125,8 @@ def success_view(summary: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         for load, dose in loads_of(summary)
         for size in sorted(summary["request_bytes"].unique())
     ]
-    wide = wide.reindex(columns=pd.MultiIndex.from_tuples(ordered)).fillna(NOTHING)
+    wide = wide.reindex(columns=pd.MultiIndex.from_tuples(ordered)).astype(object)
+    wide = wide.where(wide.notna(), NOTHING)
     wide.columns = pd.MultiIndex.from_tuples(
         [(load_label(load, dose), bytes_label(size)) for load, dose, size in ordered]
     )
@@ -150,13 +205,21 @@ def _comparison_cells(
     for size, row in zip(sizes, found, strict=True):
         cells[(LEND, size)] = ns_label(row["lend_ns_p50"]) if row else NOTHING
     return cells | {
+        (LEND, "per GiB, short ones too"): ns_label(lent["lend_ns_per_gib_p50"]),
         (LEND, "clearing, apart"): _clearing(cleared),
         (LEND, "extents"): _count(lent["extents_p50"]),
+        (SHORT, "explained"): _explained([row for row in found if row is not None]),
         (BACK, "regained"): percent_label(lent["regained_share"]),
         (BACK, "kept back"): percent_label(lent["kept_back_share"]),
         **_reuse_cells(FOR_MOVABLE, "movable", lent),
         **_reuse_cells(FOR_UNMOVABLE, "unmovable", lent),
     }
+
+
+def _explained(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Return how many of the lends that ended short say why."""
+    short, explained = (sum(row[name] for row in rows) for name in ("short", "explained"))
+    return f"{explained} of {short}" if short else NOTHING
 
 
 def _clearing(row: Mapping[Any, Any]) -> str:

@@ -27,7 +27,7 @@ from carveout.figures.labels import (
     version_label,
 )
 from carveout.report import views
-from carveout.report.text import comparison_text
+from carveout.report.text import comparison_text, frontier_text
 from carveout.tables.definitions import COMPARABLE
 from carveout.tables.parquet import read_metadata, read_table
 
@@ -71,6 +71,7 @@ def write_report(
     comparison = read_table("comparison", tables / "comparison.parquet")
     summary = read_table("summary", tables / "summary.parquet")
     failures = read_table("failures", tables / "failures.parquet")
+    frontiers = dict(comparable_parts(_curves(tables)))
     trials = read_table("trials", tables / "trials.parquet", _TRIAL_COLUMNS)
     missing = unavailable_variants(comparison, labels)
     successes, failed = dict(comparable_parts(summary)), dict(comparable_parts(failures))
@@ -79,6 +80,7 @@ def write_report(
             {
                 "label": machine,
                 "unavailable": missing.get(machine),
+                "frontier": _frontier_html(frontiers.get(machine), labels),
                 "comparison": comparison_html(rows, labels),
                 "success": _html(views.success_view(successes[machine], labels)),
                 "failures": _failures_html(failed.get(machine), labels),
@@ -100,7 +102,20 @@ def comparison_html(comparison: pd.DataFrame, labels: Labels) -> list[Markup]:
     # An interval stands below its rate, which makes the table narrow enough for a small window.
     view = view.map(lambda cell: cell.replace(" (", "\n("))
     rates = views.success_rates(comparison, labels).map(_bar)
-    return [_with_bars(part, rates) for part in views.memory_and_lending(view)]
+    return [_with_bars(part, rates) for part in views.comparison_parts(view)]
+
+
+def _curves(tables: Path) -> pd.DataFrame:
+    """Return the curves that have more doses than one: what a single dose says is no frontier."""
+    points = read_table("turning_points", tables / "turning_points.parquet")
+    return points[points["doses"] > 1]
+
+
+def _frontier_html(points: pd.DataFrame | None, labels: Labels) -> Markup | None:
+    if points is None:
+        return None
+    view = views.frontier_view(points, labels)
+    return _styled(view, view.style, "comparison")
 
 
 def _with_bars(view: pd.DataFrame, bars: pd.DataFrame) -> Markup:
@@ -262,7 +277,14 @@ def main() -> None:
     write.add_argument("--configs", nargs="+", required=True)
     wanted = parser.parse_args()
     labels = Labels.read(wanted.descriptions)
-    text = comparison_text(read_table("comparison", wanted.tables / "comparison.parquet"), labels)
+    text = "\n".join(
+        part
+        for part in (
+            frontier_text(_curves(wanted.tables), labels),
+            comparison_text(read_table("comparison", wanted.tables / "comparison.parquet"), labels),
+        )
+        if part
+    )
     if wanted.command == "table":
         print(text, end="")
         return

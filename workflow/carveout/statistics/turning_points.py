@@ -9,10 +9,18 @@ from carveout.tables.definitions import CURVE, TURNING_POINTS
 
 
 def find_turning_points(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `turning_points`: one row per curve, from the table `summary`."""
+    """Return the table `turning_points`: one row per curve, from the table `summary`.
+
+    A variant that cannot give the granule has no curve.
+    """
+    available = summary[summary["not_available"] == 0]
+    curves = [
+        (key, curve.sort_values("dose_target"))
+        for key, curve in available.groupby(list(CURVE), sort=False)
+    ]
     rows = [
-        dict(zip(CURVE, key, strict=True)) | _turning_point(curve.sort_values("dose_target"))
-        for key, curve in summary.groupby(list(CURVE), sort=False)
+        dict(zip(CURVE, key, strict=True)) | _turning_point(curve) | _carried(curve)
+        for key, curve in curves
     ]
     return pd.DataFrame(rows, columns=list(TURNING_POINTS.columns)).astype(TURNING_POINTS.dtypes())
 
@@ -43,6 +51,17 @@ def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:
             doses[last : last + 2], granted_bytes[last : last + 2], most_bytes / 2
         )
     return found
+
+
+def _carried(curve: pd.DataFrame) -> dict[str, float | None]:
+    """Return up to which dose the host carried the load, whose rows ascend by dose."""
+    doses = curve["dose_target"].tolist()
+    refused = (curve["load_refused"] > 0).tolist()
+    first = refused.index(True) if True in refused else len(doses)
+    return {
+        "carries_until_dose": doses[first - 1] if first else None,
+        "refused_from_dose": doses[first] if first < len(doses) else None,
+    }
 
 
 def _crossing(doses: list[float], granted_bytes: list[float], half_bytes: float) -> float:

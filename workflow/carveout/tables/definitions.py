@@ -418,6 +418,10 @@ TURNING_POINTS = Table(
         # every dose has half, and where nothing was ever granted.
         "less_from_dose": number(most=100, null=True),
         "turning_point": number(most=100, null=True),
+        # What the host carries while nothing is lent, beside what is set aside: the highest dose
+        # up to which no load was refused, and the next, at which one was; null where none is.
+        "carries_until_dose": number(most=100, null=True),
+        "refused_from_dose": number(most=100, null=True),
     },
     key=CURVE,
     order=CURVE,

@@ -28,6 +28,8 @@
 #include "worker.h"
 
 #define MOST_OBJECTS 65536
+/* After so many objects it looks how much the kernel has allocated. */
+#define LOOK_OBJECTS 16
 #define MOST_FILES (2 * MOST_OBJECTS + 16)
 #define PHASE_BYTES (64ul << 20)
 #define FILES_OF_A_FOLDER 32
@@ -48,6 +50,7 @@ struct object {
 struct life {
 	const char *folder;
 	size_t page_bytes;
+	size_t before_pages;	/* allocated at the start */
 	size_t rest_bytes;
 	struct seeded seeded;
 	__u64 seed;
@@ -218,30 +221,7 @@ static enum kind next_kind(struct life *life)
 	return seeded_below(seeded_below(&life->seeded, 2) ? &phase : &life->seeded, KINDS);
 }
 
-static int live(struct life *life, size_t work_bytes, size_t most_bytes)
-{
-	int reached = worker_open_note();
-	int error = reached < 0 ? -1 : 0;
-
-	while (!error && life->made_bytes < work_bytes) {
-		if (life->held_bytes >= most_bytes || life->nr == MOST_OBJECTS)
-			error = drop_random(life, most_bytes - most_bytes / 8);
-		if (!error)
-			error = make(life, next_kind(life));
-		if (!error && life->nr_made % 64 == 0)
-			error = worker_note(reached, life->held_bytes);
-	}
-	return error;
-}
-
-static int live_on(void *data)
-{
-	struct life *life = data;
-
-	return make(life, next_kind(life)) || drop_random(life, life->rest_bytes);
-}
-
-/* Of all zones. */
+/* Since boot, of all zones. */
 static size_t allocated_pages(void)
 {
 	FILE *file = fopen("/proc/vmstat", "r");
@@ -257,10 +237,38 @@ static size_t allocated_pages(void)
 	return all;
 }
 
+static size_t worked_bytes(const struct life *life)
+{
+	return (allocated_pages() - life->before_pages) * life->page_bytes;
+}
+
+static int live(struct life *life, size_t work_bytes, size_t most_bytes)
+{
+	int reached = worker_open_note();
+	int error = reached < 0 ? -1 : 0;
+
+	while (!error && (life->nr_made % LOOK_OBJECTS || worked_bytes(life) < work_bytes)) {
+		if (life->held_bytes >= most_bytes || life->nr == MOST_OBJECTS)
+			error = drop_random(life, most_bytes - most_bytes / 8);
+		if (!error)
+			error = make(life, next_kind(life));
+		if (!error && life->nr_made % LOOK_OBJECTS == 0)
+			error = worker_note(reached, life->held_bytes);
+	}
+	return error;
+}
+
+static int live_on(void *data)
+{
+	struct life *life = data;
+
+	return make(life, next_kind(life)) || drop_random(life, life->rest_bytes);
+}
+
 int main(int argc, char **argv)
 {
 	static struct life life;
-	size_t before_pages = allocated_pages(), available_bytes;
+	size_t available_bytes;
 	struct rlimit files = { .rlim_cur = MOST_FILES, .rlim_max = MOST_FILES };
 
 	if (argc != 5) {
@@ -268,6 +276,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	life.page_bytes = sysconf(_SC_PAGESIZE);
+	life.before_pages = allocated_pages();
 	life.folder = argv[4];
 	life.rest_bytes = strtoull(argv[2], NULL, 10);
 	life.seed = strtoull(argv[3], NULL, 10);
@@ -279,6 +288,6 @@ int main(int argc, char **argv)
 		perror("grow_old");
 		return 1;
 	}
-	printf("worked_bytes=%zu ", (allocated_pages() - before_pages) * life.page_bytes);
+	printf("worked_bytes=%zu ", worked_bytes(&life));
 	worker_serve(life.held_bytes, live_on, &life);
 }

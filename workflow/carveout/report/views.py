@@ -149,11 +149,13 @@ def failures_view(failures: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         "reason": "reason",
         "errno": "errno",
         "blocker_type": "blocking page",
+        "blocker_owner": "allocated by, for example",
         "loads": "under",
         "count": "trials",
         "kernel_log": "the kernel's log, for example",
     }
     view = ordered[list(names)].rename(columns=names)
+    view["allocated by, for example"] = view["allocated by, for example"].str.replace(",", " < ")
     for name in ("under", "reason"):
         view[name] = view[name].str.replace("_", " ")
     return view.astype(object).where(view.notna(), NOTHING).reset_index(drop=True)

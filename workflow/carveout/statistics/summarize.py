@@ -115,13 +115,15 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
 def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the table `failures`: how often each variant failed in which way, and the loads.
 
-    Of the lines that the kernel logged, each row has the most frequent one as an example.
+    Of who allocated the blocking page, and of what the kernel logged, each row has the most
+    frequent one as an example.
     """
     failed = trials[~succeeded(trials) & (trials["outcome"] != "not_available")]
     failed = failed.assign(
         # A granted lend is only here because its verification failed.
         outcome=failed["outcome"].replace("granted", "verify failed"),
         blocker_type=failed["blocker"].str.extract(r'"type": ?"([^"]*)"', expand=False),
+        blocker_owner=failed["blocker"].str.extract(r'"owner": ?"([^"]+)"', expand=False),
         count=1,
     )
     key = list(FAILURES.key)
@@ -129,12 +131,17 @@ def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
     loads = failed[[*key, "load"]].drop_duplicates().sort_values("load")
     loads = loads.groupby(key, dropna=False, sort=False)["load"].agg(", ".join).reset_index()
     counts = counts.merge(loads.rename(columns={"load": "loads"}), on=key)
-    logged = failed.dropna(subset=["kernel_log"])
-    logged_counts = logged.groupby([*key, "kernel_log"], dropna=False, sort=False)["count"].sum()
-    lines = logged_counts.reset_index()
-    lines = lines.sort_values(["count", "kernel_log"], ascending=[False, True])
-    example = lines.drop_duplicates(key)[[*key, "kernel_log"]]
-    return counts.merge(example, on=key, how="left")[list(FAILURES.columns)]
+    for column in ("blocker_owner", "kernel_log"):
+        counts = counts.merge(_most_frequent(failed, key, column), on=key, how="left")
+    return counts[list(FAILURES.columns)]
+
+
+def _most_frequent(failed: pd.DataFrame, key: list[str], column: str) -> pd.DataFrame:
+    """Return the key's columns with the most frequent value of another; of equals the first."""
+    known = failed.dropna(subset=[column])
+    counts = known.groupby([*key, column], dropna=False, sort=False)["count"].sum().reset_index()
+    counts = counts.sort_values(["count", column], ascending=[False, True])
+    return counts.drop_duplicates(key)[[*key, column]]
 
 
 def wilson_intervals(successes: Sequence[int], trials: Sequence[int]) -> pd.DataFrame:

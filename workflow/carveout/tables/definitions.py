@@ -389,7 +389,9 @@ FAILURES = Table(
         "reason": text(null=True),
         "errno": text(null=True),
         "blocker_type": text(null=True),
-        # One of those that the kernel logged, the most frequent one.
+        # The most frequent of those that are known: who allocated the blocking page, and what the
+        # kernel logged.
+        "blocker_owner": text(null=True),
         "kernel_log": text(null=True),
         "loads": text(),
         "count": integer(least=1),

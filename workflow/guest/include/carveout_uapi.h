@@ -171,6 +171,7 @@ struct carveout_blocker {
 	__u64 pfn;
 	char type[16];
 	char flags[112];
+	char owner[160];	/* functions, who asked for the page first; or nothing */
 };
 
 /* Why carveout itself refuses memory that Linux shall leave alone. */

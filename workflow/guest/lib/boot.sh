@@ -20,6 +20,12 @@ protect_from_oom_killer() {
 	echo -1000 >/proc/self/oom_score_adj
 }
 
+# From here on it is known who allocates pages that cannot move.
+note_owners() {
+	echo 1 >/sys/module/carveout/parameters/owners ||
+		fault error "the module cannot note who allocates pages"
+}
+
 # Evaluates the runner's shell assignments.
 read_parameters() {
 	parameter_file=/sys/firmware/qemu_fw_cfg/by_name/opt/carveout/parameters/raw

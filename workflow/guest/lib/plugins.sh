@@ -62,6 +62,7 @@ forget_answer
 blocker_pfn=
 blocker_type=
 blocker_flags=
+blocker_owner=
 
 # --- For strategies ---------------------------------------------------------------
 
@@ -122,7 +123,8 @@ note_refusal() {
 # shellcheck disable=SC2034 # recorded by the step
 note_blocker() {
 	[ -z "$blocker_pfn" ] ||
-		blocker="{\"pfn\":$blocker_pfn,\"type\":\"$blocker_type\",\"flags\":\"$blocker_flags\"}"
+		blocker="{\"pfn\":$blocker_pfn,\"type\":\"$blocker_type\",\"flags\":\"$blocker_flags\",\
+\"owner\":\"$blocker_owner\"}"
 	blocker_pfn=
 }
 

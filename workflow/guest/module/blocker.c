@@ -14,6 +14,7 @@
 
 #include "carveout.h"
 #include "drain.h"
+#include "owners.h"
 #include "waiting.h"
 
 static const char * const state_words[FRAME_STATES] = {
@@ -203,6 +204,9 @@ static void describe_first(struct carveout_blocker *blocker, unsigned long pfn)
 			strscpy(blocker->type, word, sizeof(blocker->type));
 			if (run.page)
 				describe_flags(blocker, run.page);
+			if (run.state == FRAME_KERNEL || run.state == FRAME_SLAB ||
+			    run.state == FRAME_PAGE_TABLE)
+				owner_print(pfn, blocker->owner, sizeof(blocker->owner));
 			return;
 		}
 		pfn += run.pages;
@@ -264,5 +268,6 @@ int blocker_find(struct carveout_blocker *blocker)
 	blocker->pfn = 0;
 	memset(blocker->type, 0, sizeof(blocker->type));
 	memset(blocker->flags, 0, sizeof(blocker->flags));
+	memset(blocker->owner, 0, sizeof(blocker->owner));
 	return blocker_search(blocker);
 }

@@ -15,6 +15,7 @@
 #include "costs.h"
 #include "kernel_tables.h"
 #include "memmap.h"
+#include "owners.h"
 #include "waiting.h"
 
 /* One request at a time. While it is held, online memory stays online: see note_memory_change(). */
@@ -194,6 +195,7 @@ static void __exit carveout_exit(void)
 {
 	misc_deregister(&carveout_device);
 	unregister_memory_notifier(&memory_changes);
+	owners_exit();
 	probes_exit();
 	lends_give_back_all();
 	unmovable_exit();

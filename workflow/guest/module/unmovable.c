@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 
 #include "carveout.h"
+#include "owners.h"
 #include "waiting.h"
 
 static LIST_HEAD(placed);
@@ -69,6 +70,8 @@ static bool place_page(unsigned long pfn)
 
 	if (!frame_run_can_move(&run) || contig_allocate(pfn, 1))
 		return false;
+	/* alloc_contig_range() does not say that it hands out a page. */
+	owner_note(pfn, 1);
 	list_add(&pfn_to_page(pfn)->lru, &placed);
 	return true;
 }

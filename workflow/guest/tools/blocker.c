@@ -38,6 +38,7 @@ void print_blocker(struct carveout_blocker *blocker)
 	print_number("blocker_pfn", blocker->pfn);
 	printf("blocker_type=%s\n", blocker->type);
 	printf("blocker_flags=%s\n", blocker->flags);
+	printf("blocker_owner=%s\n", blocker->owner);
 }
 
 int run_blocker(int count, char **arguments)

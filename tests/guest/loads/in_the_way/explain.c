@@ -4,9 +4,10 @@
  *
  *   explain RAM_START RAM_BYTES PAGEBLOCK_BYTES
  *
- * A line a pageblock, "in the way of BLOCK: TYPE PFN FLAGS; CERTAIN": FLAGS are those of the frame that the
- * tool names, in /proc/kpageflags, which this reads by itself; CERTAIN is the first frame in the pageblock
- * of which these flags alone say that it cannot move, or 0.
+ * A line a pageblock, "in the way of BLOCK: TYPE PFN FLAGS WORDS OWNER; CERTAIN": FLAGS are those of
+ * the frame that the tool names, in /proc/kpageflags, which this reads by itself; WORDS are the
+ * tool's own; CERTAIN is the first frame in the pageblock of which the kernel's flags alone say that
+ * it cannot move, or 0.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -46,6 +47,7 @@ struct named {
 	unsigned long long pfn;
 	char type[16];
 	char flags[112];
+	char owner[160];
 };
 
 static int ask_tool(uint64_t start, uint64_t bytes, struct named *named)
@@ -64,6 +66,7 @@ static int ask_tool(uint64_t start, uint64_t bytes, struct named *named)
 		sscanf(line, "blocker_pfn=%llu", &named->pfn);
 		sscanf(line, "blocker_type=%15s", named->type);
 		sscanf(line, "blocker_flags=%111s", named->flags);
+		sscanf(line, "blocker_owner=%159s", named->owner);
 	}
 	return pclose(answer);
 }
@@ -86,10 +89,10 @@ int main(int argc, char **argv)
 
 		if (ask_tool(at, block_bytes, &named) || read_flags(first, frames))
 			return 1;
-		printf("in the way of %llu: %s %llu %llx %s; %llu\n", (unsigned long long)first,
+		printf("in the way of %llu: %s %llu %llx %s %s; %llu\n", (unsigned long long)first,
 		       named.pfn ? named.type : "nothing", named.pfn,
 		       (unsigned long long)(named.pfn ? flags[named.pfn - first] : 0),
-		       *named.flags ? named.flags : "-",
+		       *named.flags ? named.flags : "-", *named.owner ? named.owner : "-",
 		       (unsigned long long)first_certain(first, frames));
 	}
 	return 0;

@@ -48,12 +48,14 @@ static int pin(char *page)
 	return pipe(ends) || vmsplice(ends[1], &part, 1, 0) != (ssize_t)page_bytes;
 }
 
-static int plant_pages(void)
+/* What is touched first often lies first in its pageblock: by turns another kind of page. */
+static int plant_pages(int number)
 {
-	char *pinned = touch(page_bytes), *locked = touch(page_bytes), *both = touch(page_bytes);
+	char *first = touch(page_bytes), *locked = touch(page_bytes), *last = touch(page_bytes);
+	char *both = number % 2 ? first : last;
 
-	return !pinned || !locked || !both || pin(pinned) || mlock(locked, page_bytes) ||
-	       mlock(both, page_bytes) || pin(both);
+	return !first || !locked || !last || pin(first) || mlock(locked, page_bytes) ||
+	       mlock(both, page_bytes) || pin(last);
 }
 
 static int plant_tables(void)
@@ -101,7 +103,7 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < NR; i++) {
 		stripes[i] = touch(STRIPE_BYTES);
-		if (!stripes[i] || plant_pages() || plant_tables() || plant_files(argv[1], i)) {
+		if (!stripes[i] || plant_pages(i) || plant_tables() || plant_files(argv[1], i)) {
 			perror("plant");
 			return 1;
 		}

@@ -156,7 +156,7 @@ def _draw_bars(ax: Axes, cases: Sequence[Mapping[Any, Any]]) -> None:
     labels = [textwrap.fill(case["case"], _LABEL_CHARACTERS) for case in cases]
     ax.set_yticks(range(len(cases)), labels)
     ax.set_ylim(len(cases) - 0.5, -0.5)
-    ax.set_xlim(0, max(values.values(), default=1) * 1.6)  # room for the text
+    ax.set_xlim(0, (max(values.values(), default=0) or 1) * 1.6)  # room for the text
     ax.spines["left"].set_visible(False)
     unit = next((case["unit"] for case in cases if case["samples"]), "s")
     compared = ", and × what is grey" * any(pd.notna(case["ratio"]) for case in cases)

@@ -241,7 +241,12 @@ def _cycle(
     if variant.strategy == "virtio-mem":
         lent |= {"stage": "resize", "refused_by": "driver", "reason": "not_reached"}
         return whole(request_bytes // 2)
-    blocker = {"pfn": int(random.integers(262_144, 1_310_720)), "type": "slab", "flags": "slab"}
+    blocker = {
+        "pfn": int(random.integers(262_144, 1_310_720)),
+        "type": "slab",
+        "flags": "slab",
+        "owner": "",
+    }
     lent |= {
         "stage": "alloc",
         "errno": "ENOMEM" if cell.load == "page_cache" else "EBUSY",

@@ -262,7 +262,8 @@ def _granted(
 def _failed(
     random: np.random.Generator, variant: MadeVariant, load: str, request_bytes: int
 ) -> dict[str, object]:
-    blocker = json.dumps({"pfn": 300_000, "type": "slab", "flags": "slab"})
+    owner = "alloc_inode,new_inode"
+    blocker = json.dumps({"flags": "slab", "owner": owner, "pfn": 300_000, "type": "slab"})
     failure: dict[str, object] = {
         "outcome": "refused",
         "stage": "alloc",

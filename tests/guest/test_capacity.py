@@ -144,3 +144,17 @@ def test_nothing_was_booted_for_them(capacity: Run, trials: pd.DataFrame) -> Non
 def test_a_lend_is_exhausted_or_full_or_the_host_needs_the_rest(trials: pd.DataFrame) -> None:
     run = trials[trials["outcome"].isin(["granted", "partial", "refused"])]
     assert (run["exhausted"] == (run["outcome"] != "granted")).all()
+
+
+def test_every_lend_that_ended_short_says_why(trials: pd.DataFrame) -> None:
+    short = trials[trials["explained"].notna()]
+    assert len(short) > 10
+    silent = short[~short["explained"].astype(bool)]
+    assert silent.empty, silent[["strategy", "variant", "granule", "reason", "errno"]].to_string()
+
+
+def test_who_allocated_the_page_in_the_way_is_known(trials: pd.DataFrame) -> None:
+    kernel = trials[trials["blocker"].str.contains('"type": "kernel"', na=False)]
+    owners = kernel["blocker"].str.extract('"owner": "([^"]*)"', expand=False)
+    # The load's pages; what the boot allocated is nobody's.
+    assert owners.str.contains("place").sum() > 5, owners.tolist()

@@ -124,6 +124,7 @@ def test_failures_name_the_blocking_page_and_the_loads(trials: pd.DataFrame) -> 
     failures = list_failures(trials)
     contiguous = failures[failures["strategy"] == "alloc_contig_range"]
     assert set(contiguous["blocker_type"]) == {"slab"}
+    assert set(contiguous["blocker_owner"]) == {"alloc_inode,new_inode"}
     assert contiguous["loads"].str.contains("anonymous_memory, unmovable_pages").any()
     assert set(failures.loc[failures["outcome"] == "load_killed", "cause"]) == {"oom"}
 
@@ -142,6 +143,29 @@ def test_failures_are_apart_by_who_refused_and_keep_a_line_of_the_log(
         "kernel": {"count": 4, "kernel_log": "b"},
         "carveout": {"count": 1, "kernel_log": "a"},
     }
+
+
+def test_a_gib_is_priced_from_short_lends_too(trials: pd.DataFrame) -> None:
+    short = trials[trials["outcome"] == "partial"]
+    assert len(short) > 0
+    for row in summarize(short).to_dict("records"):
+        own = short[(short[list(CELL)] == [row[name] for name in CELL]).all(axis="columns")]
+        per_gib = own["lend_ns"] / own["lent_bytes"] * GIB
+        assert row["lend_ns_per_gib_p50"] == pytest.approx(per_gib.median())
+        assert pd.isna(row["lend_ns_p50"]), "no lend was granted in full"
+
+
+def test_short_lends_are_counted_and_those_that_say_why(trials: pd.DataFrame) -> None:
+    summary = summarize(trials)
+    assert summary["short"].sum() == trials["explained"].notna().sum()
+    assert summary["explained"].sum() == trials["explained"].fillna(value=False).sum()
+    assert 0 < summary["explained"].sum() < summary["short"].sum()
+
+
+def test_progress_of_a_load_is_held_against_itself_alone(trials: pd.DataFrame) -> None:
+    busy = trials.assign(load_alone_steps=10, load_alone_ns=100, load_steps=30, load_ns=600)
+    assert set(summarize(busy)["load_progress_share"]) == {0.5}
+    assert summarize(trials)["load_progress_share"].isna().all()
 
 
 def test_costs_and_what_comes_back_are_of_their_own_trials(trials: pd.DataFrame) -> None:

@@ -45,7 +45,10 @@ class Progress:
             self._show()
 
     def skip(self, trials: int) -> None:
-        """Take trials off the plan: an earlier run made them, or they are no longer needed."""
+        """Take trials off the plan: an earlier run made them, or they are no longer needed.
+
+        A negative number adds trials: a ladder has more doses than were planned.
+        """
         if trials:
             self._append(f"skip {trials}")
 

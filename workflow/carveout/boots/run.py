@@ -121,13 +121,16 @@ def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Re
         if trial := result.get("trial"):
             nonlocal unmade
             unmade -= 1
+            if unmade < 0:
+                progress.skip(unmade)
+                unmade = 0
             progress.count(
                 trial["ending"]["cause"] or "completed",
                 [of.outcome for of in request_outcomes(trial)],
             )
 
     results = asyncio.run(run_cell(run, made, keep))
-    progress.skip(unmade)  # the cell ended early, or its ladder had more doses than were planned
+    progress.skip(unmade)  # the cell ended early
     is_booted = any("trial" not in result for result in results)
     return results if is_booted else [*earlier_boots, *results]
 

@@ -3,6 +3,7 @@
 # make          installs what is missing, runs the main job, prints the comparison table
 # make smoke    the same with the small config
 # make test     all checks and all tests
+# make test-long  the tests that take many trials for one answer
 # make lint     the checks alone
 # make sanitize builds kernels with KASAN, lockdep and KCSAN and runs everything on them (CONTRIBUTING.md)
 # make faults   plants errors in the measuring and sees whether the tests catch each; takes long
@@ -29,7 +30,12 @@ install:
 .PHONY: test
 test: lint
 	pytest --numprocesses 2 tests/unit
-	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/workflow tests/guest
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not long" \
+		tests/workflow tests/guest
+
+.PHONY: test-long
+test-long: install
+	pytest --numprocesses 2 --dist loadfile -m long tests/guest
 
 .PHONY: lint
 lint: install

@@ -46,6 +46,8 @@ RUN_OF_PROGRAM = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(frozen=True)
 class Compaction:

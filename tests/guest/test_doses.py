@@ -16,6 +16,8 @@ import yaml
 
 from tests.conftest import Checkout
 
+pytestmark = pytest.mark.long
+
 PAGE_BYTES = 4096
 PAGEBLOCK_BYTES = 2 * 2**20
 RAM_BYTES = 2**30

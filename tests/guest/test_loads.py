@@ -118,6 +118,7 @@ def aged(checkout: Checkout) -> list[Trial]:
     return first
 
 
+@pytest.mark.long
 def test_ageing_does_the_work_that_it_is_to_do(aged: list[Trial]) -> None:
     for trial in aged:
         (load,) = records(trial, "load")
@@ -126,6 +127,7 @@ def test_ageing_does_the_work_that_it_is_to_do(aged: list[Trial]) -> None:
         assert load["dose_achieved_percent"] == pytest.approx(wanted, abs=1)
 
 
+@pytest.mark.long
 def test_ageing_scatters_what_is_free_and_what_cannot_move(aged: list[Trial]) -> None:
     found = {}
     for trial in aged:
@@ -153,6 +155,7 @@ def test_clusters_leave_larger_ranges_than_single_pages(checkout: Checkout) -> N
         assert longer > 2 * longest
 
 
+@pytest.mark.long
 def test_stress_ng_takes_its_dose_and_repeats_to_the_bit(checkout: Checkout) -> None:
     doses = {"stress_ng": [5, 60]}
     first, again = (trials_of(checkout, name, doses) for name in ("stress", "stress_again"))

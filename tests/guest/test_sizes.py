@@ -7,6 +7,8 @@ import pytest
 from carveout.common.rates import Interval, wilson_interval
 from tests.conftest import Checkout, Run
 
+pytestmark = pytest.mark.long
+
 CAPACITY = "half"
 DIRECT = ("quarter", "eighth")
 GRANULE_BYTES = 32 * 2**20

@@ -15,8 +15,8 @@ from benchmarks.bench import MAIN_CONFIG, Bench, Job
 from benchmarks.table import Row
 from carveout.common.errors import CarveoutError
 from carveout.common.schemas import load_yaml
-from carveout.tables.definitions import CURVE
 from carveout.tables.parquet import read_table
+from carveout.tables.schema import CURVE
 
 BETWEEN_DOSES = "doses between which a curve turns, widest"
 _APART = "turning points of both ladders, how far apart"

@@ -16,9 +16,9 @@ from carveout.statistics.summarize import (
     summarize,
     wilson_intervals,
 )
-from carveout.tables.definitions import CELL
 from carveout.tables.parquet import read_table, write_table
 from carveout.tables.rules import REUSE_COLUMNS
+from carveout.tables.schema import CELL
 
 
 @pytest.fixture(scope="module")

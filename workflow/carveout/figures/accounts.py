@@ -13,7 +13,7 @@ from carveout.figures import style
 from carveout.figures.labels import VARIANT, Labels, comparable_parts
 from carveout.records.outcomes import PHASES
 from carveout.tables.accounts import ACCOUNTS, DRAWN, GROUPS, column
-from carveout.tables.definitions import COMPARABLE
+from carveout.tables.schema import COMPARABLE
 
 TABLE = "phases"
 COLUMNS = (

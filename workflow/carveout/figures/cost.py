@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from carveout.figures import style
 from carveout.figures.labels import Labels, comparable_parts, load_label, loads_of, ns_label
-from carveout.tables.definitions import COMPARABLE
 from carveout.tables.rules import LEND_PARTS
+from carveout.tables.schema import COMPARABLE
 
 TABLE = "trials"
 COLUMNS = (

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from carveout.common.sizes import MIB
 from carveout.figures import style
 from carveout.figures.labels import VARIANT, Labels, bytes_label, comparable_parts
-from carveout.tables.definitions import COMPARABLE
+from carveout.tables.schema import COMPARABLE
 
 TABLE = "summary"
 _AMOUNTS = ("granted_mean_bytes", "granted_least_bytes", "granted_most_bytes")

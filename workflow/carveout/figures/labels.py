@@ -12,7 +12,7 @@ import pandas as pd
 from carveout.common import schemas
 from carveout.common.sizes import GIB, KIB, MIB
 from carveout.study.granules import granule_label
-from carveout.tables.definitions import COMPARABLE
+from carveout.tables.schema import COMPARABLE
 
 NOTHING = "–"
 _BYTE_UNITS = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))

@@ -28,8 +28,8 @@ from carveout.figures.labels import (
 )
 from carveout.report import views
 from carveout.report.text import comparison_text, frontier_text
-from carveout.tables.definitions import COMPARABLE
 from carveout.tables.parquet import read_metadata, read_table
+from carveout.tables.schema import COMPARABLE
 
 _TRIAL_COLUMNS = (
     *(*COMPARABLE, "kernel_release", "page_bytes", "lendable_bytes", "cpus"),

@@ -21,9 +21,10 @@ from carveout.common.rates import wilson_interval
 from carveout.common.sizes import GIB
 from carveout.records.outcomes import OUTCOMES
 from carveout.statistics.turning_points import find_turning_points
-from carveout.tables.definitions import CELL, COMPARABLE, COMPARISON, FAILURES, QUANTILES, SUMMARY
 from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
+from carveout.tables.schema import CELL, COMPARABLE
+from carveout.tables.statistics_tables import COMPARISON, FAILURES, QUANTILES, SUMMARY
 
 _VARIANT = (*COMPARABLE, "strategy", "variant")
 _IDLE = (

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from carveout.tables.definitions import CURVE, TURNING_POINTS
+from carveout.tables.schema import CURVE
+from carveout.tables.statistics_tables import TURNING_POINTS
 
 
 def find_turning_points(summary: pd.DataFrame) -> pd.DataFrame:

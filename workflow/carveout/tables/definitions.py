@@ -3,15 +3,23 @@
 
 from collections.abc import Mapping
 
-import pandera.pandas as pa
-
 from carveout.records.outcomes import CAUSES, OUTCOMES, PHASES, VERDICTS
-from carveout.study.granules import GRANULES
 from carveout.study.requests import QUESTIONS
 from carveout.tables import rules
 from carveout.tables.accounts import ACCOUNTS, column
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
-from carveout.tables.schema import Table, boolean, integer, letters, measured, number, rule, text
+from carveout.tables.schema import (
+    GRANULE,
+    KERNEL_COLUMNS,
+    Table,
+    boolean,
+    integer,
+    letters,
+    measured,
+    number,
+    text,
+)
+from carveout.tables.statistics_tables import COMPARISON, FAILURES, SUMMARY, TURNING_POINTS
 
 PAGEBLOCK_LETTERS = "FMURCXLPDA"
 ZONES = ("dma", "dma32", "normal", "movable")
@@ -21,38 +29,13 @@ ORDERS = range(14)
 # Goes up when a column comes, goes or means something else: CHANGELOG.md says what changed.
 TABLES_VERSION = "6"
 
-_KERNEL_COLUMNS = {
-    # As the config names it.
-    "kernel": text(),
-    # The version that ran, and the one that was pinned: the archive drops a version when a newer
-    # one lands, which then takes its place.
-    "kernel_version": text(),
-    "kernel_pinned": text(),
-}
-# What trials must have in common to be compared: the machine, and in pieces of which size is lent.
-COMPARABLE = (*_KERNEL_COLUMNS, "ram_bytes", "granule")
-
-_GRANULE = {"granule": text(values=tuple(GRANULES))}
-_CELL_COLUMNS = {
-    **_KERNEL_COLUMNS,
-    "ram_bytes": integer(),
-    **_GRANULE,
-    "strategy": text(),
-    "variant": text(),
-    "load": text(),
-    "dose_target": number(most=100),
-    "requests": text(),
-    "cycle": integer(least=1),
-    "request_bytes": integer(least=1),
-}
-CELL = tuple(_CELL_COLUMNS)
 REFUSED_BY = ("kernel", "driver", "carveout", "shell")
 _ORDER = ("kernel", "ram_bytes", "strategy", "variant", "scenario", "dose_target", "seed")
 
 TRIALS = Table(
     columns={
         "trial_id": text(),
-        **_KERNEL_COLUMNS,
+        **KERNEL_COLUMNS,
         "kernel_release": text(null=True),
         "page_bytes": integer(least=1, null=True),
         "ram_bytes": integer(least=1),
@@ -71,7 +54,7 @@ TRIALS = Table(
         # What they are to answer.
         "question": text(values=QUESTIONS),
         # In pieces of which size the VM needs what is lent.
-        **_GRANULE,
+        **GRANULE,
         # How many seeds the config gives the cell's dose, which may end earlier.
         "trials_asked": integer(least=1),
         # The rule that may end it, as the config has it; null where every seed is run.
@@ -181,9 +164,9 @@ TRIALS = Table(
 PHASES_TABLE = Table(
     columns={
         "trial_id": text(),
-        **_KERNEL_COLUMNS,
+        **KERNEL_COLUMNS,
         "ram_bytes": integer(least=1),
-        **_GRANULE,
+        **GRANULE,
         "strategy": text(),
         "variant": text(),
         "scenario": text(),
@@ -231,7 +214,7 @@ RUNS = Table(
     columns={
         "process": text(values=("boot", "trial")),
         "trial_id": text(),
-        **_KERNEL_COLUMNS,
+        **KERNEL_COLUMNS,
         "ram_bytes": integer(least=1),
         "strategy": text(),
         "variant": text(),
@@ -249,185 +232,6 @@ RUNS = Table(
     },
     key=("trial_id",),
     order=(*_ORDER, "trial_id"),
-)
-
-QUANTILES = (5, 25, 50, 75, 95)
-
-
-def _quantiles(prefix: str) -> dict[str, pa.Column]:
-    return {f"{prefix}_p{q:02d}": number(null=True) for q in QUANTILES}
-
-
-# A cell may have fewer trials than were asked for: its seeds may end early.
-_COUNTS = {"trials": integer(least=1), "trials_asked": integer(least=1)} | {
-    outcome: integer() for outcome in OUTCOMES
-}
-_SUCCESS = {
-    "verify_failed": integer(),
-    "successes": integer(),
-    "success_rate": number(most=1),
-    "success_low": number(most=1),
-    "success_high": number(most=1),
-}
-_SHARES = {
-    # Medians over the trials that were granted anything at all.
-    "extents_p50": number(null=True),
-    "memmap_per_lent_gib_bytes": number(null=True),
-    "regained_share": number(least=None, null=True),
-    "kept_back_share": number(least=None, null=True),
-    **{f"{name.removesuffix('_bytes')}_share": number(null=True) for name in REUSE_COLUMNS},
-}
-# Medians over successful lends: the parts of a lend's time, and what went into clearing.
-_PARTS = {
-    name: number(null=True)
-    for name in (
-        *(f"lend_{part}_ns_p50" for part in LEND_PARTS),
-        *("content_ns_p50", "zero_ns_p50"),
-    )
-}
-_IDLE = {
-    # Medians of the census before the lend; in `comparison`, before the trials' first lend.
-    "memmap_idle_bytes": number(null=True),
-    "stranded_bytes": number(null=True),
-    "movable_only_bytes": number(null=True),
-    "cma_area_bytes": number(null=True),
-    "movable_zone_bytes": number(null=True),
-    "cma_used_bytes": number(null=True),
-    "blocked_pageblocks": number(null=True),
-    "free_scattered_bytes": number(null=True),
-}
-# Medians over all lends that got anything: what a GiB of it took.
-_PER_GIB = {
-    f"{name}_per_gib_p50": number(null=True)
-    for name in ("lend_ns", *(f"lend_{part}_ns" for part in LEND_PARTS), "content_ns", "zero_ns")
-}
-_SUCCESS_RULE = rule(
-    "outcomes add up to trials",
-    lambda t: t[list(OUTCOMES)].sum(axis=1) == t["trials"],
-)
-
-SUMMARY = Table(
-    columns={
-        **_CELL_COLUMNS,
-        **_COUNTS,
-        "replication": text(null=True),
-        "ladder": text(null=True),
-        **_SUCCESS,
-        "dose_achieved": number(null=True),
-        "physical_bytes": number(least=None, null=True),
-        # Of all trials, whatever became of them.
-        "granted_mean_bytes": number(),
-        "granted_least_bytes": integer(),
-        "granted_most_bytes": integer(),
-        **_IDLE,
-        "memmap_bytes": number(null=True),
-        **_SHARES,
-        **_quantiles("lend_ns"),
-        **_PARTS,
-        **_PER_GIB,
-        **_quantiles("give_back_ns"),
-        "refusal_ns_p50": number(null=True),
-        "pages_migrated_p50": number(null=True),
-        "pages_reclaimed_p50": number(null=True),
-        # Lends that ended short, and of them those that say why.
-        "short": integer(),
-        "explained": integer(),
-        # What a load that goes on did beside the lend, of what it did alone in as much time.
-        "load_progress_share": number(null=True),
-        "question": text(values=QUESTIONS),
-    },
-    key=CELL,
-    order=CELL,
-    rules=(_SUCCESS_RULE,),
-    csv=True,
-)
-
-COMPARISON = Table(
-    columns={
-        **_KERNEL_COLUMNS,
-        "ram_bytes": integer(),
-        **_GRANULE,
-        "strategy": text(),
-        "variant": text(),
-        "request_bytes": integer(least=1),
-        **_COUNTS,
-        **_SUCCESS,
-        **_IDLE,
-        "memmap_bytes": number(null=True),
-        **_SHARES,
-        "lend_ns_p50": number(null=True),
-        **_PARTS,
-        **_PER_GIB,
-        "give_back_ns_p50": number(null=True),
-        "short": integer(),
-        "explained": integer(),
-        "load_progress_share": number(null=True),
-    },
-    key=(*COMPARABLE, "strategy", "variant", "request_bytes"),
-    order=(*COMPARABLE, "strategy", "variant", "request_bytes"),
-    rules=(_SUCCESS_RULE,),
-    csv=True,
-)
-
-_FAILURE = (
-    *(*COMPARABLE, "strategy", "variant"),
-    *("outcome", "cause", "stage"),
-    *("refused_by", "reason", "errno", "blocker_type"),
-)
-
-FAILURES = Table(
-    columns={
-        **_KERNEL_COLUMNS,
-        "ram_bytes": integer(),
-        **_GRANULE,
-        "strategy": text(),
-        "variant": text(),
-        "outcome": text(values=(*OUTCOMES, "verify failed")),
-        "cause": text(null=True),
-        "stage": text(null=True),
-        "refused_by": text(null=True),
-        "reason": text(null=True),
-        "errno": text(null=True),
-        "blocker_type": text(null=True),
-        # The most frequent of those that are known: who allocated the blocking page, and what the
-        # kernel logged.
-        "blocker_owner": text(null=True),
-        "kernel_log": text(null=True),
-        "loads": text(),
-        "count": integer(least=1),
-    },
-    key=_FAILURE,
-    order=_FAILURE,
-    csv=True,
-)
-
-# One curve: what a variant lends at growing doses of a load.
-CURVE = tuple(name for name in CELL if name != "dose_target")
-
-TURNING_POINTS = Table(
-    columns={
-        **{name: column for name, column in _CELL_COLUMNS.items() if name in CURVE},
-        # What the curve is made of.
-        "trials": integer(least=1),
-        "doses": integer(least=1),
-        "ladder": text(null=True),
-        "least_dose": number(most=100),
-        "most_dose": number(most=100),
-        # The largest mean of what was granted, and the highest dose that still has half of it.
-        "granted_most_bytes": number(),
-        "half_until_dose": number(most=100, null=True),
-        # The next dose, which has less; and where the line between the two has half. Null where
-        # every dose has half, and where nothing was ever granted.
-        "less_from_dose": number(most=100, null=True),
-        "turning_point": number(most=100, null=True),
-        # What the host carries while nothing is lent, beside what is set aside: the highest dose
-        # up to which no load was refused, and the next, at which one was; null where none is.
-        "carries_until_dose": number(most=100, null=True),
-        "refused_from_dose": number(most=100, null=True),
-    },
-    key=CURVE,
-    order=CURVE,
-    csv=True,
 )
 
 TABLES: Mapping[str, Table] = {

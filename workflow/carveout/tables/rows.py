@@ -6,7 +6,6 @@ done with columns.
 """
 
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
@@ -17,17 +16,30 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from carveout.common.errors import CarveoutError
 from carveout.records.outcomes import PHASES, bad_pages, last_stage, request_outcomes
-from carveout.study.cell import scenario_name
 from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
-from carveout.tables.costs import with_clearing_apart
-from carveout.tables.definitions import COMPARABLE, ORDERS, TABLES, ZONES
-from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS, REUSE_KINDS
+from carveout.tables.definitions import ORDERS, TABLES
+from carveout.tables.members import (
+    PRESSURE_COLUMNS,
+    WORK_COLUMNS,
+    ZONE_COLUMNS,
+    account_columns,
+    blocker_text,
+    cell_columns,
+    free_columns,
+    is_explained,
+    part_columns,
+    pressure_columns,
+    reuse_columns,
+    with_clearing_apart,
+    work_columns,
+    zone_columns,
+)
+from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
+from carveout.tables.schema import COMPARABLE
 
 Object = Mapping[str, Any]
 Columns = Mapping[str, pyarrow.Array]
 Tables = Mapping[str, pyarrow.Table]
-
-_to_json = json.JSONEncoder(sort_keys=True).encode
 
 
 class TrialRows:
@@ -61,26 +73,26 @@ class TrialRows:
             {
                 **census,
                 "census_tries": census["tries"],
-                **_account_columns(census["accounts"]),
-                **_free_columns(census, about["page_bytes"]),
+                **account_columns(census["accounts"]),
+                **free_columns(census, about["page_bytes"]),
             }
             for census in records["census"]
         ]
         records["lend"] = [
             {
                 **lend,
-                **_part_columns(lend["costs"]),
-                **_work_columns(lend["work"]),
-                "blocker": _blocker(lend),
-                "explained": _is_explained(lend),
+                **part_columns(lend["costs"]),
+                **work_columns(lend["work"]),
+                "blocker": blocker_text(lend),
+                "explained": is_explained(lend),
             }
             for lend in records["lend"]
         ]
         records["give_back"] = [
-            {**give_back, **_pressure_columns(give_back["pressure"])}
+            {**give_back, **pressure_columns(give_back["pressure"])}
             for give_back in records["give_back"]
         ]
-        records["reuse"] = [_reuse_columns(reuse) for reuse in records["reuse"]]
+        records["reuse"] = [reuse_columns(reuse) for reuse in records["reuse"]]
         records["verify"] = [
             {**verify, "verify_pages_bad": bad_pages(verify)} for verify in records["verify"]
         ]
@@ -103,10 +115,10 @@ class TrialRows:
 
     def tables(self) -> Tables:
         """Return all rows, in the order of the trials."""
-        trials = {**self._trials.columns(), **self._cells.columns(_cell_columns)}
+        trials = {**self._trials.columns(), **self._cells.columns(cell_columns)}
         censuses = {
             **self._records["census"].columns(),
-            **self._zones.columns(_zone_columns, _ZONE_COLUMNS),
+            **self._zones.columns(zone_columns, ZONE_COLUMNS),
         }
         censuses |= {
             f"{name}_bytes": total(censuses, GROUPS[name], pc.add) for name in _NAMED_GROUPS
@@ -173,7 +185,7 @@ class TrialRows:
             "give_back_reason": give_back["reason"],
             "give_back_errno": give_back["errno"],
             "returned_bytes": give_back["returned_bytes"],
-            **{name: give_back[name] for name in _PRESSURE},
+            **{name: give_back[name] for name in PRESSURE_COLUMNS},
         }
 
 
@@ -276,9 +288,6 @@ _KEY = ("trial_id", *COMPARABLE, "strategy", "variant", "scenario", "dose_target
 _BOOT = ("kernel_release", "page_bytes", "dose_achieved_percent", "physical_bytes")
 _LAST = ("last_stage", "last_cycle")
 _UNKNOWN: Object = dict.fromkeys((*_BOOT, *_LAST))
-# What a load that goes on does, and what a give back meets where no memory is free.
-_WORK = tuple(f"load_{name}" for name in ("alone_steps", "alone_ns", "steps", "ns"))
-_PRESSURE = ("pressure_filled_bytes", "pressure_left_bytes", "pressure_killed")
 # The records of its cycles, with the members that columns are made of.
 _RECORDS = {
     "request": ("cycle", "request_bytes", "outcome", "verify"),
@@ -305,7 +314,7 @@ _RECORDS = {
         *("content_ns", "cleared_pages", "pages_migrated"),
         *("huge_pages_migrated", "huge_pages_split"),
         *("pages_reclaimed", "pages_written", "oom_kills", "blocker", "explained"),
-        *_WORK,
+        *WORK_COLUMNS,
     ),
     "verify": (
         *("cycle", "pages_checked", "verify_pages_bad", "zero_ns", "zero_pages"),
@@ -313,103 +322,10 @@ _RECORDS = {
     ),
     "give_back": (
         *("cycle", "give_back_ns", "refused_by", "reason", "errno", "returned_bytes"),
-        *_PRESSURE,
+        *PRESSURE_COLUMNS,
     ),
     "reuse": ("cycle", *REUSE_COLUMNS),
 }
-
-
-def _account_columns(accounts: Object) -> Object:
-    return {column(name): accounts[name] for name in ACCOUNTS}
-
-
-def _free_columns(census: Object, page_bytes: int) -> Object:
-    """Return the free blocks of each order, and what lies in those smaller than a pageblock."""
-    blocks = dict.fromkeys(ORDERS) | dict(enumerate(census["free_blocks"]))
-    scattered_bytes = sum(
-        size_bytes * count
-        for order, count in enumerate(census["free_blocks"])
-        if (size_bytes := page_bytes << order) < census["pageblock_bytes"]
-    )
-    return {
-        **{f"free_order_{order}_blocks": count for order, count in blocks.items()},
-        "free_scattered_bytes": scattered_bytes,
-    }
-
-
-def _part_columns(costs: Object) -> Object:
-    return {f"lend_{part}_ns": costs[f"{part}_ns"] for part in LEND_PARTS}
-
-
-def _work_columns(work: Object | None) -> Object:
-    return {name: work and work[name.removeprefix("load_")] for name in _WORK}
-
-
-def _pressure_columns(pressure: Object | None) -> Object:
-    values = pressure and (
-        *(pressure["filled_bytes"], pressure["left_bytes"]),
-        pressure["filler_killed"],
-    )
-    return dict(zip(_PRESSURE, values or (None, None, None), strict=True))
-
-
-def _is_explained(lend: Object) -> bool | None:
-    """Return whether a lend that ended short says why; None when it did not end short."""
-    if lend["granted_bytes"] >= lend["request_bytes"]:
-        return None
-    return lend["blocker"] is not None or lend["reason"] == "host_needs_the_rest"
-
-
-def _reuse_columns(reuse: Object) -> Object:
-    """Return what came back of each kind by whom, in the order of `REUSE_COLUMNS`."""
-    came_back = [
-        reuse[kind][f"{how}_bytes"]
-        for kind in REUSE_KINDS
-        for how in ("allocator", "address", "untried")
-    ]
-    return {"cycle": reuse["cycle"], **dict(zip(REUSE_COLUMNS, came_back, strict=True))}
-
-
-def _cell_columns(cell: Object) -> Object:
-    """Return what a cell says of each of its trials."""
-    rule = cell["replication"]
-    return {
-        "kernel": cell["kernel"],
-        "ram_bytes": cell["ram_bytes"],
-        "strategy": cell["variant"]["strategy"],
-        "variant": cell["variant"]["name"],
-        "scenario": scenario_name(cell["load"], cell["requests"], cell["granule"]),
-        "lendable_bytes": cell["lendable_bytes"],
-        "reserve_bytes": cell["reserve_bytes"],
-        "cpus": cell["cpus"],
-        "load": cell["load"],
-        "requests": cell["requests"],
-        "question": cell["question"],
-        "trials_asked": cell["seeds"],
-        "replication": rule and _to_json(rule),
-        "ladder": cell["ladder"] and _to_json(cell["ladder"]),
-        "granule": cell["granule"],
-    }
-
-
-def _blocker(lend: Object) -> str | None:
-    blocker = lend["blocker"]
-    return blocker and _to_json(blocker)
-
-
-_ZONE_PAGES = ("managed_pages", "present_pages", "spanned_pages")
-_ZONE_NAMES = dict(zip(("DMA", "DMA32", "Normal", "Movable"), ZONES, strict=True))
-_ZONE_COLUMNS = tuple(f"{zone}_{pages}" for zone in ZONES for pages in _ZONE_PAGES)
-
-
-def _zone_columns(zones: Sequence[Object]) -> Object:
-    """Return the pages of a host's zones, but for those that the table does not know."""
-    return {
-        f"{_ZONE_NAMES[zone['name']]}_{pages}": zone[pages]
-        for zone in zones
-        if zone["name"] in _ZONE_NAMES
-        for pages in _ZONE_PAGES
-    }
 
 
 def _check_lent(requests: Columns, lend: Columns, lent: Columns) -> None:

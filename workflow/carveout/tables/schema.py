@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a table's schema is made of: columns, rules across columns, a key and an order.
 
+And the columns that tables share, with what tells their rows apart.
+
 A column's name ends in its unit. A null means "not measured", never zero.
 """
 
@@ -12,6 +14,8 @@ import pandera.pandas as pa
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 from pandas.api.extensions import ExtensionDtype
+
+from carveout.study.granules import GRANULES
 
 INTEGER = pd.Int64Dtype()
 NUMBER = pd.Float64Dtype()
@@ -161,3 +165,32 @@ class Table:
 def _dtype(column: pa.Column) -> ExtensionDtype:
     dtype: ExtensionDtype = column.dtype.type
     return dtype
+
+
+KERNEL_COLUMNS = {
+    # As the config names it.
+    "kernel": text(),
+    # The version that ran, and the one that was pinned: the archive drops a version when a newer
+    # one lands, which then takes its place.
+    "kernel_version": text(),
+    "kernel_pinned": text(),
+}
+# What trials must have in common to be compared: the machine, and in pieces of which size is lent.
+COMPARABLE = (*KERNEL_COLUMNS, "ram_bytes", "granule")
+
+GRANULE = {"granule": text(values=tuple(GRANULES))}
+CELL_COLUMNS = {
+    **KERNEL_COLUMNS,
+    "ram_bytes": integer(),
+    **GRANULE,
+    "strategy": text(),
+    "variant": text(),
+    "load": text(),
+    "dose_target": number(most=100),
+    "requests": text(),
+    "cycle": integer(least=1),
+    "request_bytes": integer(least=1),
+}
+CELL = tuple(CELL_COLUMNS)
+# One curve: what a variant lends at growing doses of a load.
+CURVE = tuple(name for name in CELL if name != "dose_target")

@@ -15,7 +15,9 @@
 
 #include "carveout.h"
 #include "counters.h"
+#include "free_blocks.h"
 #include "kernel_tables.h"
+#include "map_writer.h"
 #include "memmap.h"
 #include "waiting.h"
 
@@ -29,32 +31,6 @@ struct block {
 	unsigned long cannot_move;	/* allocated, slab included */
 	int migratetype;		/* -1 when absent */
 };
-
-/* Letters gather here on their way to user space: a census allocates nothing. */
-struct map_writer {
-	char __user *to;
-	unsigned long room;
-	unsigned long used;
-	char letters[128];
-};
-
-static int map_flush(struct map_writer *map)
-{
-	if (copy_to_user(map->to, map->letters, map->used))
-		return -EFAULT;
-	map->to += map->used;
-	map->used = 0;
-	return 0;
-}
-
-static int map_put(struct map_writer *map, char letter)
-{
-	if (!map->room)
-		return -E2BIG;
-	map->room--;
-	map->letters[map->used++] = letter;
-	return map->used == sizeof(map->letters) ? map_flush(map) : 0;
-}
 
 static char block_letter(const struct block *block)
 {
@@ -178,20 +154,6 @@ static void add_unlent(struct carveout_census *census, const struct frame_run *r
 		census->accounts[special_account(pfn + i, account)]++;
 }
 
-/* A block larger than a pageblock counts where it begins. Pages on per-CPU lists are in none. */
-static void add_free_blocks(struct carveout_census *census, unsigned long pfn, unsigned long end)
-{
-	while (pfn < end) {
-		int order = PageBuddy(pfn_to_page(pfn)) ? free_block_order(pfn) : -1;
-
-		if (order >= 0)
-			census->free_blocks[order].frames++;
-		else if (pageblock_aligned(pfn))
-			order = free_block_order(pfn);
-		pfn += order < 0 ? 1 : ALIGN_DOWN(pfn, 1UL << order) + (1UL << order) - pfn;
-	}
-}
-
 static void add_to_checks(struct carveout_census *census, const struct frame_run *run,
 			  const struct block *block, unsigned long pfn)
 {
@@ -204,7 +166,7 @@ static void add_to_checks(struct carveout_census *census, const struct frame_run
 		checks[CARVEOUT_CHECK_PAGE_TABLES].frames += run->pages;
 	if (run->state != FRAME_FREE)
 		return;
-	add_free_blocks(census, pfn, pfn + run->pages);
+	free_blocks_add(census->free_blocks, pfn, pfn + run->pages);
 	waiting = waiting_within(pfn, run->pages);
 	checks[CARVEOUT_CHECK_WAITING].frames += waiting;
 	if (is_migrate_cma(block->migratetype))

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tables of statistics: per cell, per variant, of what failed, and of whole curves."""
+
+import pandera.pandas as pa
+
+from carveout.records.outcomes import OUTCOMES
+from carveout.study.requests import QUESTIONS
+from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
+from carveout.tables.schema import (
+    CELL,
+    CELL_COLUMNS,
+    COMPARABLE,
+    CURVE,
+    GRANULE,
+    KERNEL_COLUMNS,
+    Table,
+    integer,
+    number,
+    rule,
+    text,
+)
+
+QUANTILES = (5, 25, 50, 75, 95)
+
+
+def _quantiles(prefix: str) -> dict[str, pa.Column]:
+    return {f"{prefix}_p{q:02d}": number(null=True) for q in QUANTILES}
+
+
+# A cell may have fewer trials than were asked for: its seeds may end early.
+_COUNTS = {"trials": integer(least=1), "trials_asked": integer(least=1)} | {
+    outcome: integer() for outcome in OUTCOMES
+}
+_SUCCESS = {
+    "verify_failed": integer(),
+    "successes": integer(),
+    "success_rate": number(most=1),
+    "success_low": number(most=1),
+    "success_high": number(most=1),
+}
+_SHARES = {
+    # Medians over the trials that were granted anything at all.
+    "extents_p50": number(null=True),
+    "memmap_per_lent_gib_bytes": number(null=True),
+    "regained_share": number(least=None, null=True),
+    "kept_back_share": number(least=None, null=True),
+    **{f"{name.removesuffix('_bytes')}_share": number(null=True) for name in REUSE_COLUMNS},
+}
+# Medians over successful lends: the parts of a lend's time, and what went into clearing.
+_PARTS = {
+    name: number(null=True)
+    for name in (
+        *(f"lend_{part}_ns_p50" for part in LEND_PARTS),
+        *("content_ns_p50", "zero_ns_p50"),
+    )
+}
+_IDLE = {
+    # Medians of the census before the lend; in `comparison`, before the trials' first lend.
+    "memmap_idle_bytes": number(null=True),
+    "stranded_bytes": number(null=True),
+    "movable_only_bytes": number(null=True),
+    "cma_area_bytes": number(null=True),
+    "movable_zone_bytes": number(null=True),
+    "cma_used_bytes": number(null=True),
+    "blocked_pageblocks": number(null=True),
+    "free_scattered_bytes": number(null=True),
+}
+# Medians over all lends that got anything: what a GiB of it took.
+_PER_GIB = {
+    f"{name}_per_gib_p50": number(null=True)
+    for name in ("lend_ns", *(f"lend_{part}_ns" for part in LEND_PARTS), "content_ns", "zero_ns")
+}
+_SUCCESS_RULE = rule(
+    "outcomes add up to trials",
+    lambda t: t[list(OUTCOMES)].sum(axis=1) == t["trials"],
+)
+
+SUMMARY = Table(
+    columns={
+        **CELL_COLUMNS,
+        **_COUNTS,
+        "replication": text(null=True),
+        "ladder": text(null=True),
+        **_SUCCESS,
+        "dose_achieved": number(null=True),
+        "physical_bytes": number(least=None, null=True),
+        # Of all trials, whatever became of them.
+        "granted_mean_bytes": number(),
+        "granted_least_bytes": integer(),
+        "granted_most_bytes": integer(),
+        **_IDLE,
+        "memmap_bytes": number(null=True),
+        **_SHARES,
+        **_quantiles("lend_ns"),
+        **_PARTS,
+        **_PER_GIB,
+        **_quantiles("give_back_ns"),
+        "refusal_ns_p50": number(null=True),
+        "pages_migrated_p50": number(null=True),
+        "pages_reclaimed_p50": number(null=True),
+        # Lends that ended short, and of them those that say why.
+        "short": integer(),
+        "explained": integer(),
+        # What a load that goes on did beside the lend, of what it did alone in as much time.
+        "load_progress_share": number(null=True),
+        "question": text(values=QUESTIONS),
+    },
+    key=CELL,
+    order=CELL,
+    rules=(_SUCCESS_RULE,),
+    csv=True,
+)
+
+COMPARISON = Table(
+    columns={
+        **KERNEL_COLUMNS,
+        "ram_bytes": integer(),
+        **GRANULE,
+        "strategy": text(),
+        "variant": text(),
+        "request_bytes": integer(least=1),
+        **_COUNTS,
+        **_SUCCESS,
+        **_IDLE,
+        "memmap_bytes": number(null=True),
+        **_SHARES,
+        "lend_ns_p50": number(null=True),
+        **_PARTS,
+        **_PER_GIB,
+        "give_back_ns_p50": number(null=True),
+        "short": integer(),
+        "explained": integer(),
+        "load_progress_share": number(null=True),
+    },
+    key=(*COMPARABLE, "strategy", "variant", "request_bytes"),
+    order=(*COMPARABLE, "strategy", "variant", "request_bytes"),
+    rules=(_SUCCESS_RULE,),
+    csv=True,
+)
+
+_FAILURE = (
+    *(*COMPARABLE, "strategy", "variant"),
+    *("outcome", "cause", "stage"),
+    *("refused_by", "reason", "errno", "blocker_type"),
+)
+
+FAILURES = Table(
+    columns={
+        **KERNEL_COLUMNS,
+        "ram_bytes": integer(),
+        **GRANULE,
+        "strategy": text(),
+        "variant": text(),
+        "outcome": text(values=(*OUTCOMES, "verify failed")),
+        "cause": text(null=True),
+        "stage": text(null=True),
+        "refused_by": text(null=True),
+        "reason": text(null=True),
+        "errno": text(null=True),
+        "blocker_type": text(null=True),
+        # The most frequent of those that are known: who allocated the blocking page, and what the
+        # kernel logged.
+        "blocker_owner": text(null=True),
+        "kernel_log": text(null=True),
+        "loads": text(),
+        "count": integer(least=1),
+    },
+    key=_FAILURE,
+    order=_FAILURE,
+    csv=True,
+)
+
+TURNING_POINTS = Table(
+    columns={
+        **{name: column for name, column in CELL_COLUMNS.items() if name in CURVE},
+        # What the curve is made of.
+        "trials": integer(least=1),
+        "doses": integer(least=1),
+        "ladder": text(null=True),
+        "least_dose": number(most=100),
+        "most_dose": number(most=100),
+        # The largest mean of what was granted, and the highest dose that still has half of it.
+        "granted_most_bytes": number(),
+        "half_until_dose": number(most=100, null=True),
+        # The next dose, which has less; and where the line between the two has half. Null where
+        # every dose has half, and where nothing was ever granted.
+        "less_from_dose": number(most=100, null=True),
+        "turning_point": number(most=100, null=True),
+        # What the host carries while nothing is lent, beside what is set aside: the highest dose
+        # up to which no load was refused, and the next, at which one was; null where none is.
+        "carries_until_dose": number(most=100, null=True),
+        "refused_from_dose": number(most=100, null=True),
+    },
+    key=CURVE,
+    order=CURVE,
+    csv=True,
+)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How much real hosts lend in pieces of each size, held against a map of their pageblocks."""
 
+from collections import Counter
 from itertools import groupby
 
 import pandas as pd
@@ -158,3 +159,13 @@ def test_who_allocated_the_page_in_the_way_is_known(trials: pd.DataFrame) -> Non
     owners = kernel["blocker"].str.extract('"owner": "([^"]*)"', expand=False)
     # The load's pages; what the boot allocated is nobody's.
     assert owners.str.contains("place").sum() > 5, owners.tolist()
+
+
+def test_pageblocks_with_what_cannot_move_are_those_of_the_map(capacity: Run) -> None:
+    phases = capacity.table("phases")
+    assert len(phases) > 0
+    for row in phases.to_dict("records"):
+        here = Counter(row["pageblocks"])
+        sure = here["U"] + here["R"] + here["X"]
+        # The map says of a CMA area that it is one, and no more.
+        assert sure <= row["blocked_pageblocks"] <= sure + here["C"]

@@ -3,6 +3,9 @@
 
 pool_folder=/sys/kernel/mm/hugepages/hugepages-$((HUGE_PAGE_BYTES / 1024))kB
 
+# It lends whole pages of its pool, whatever smaller pieces would do.
+[ "$PIECE_BYTES" -ge "$HUGE_PAGE_BYTES" ] || PIECE_BYTES=$HUGE_PAGE_BYTES
+
 # A pool made at boot has nothing in its way: it has no more.
 # shellcheck disable=SC2034 # for the lend step
 [ "$POOL" = run_time ] || {
@@ -10,22 +13,18 @@ pool_folder=/sys/kernel/mm/hugepages/hugepages-$((HUGE_PAGE_BYTES / 1024))kB
 	blocker_area=none
 }
 
-# lend ASKED_BYTES REQUEST_BYTES
 lend() {
-	wanted_bytes=$1
-	# Less than the request is all that the host can spare: no page more.
-	[ "$1" -eq "$2" ] || wanted_bytes=$(($1 / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES))
-	[ "$POOL" = boot ] || fill_pool "$wanted_bytes"
+	[ "$POOL" = boot ] || fill_pool "$1"
 	idle_bytes=$(($(pages_in free_hugepages) * HUGE_PAGE_BYTES))
-	mapped_bytes=$wanted_bytes
-	[ "$idle_bytes" -ge "$wanted_bytes" ] || mapped_bytes=$idle_bytes
+	mapped_bytes=$1
+	[ "$idle_bytes" -ge "$1" ] || mapped_bytes=$idle_bytes
 	[ "$mapped_bytes" -eq 0 ] || operate map lend hugetlbfs "$mapped_bytes" "$HUGE_PAGE_BYTES"
-	[ "$mapped_bytes" -eq "$wanted_bytes" ] || fail pool shell pool_short
+	[ "$mapped_bytes" -eq "$1" ] || fail pool shell pool_short
 }
 
 # The kernel tries anew what it could not fill before.
 lend_more() {
-	lend "$@"
+	lend "$1"
 }
 
 # fill_pool BYTES: rounded up to whole pages. The kernel fills as much as it can and reports no error:

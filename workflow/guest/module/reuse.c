@@ -3,7 +3,8 @@
  * The reuse probe: how many of some frames Linux can use for movable, or for unmovable pages.
  *
  * - The page allocator hands out all that it has for pages of that kind (drain.c), and asked frames
- *   among it count; so do asked frames that are in use again by that kind.
+ *   among it count; so do asked frames that are in use again by that kind. Both are counted at one
+ *   moment, while all of it is held: what somebody frees meanwhile would count twice.
  * - What is still free of the asked frames is taken by address with alloc_contig_range(): free, but
  *   out of the allocator's reach, as below its watermarks. That is no proof that an allocation of
  *   the kind would ever get it.
@@ -60,10 +61,13 @@ static void count_extent_in_use(struct probe *probe, const struct extent *extent
 	}
 }
 
+/* What the drain holds of its own are pages that cannot move, and among those that are in use. */
 static void count_in_use(struct probe *probe)
 {
 	unsigned long i;
 
+	if (!probe->movable)
+		probe->handed_out = 0;
 	for (i = 0; i < probe->asked->count; i++)
 		count_extent_in_use(probe, &probe->asked->list[i]);
 }
@@ -81,12 +85,13 @@ static int probe_all(struct probe *probe)
 
 	if (ret)
 		return ret;
-	count_in_use(probe);
 	drain_take_all(&probe->drain, probe->movable);
 	/* Per-CPU lists took more at once than the allocator handed out before it stopped. */
 	ret = waiting_note();
-	if (!ret)
+	if (!ret) {
+		count_in_use(probe);
 		probe_by_address(probe);
+	}
 	return drain_end(&probe->drain) ?: ret;
 }
 

@@ -16,6 +16,7 @@
 
 #include <trace/events/kmem.h>
 
+#include "costs.h"
 #include "frames.h"
 #include "owners.h"
 
@@ -77,10 +78,23 @@ void owner_note(unsigned long pfn, unsigned long pages)
 	raw_spin_unlock_irqrestore(&owners_lock, flags);
 }
 
+static void owner_forget(unsigned long pfn, unsigned long pages)
+{
+	unsigned long i, at = pfn - READ_ONCE(owners.first_pfn);
+
+	for (i = at; READ_ONCE(owners.stack_of) && i < at + pages && i < owners.nr_frames; i++)
+		WRITE_ONCE(owners.stack_of[i], 0);
+}
+
+/* A look at the stack would be part of what a lend costs: who lends is known without it. */
 static void page_allocated(void *data, struct page *page, unsigned int order, gfp_t gfp,
 			   int migratetype)
 {
-	if (page && !(gfp & __GFP_MOVABLE))
+	if (!page || gfp & __GFP_MOVABLE)
+		return;
+	if (cost_is_lender())
+		owner_forget(page_to_pfn(page), 1UL << order);
+	else
 		owner_note(page_to_pfn(page), 1UL << order);
 }
 

@@ -11,10 +11,8 @@ from carveout.study.granules import GRANULES
 
 # How much is to be had, or whether one size is; what repeats take with them; what comes back when
 # the host has no memory free.
-CAPACITY, REQUEST, CYCLES, RETURN_UNDER_PRESSURE = QUESTIONS = (
-    *("capacity", "request"),
-    *("cycles", "return_under_pressure"),
-)
+QUESTIONS = ("capacity", "request", "cycles", "return_under_pressure")
+_CAPACITY, _, _CYCLES, _ = QUESTIONS
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Requests:
     @property
     def needs_work(self) -> bool:
         """Whether only a load that can go on may be asked so."""
-        return self.load_works or self.question == CYCLES
+        return self.load_works or self.question == _CYCLES
 
 
 def read_requests(
@@ -54,10 +52,10 @@ def read_requests(
         CarveoutError: no host can be asked so.
     """
     asked: Mapping[str, Any] = wanted if isinstance(wanted, Mapping) else {"sizes": wanted}
-    question = asked.get("question", CAPACITY)
-    if ("times" in asked) != (question == CYCLES):
+    question = asked.get("question", _CAPACITY)
+    if ("times" in asked) != (question == _CYCLES):
         raise CarveoutError(
-            f"{where}: wanted the key times with the question {CYCLES} and with no other, "
+            f"{where}: wanted the key times with the question {_CYCLES} and with no other, "
             f"found the question {question} {'with' if 'times' in asked else 'without'} it"
         )
     sizes = [_size_bytes(text, where, lendable_bytes, least_bytes) for text in asked["sizes"]]

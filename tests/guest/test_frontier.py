@@ -51,6 +51,14 @@ def test_no_lend_kills_the_load_that_the_host_carries(trials: pd.DataFrame) -> N
     assert set(carried["verify"]) <= {"ok", "not_checked"}
 
 
+def test_every_host_gives_its_load_huge_pages(frontier: Run) -> None:
+    # Debian's kernel of itself gives none where it has less than 512 MiB.
+    phases = frontier.table("phases")
+    before = phases[phases["phase"] == "before"]
+    assert set(before["strategy"]) >= {"mem", "virtio-mem", "alloc_contig_range"}
+    assert (before["anonymous_huge_pages"] > 0).all()
+
+
 def test_a_lend_ends_where_the_host_needs_the_rest(trials: pd.DataFrame) -> None:
     short = trials[trials["reason"] == "host_needs_the_rest"]
     assert set(short["strategy"]) >= {"baseline", "cma", "alloc_contig_range"}

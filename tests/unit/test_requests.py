@@ -34,8 +34,9 @@ def test_a_load_may_go_on_whatever_is_asked() -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ({"question": "cycles", "sizes": ["64MiB"]}, "cycles without it"),
-        ({"sizes": ["64MiB"], "times": 2}, "the question capacity with it"),
+        ({"question": "cycles", "sizes": ["64MiB"]}, "key times with the question cycles, found"),
+        ({"sizes": ["64MiB"], "times": 2}, "found it with the question capacity"),
+        ({"sizes": ["64MiB"], "churn_steps": 2}, "key churn_steps with the question cycles only"),
         (["63MiB"], "wanted a multiple of a pageblock of 2MiB, found 63MiB"),
         (["2GiB"], "wanted at most the lendable 1GiB, found 2GiB"),
     ],

@@ -13,6 +13,7 @@ from carveout.study.granules import GRANULES
 # the host has no memory free.
 QUESTIONS = ("capacity", "request", "cycles", "return_under_pressure")
 _CAPACITY, _, _CYCLES, _ = QUESTIONS
+_OF_CYCLES = ("times", "churn_steps")
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,16 @@ def read_requests(
     """
     asked: Mapping[str, Any] = wanted if isinstance(wanted, Mapping) else {"sizes": wanted}
     question = asked.get("question", _CAPACITY)
-    if ("times" in asked) != (question == _CYCLES):
+    if question == _CYCLES and "times" not in asked:
         raise CarveoutError(
-            f"{where}: wanted the key times with the question {_CYCLES} and with no other, "
-            f"found the question {question} {'with' if 'times' in asked else 'without'} it"
+            f"{where}: wanted the key times with the question {_CYCLES}, found none"
         )
+    for key in _OF_CYCLES:
+        if key in asked and question != _CYCLES:
+            raise CarveoutError(
+                f"{where}: wanted the key {key} with the question {_CYCLES} only, "
+                f"found it with the question {question}"
+            )
     sizes = [_size_bytes(text, where, lendable_bytes, least_bytes) for text in asked["sizes"]]
     return Requests(
         sizes_bytes=tuple(sizes * asked.get("times", 1)),

@@ -16,6 +16,19 @@ start_random_numbers() {
 	carveout entropy 3>&- >/dev/null || fault error "the kernel refused entropy"
 }
 
+# The kernel leaves transparent huge pages off where Linux has less than 512 MiB (hugepage_init()
+# in mm/huge_memory.c): of one load, hosts whose memory is set aside at boot would hold ordinary
+# pages and others huge ones. All get what Debian's kernels give larger hosts.
+use_huge_pages() {
+	huge_pages=/sys/kernel/mm/transparent_hugepage
+	! grep -q transparent_hugepage= /proc/cmdline || return 0
+	[ -e $huge_pages ] || return 0
+	for setting in enabled=always defrag=madvise use_zero_page=1 khugepaged/defrag=1; do
+		echo "${setting#*=}" >"$huge_pages/${setting%=*}" ||
+			fault error "the kernel refused of transparent huge pages: $setting"
+	done
+}
+
 protect_from_oom_killer() {
 	echo -1000 >/proc/self/oom_score_adj
 }

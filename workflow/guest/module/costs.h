@@ -20,8 +20,11 @@ void cost_take_over(void);
 void cost_stop(void);
 void cost_end(struct carveout_costs *costs);
 
+struct tracepoint;
+
 int probes_init(void);
 void probes_exit(void);
+struct tracepoint *probes_find_tracepoint(const char *name);
 
 /* await.c */
 struct work_struct;

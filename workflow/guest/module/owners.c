@@ -140,34 +140,44 @@ void owner_print(unsigned long pfn, char *to, size_t size)
 	}
 }
 
-static void find_page_alloc(struct tracepoint *tracepoint, void *data)
+static void owners_free(void)
 {
+	kvfree(owners.stack_of);
+	kvfree(owners.stacks);
+	owners.stack_of = NULL;
+	owners.stacks = NULL;
+}
+
+static int owners_watch(void)
+{
+	int ret;
+
 	check_trace_callback_type_mm_page_alloc(page_allocated);
-	if (!strcmp(tracepoint->name, "mm_page_alloc"))
-		page_alloc = tracepoint;
+	page_alloc = probes_find_tracepoint("mm_page_alloc");
+	if (!page_alloc)
+		return -ENOENT;
+	ret = tracepoint_probe_register(page_alloc, page_allocated, NULL);
+	if (ret)
+		page_alloc = NULL;
+	return ret;
 }
 
 static int owners_begin(void)
 {
-	u16 *stack_of;
+	int ret = -ENOMEM;
 
-	if (owners.stack_of)
+	if (page_alloc)
 		return 0;
-	for_each_kernel_tracepoint(find_page_alloc, NULL);
-	if (!page_alloc)
-		return -ENOENT;
 	owners.first_pfn = first_ram_pfn();
 	owners.nr_frames = end_ram_pfn() - owners.first_pfn;
 	owners.nr_stacks = 1;
 	owners.stacks = kvcalloc(MOST_STACKS, sizeof(*owners.stacks), GFP_KERNEL);
-	stack_of = kvcalloc(owners.nr_frames, sizeof(*stack_of), GFP_KERNEL);
-	if (!owners.stacks || !stack_of) {
-		kvfree(owners.stacks);
-		kvfree(stack_of);
-		return -ENOMEM;
-	}
-	WRITE_ONCE(owners.stack_of, stack_of);
-	return tracepoint_probe_register(page_alloc, page_allocated, NULL);
+	owners.stack_of = kvcalloc(owners.nr_frames, sizeof(*owners.stack_of), GFP_KERNEL);
+	if (owners.stacks && owners.stack_of)
+		ret = owners_watch();
+	if (ret)
+		owners_free();
+	return ret;
 }
 
 static int owners_set(const char *text, const struct kernel_param *parameter)
@@ -177,12 +187,11 @@ static int owners_set(const char *text, const struct kernel_param *parameter)
 
 void owners_exit(void)
 {
-	if (!owners.stack_of)
+	if (!page_alloc)
 		return;
 	tracepoint_probe_unregister(page_alloc, page_allocated, NULL);
 	tracepoint_synchronize_unregister();
-	kvfree(owners.stack_of);
-	kvfree(owners.stacks);
+	owners_free();
 }
 
 static const struct kernel_param_ops owners_operations = { .set = owners_set };

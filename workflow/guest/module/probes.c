@@ -111,18 +111,41 @@ static struct watched {
 	{ "workqueue_execute_end", work_ends },
 };
 
-static void watch(struct tracepoint *tracepoint, void *error)
-{
-	int *ret = error;
-	int i;
+struct search {
+	const char *name;
+	struct tracepoint *found;
+};
 
-	for (i = 0; i < ARRAY_SIZE(watched) && !*ret; i++) {
-		if (strcmp(tracepoint->name, watched[i].name))
-			continue;
-		*ret = tracepoint_probe_register(tracepoint, watched[i].probe, NULL);
-		if (!*ret)
-			watched[i].tracepoint = tracepoint;
-	}
+static void search_tracepoint(struct tracepoint *tracepoint, void *data)
+{
+	struct search *search = data;
+
+	if (!strcmp(tracepoint->name, search->name))
+		search->found = tracepoint;
+}
+
+/* Returns NULL, and says so, where this kernel has none of that name. */
+struct tracepoint *probes_find_tracepoint(const char *name)
+{
+	struct search search = { .name = name };
+
+	for_each_kernel_tracepoint(search_tracepoint, &search);
+	if (!search.found)
+		pr_err("carveout: this kernel has no tracepoint %s\n", name);
+	return search.found;
+}
+
+static int watch(struct watched *watched)
+{
+	struct tracepoint *tracepoint = probes_find_tracepoint(watched->name);
+	int ret;
+
+	if (!tracepoint)
+		return -ENOENT;
+	ret = tracepoint_probe_register(tracepoint, watched->probe, NULL);
+	if (!ret)
+		watched->tracepoint = tracepoint;
+	return ret;
 }
 
 static void unwatch_all(void)
@@ -143,13 +166,8 @@ static int watch_all(void)
 	int i, ret = 0;
 
 	check_types();
-	for_each_kernel_tracepoint(watch, &ret);
-	for (i = 0; i < ARRAY_SIZE(watched) && !ret; i++) {
-		if (!watched[i].tracepoint) {
-			pr_err("carveout: this kernel has no tracepoint %s\n", watched[i].name);
-			ret = -ENOENT;
-		}
-	}
+	for (i = 0; i < ARRAY_SIZE(watched) && !ret; i++)
+		ret = watch(&watched[i]);
 	if (ret)
 		unwatch_all();
 	return ret;

@@ -8,8 +8,8 @@
  * Whenever it holds SPARE_BYTES more than it shall, and at the end, it drops random chunks of
  * what it has touched, so that its memory has holes. Meanwhile it notes in /run/reached how much
  * it holds. It prints held_bytes=, as the kernel counts them, and sleeps; or it goes on when it is
- * told to: in each step it drops a chunk, and touches as much of what it dropped before. The kernel
- * gives it transparent huge pages unless it is "ordinary".
+ * told to: in each step it drops a chunk, and touches what it dropped before until it holds as much
+ * again. The kernel gives it transparent huge pages unless it is "ordinary".
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -148,35 +148,65 @@ static int make_area(struct area *area, size_t nr_pages, bool huge)
 struct life {
 	struct area area;
 	struct seeded seeded;
+	size_t held_pages;	/* what it shall hold */
 };
 
-static void touch_dropped(struct area *area, struct seeded *seeded, size_t nr)
+static void touch(struct area *area, size_t page)
+{
+	__atomic_store_n(address(area, page), 1, __ATOMIC_RELAXED);
+	area->dropped[page] = 0;
+	area->nr_held++;
+}
+
+/*
+ * Where a whole huge page had been dropped, one touch brings all of it: what came along is held
+ * too. It is touched as well, since of pages that nobody wrote to the kernel frees those that are
+ * all zeros when it splits the huge page (try_to_map_unused_to_zeropage() in mm/migrate.c).
+ */
+static int touch_what_came_along(struct area *area, size_t stripe)
+{
+	unsigned char present[STRIPE_BYTES / page_bytes];
+	size_t first = first_page(area, stripe), nr = pages_of(area, stripe);
+
+	if (mincore(address(area, first), nr * page_bytes, present))
+		return -1;
+	for (size_t i = 0; i < nr; i++) {
+		if (area->dropped[first + i] && present[i] & 1)
+			touch(area, first + i);
+	}
+	return 0;
+}
+
+static int touch_dropped(struct area *area, struct seeded *seeded, size_t held_pages)
 {
 	size_t page = seeded_below(seeded, area->nr_pages);
+	size_t stripe = page / area->stripe_pages;
 
-	for (; nr; page = (page + 1) % area->nr_pages) {
-		if (!area->dropped[page])
+	while (area->nr_held < held_pages) {
+		if (area->dropped[page])
+			touch(area, page);
+		page = (page + 1) % area->nr_pages;
+		if (page / area->stripe_pages == stripe && area->nr_held < held_pages)
 			continue;
-		__atomic_store_n(address(area, page), 1, __ATOMIC_RELAXED);
-		area->dropped[page] = 0;
-		area->nr_held++;
-		nr--;
+		if (touch_what_came_along(area, stripe))
+			return -1;
+		stripe = page / area->stripe_pages;
 	}
+	return 0;
 }
 
 static int live_on(void *data)
 {
 	struct life *life = data;
 	struct area *area = &life->area;
-	size_t stripe, held_pages = area->nr_held;
+	size_t stripe;
 
-	if (!held_pages)
+	if (!life->held_pages)
 		return 0;
 	stripe = drop_random_chunk(area, &life->seeded, area->stripe_pages);
 	madvise(address(area, first_page(area, stripe)), pages_of(area, stripe) * page_bytes,
 		MADV_COLD);
-	touch_dropped(area, &life->seeded, held_pages - area->nr_held);
-	return 0;
+	return touch_dropped(area, &life->seeded, life->held_pages);
 }
 
 int main(int argc, char **argv)
@@ -198,6 +228,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	live(&life.area, &life.seeded, held_pages);
+	life.held_pages = life.area.nr_held;
 	/* VmRSS is only approximate, since the kernel counts it per CPU. */
 	worker_serve(worker_kernel_bytes("/proc/self/smaps_rollup", "Anonymous"), live_on, &life);
 }

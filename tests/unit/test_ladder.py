@@ -118,13 +118,28 @@ def test_neighbours_are_compared_whatever_their_order() -> None:
     assert ladder.between({0: 1.0, 30: 0.0}) == [10]
 
 
+def test_where_a_curve_turns_a_small_difference_is_enough() -> None:
+    ladder = Ladder(finest_permille=25, resolution=0.25)
+    slope = {0: 1.0, 200: 0.8, 400: 0.6, 600: 0.4, 800: 0.2}
+    assert ladder.between(slope) == [500]
+    assert ladder.between(slope | {500: 0.5}) == [550]
+    assert ladder.between(slope | {500: 0.5, 550: 0.45}) == [525]
+    assert ladder.between(slope | {500: 0.5, 525: 0.47, 550: 0.45}) == []
+
+
+def test_a_curve_that_does_not_turn_has_no_doses_between() -> None:
+    ladder = Ladder(finest_permille=25, resolution=0.25)
+    assert ladder.between({0: 1.0, 200: 0.8, 400: 0.6}) == []
+    assert ladder.between({0: 0.0, 200: 0.0, 400: 0.0}) == []
+
+
 LADDER = {"from": 0, "to": 80, "step": 20, "finest": 2.5}
 
 
 def test_a_ladder_of_a_config_begins_with_its_coarse_doses() -> None:
     doses = read_doses(LADDER, "job.yaml: key loads.page_cache", "ram")
     assert doses.permille == COARSE
-    assert doses.ladder == {"finest_permille": FINEST, "resolution": 0.05}
+    assert doses.ladder == {"finest_permille": FINEST, "resolution": 0.25}
     assert cell().planned_trials() == 2 * len(COARSE)
     assert len(cell().points()) == 2 * 33
 

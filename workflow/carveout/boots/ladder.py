@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which doses of a ladder are tried: those at which the answer changes, by the outcomes alone.
 
-A ladder begins with its coarse doses. Wherever two neighbours differ in the mean of what was
-granted, by more than the resolution asked for, the dose in the middle between them is tried too,
-down to the finest step. What is asked between two doses depends on these two alone, so the doses
-are the same in whichever order trials end, and repeat as the trials do.
+A ladder begins with its coarse doses. When all their trials are made, the dose in the middle is
+tried too between the two neighbours where the curve turns (`carveout.common.rates.last_with_half`),
+and between any two whose mean share granted differs by more than the resolution asked for; and so
+on, down to the finest step. What is asked depends on the outcomes alone, and only once all that was
+asked before is known, so the doses are the same in whichever order trials end, and repeat as they
+do.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean
 from typing import Any
+
+from carveout.common.rates import last_with_half
 
 
 def granted_share(trial: Mapping[str, Any]) -> float:
@@ -38,7 +42,7 @@ class Ladder:
         Args:
             finest_permille: the least distance of two doses; coarse ones are multiples of it apart.
             resolution: by how much of all that is asked for two neighbours may differ, a share of
-                1, without a dose between them.
+                1, without a dose between them, where the curve does not turn.
         """
         self._finest_permille = finest_permille
         self._resolution = resolution
@@ -49,9 +53,11 @@ class Ladder:
         Args:
             shares: the mean share granted at each dose tried so far, in permille.
         """
+        doses = sorted(shares)
+        turn = last_with_half([shares[dose] for dose in doses])
         return [
             low + (high - low) // self._finest_permille // 2 * self._finest_permille
-            for low, high in pairwise(sorted(shares))
+            for place, (low, high) in enumerate(pairwise(doses))
             if high - low > self._finest_permille
-            and abs(shares[high] - shares[low]) > self._resolution
+            and (place == turn or abs(shares[high] - shares[low]) > self._resolution)
         ]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Success rates and how well they are known: for the statistics, and for boots that end early."""
+"""What statistics say of trials and boots go by: how well a rate is known, where curves turn."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from scipy.stats import binomtest
@@ -22,3 +23,18 @@ def wilson_interval(successes: int, trials: int) -> Interval:
     """Return the 95 % Wilson score interval of a success rate (Wilson 1927, as in scipy)."""
     interval = binomtest(successes, trials).proportion_ci(method="wilson")
     return Interval(float(interval.low), float(interval.high))
+
+
+def last_with_half(granted: Sequence[float]) -> int | None:
+    """Return the place after which a curve turns: the last with at least half of its most.
+
+    Args:
+        granted: what was granted at each dose, in ascending order of doses.
+
+    Returns:
+        A place in `granted`; None where nothing was granted at any dose.
+    """
+    most = max(granted)
+    if not most:
+        return None
+    return max(place for place, here in enumerate(granted) if here >= most / 2)

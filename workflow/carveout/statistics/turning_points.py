@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from carveout.common.rates import last_with_half
 from carveout.tables.schema import CURVE
 from carveout.tables.statistics_tables import TURNING_POINTS
 
@@ -42,9 +43,9 @@ def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:
         "less_from_dose": None,
         "turning_point": None,
     }
-    if not most_bytes:
+    last = last_with_half(granted_bytes)
+    if last is None:
         return found
-    last = max(place for place, granted in enumerate(granted_bytes) if granted >= most_bytes / 2)
     found["half_until_dose"] = doses[last]
     if last + 1 < len(doses):
         found["less_from_dose"] = doses[last + 1]

@@ -10,7 +10,7 @@ from typing import Any
 
 from carveout.common.errors import CarveoutError
 
-_RESOLUTION = 0.05
+_RESOLUTION = 0.25
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,9 @@ def test_who_allocated_the_page_in_the_way_is_known(trials: pd.DataFrame) -> Non
     owners = kernel["blocker"].str.extract('"owner": "([^"]*)"', expand=False)
     # The load's pages; what the boot allocated is nobody's.
     assert owners.str.contains("place").sum() > 5, owners.tolist()
+    # Also in memory that came after the noting began.
+    plugged = owners[kernel["strategy"] == "virtio-mem"]
+    assert plugged.str.contains("place").any(), plugged.tolist()
 
 
 def test_pageblocks_with_what_cannot_move_are_those_of_the_map(capacity: Run) -> None:

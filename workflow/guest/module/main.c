@@ -162,8 +162,12 @@ static struct miscdevice carveout_device = {
  * Memory that goes offline may lose its struct pages next. By now it no longer counts as online, so
  * who looks at struct pages after this does not look there, and who does now has the lock.
  */
-static int note_memory_change(struct notifier_block *block, unsigned long action, void *memory)
+static int note_memory_change(struct notifier_block *block, unsigned long action, void *data)
 {
+	const struct memory_notify *memory = data;
+
+	if (action == MEM_GOING_ONLINE)
+		owners_cover(memory->start_pfn + memory->nr_pages);
 	if (action == MEM_OFFLINE) {
 		mutex_lock(&carveout_lock);
 		mutex_unlock(&carveout_lock);

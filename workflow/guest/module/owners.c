@@ -61,29 +61,33 @@ static u16 number_of(const struct stack *stack)
 	return owners.nr_stacks++;
 }
 
+/* The frames are of that stack from now on; of nobody where it is NULL. */
+static void note_frames(unsigned long pfn, unsigned long pages, const struct stack *stack)
+{
+	unsigned long flags, i, at = pfn - READ_ONCE(owners.first_pfn);
+	u16 number;
+
+	raw_spin_lock_irqsave(&owners_lock, flags);
+	number = owners.stack_of && stack ? number_of(stack) : 0;
+	for (i = at; owners.stack_of && i < at + pages && i < owners.nr_frames; i++)
+		owners.stack_of[i] = number;
+	raw_spin_unlock_irqrestore(&owners_lock, flags);
+}
+
 /* Of frames that whoever is on the stack has got just now, and that cannot move. */
 void owner_note(unsigned long pfn, unsigned long pages)
 {
-	unsigned long flags, i, at = pfn - READ_ONCE(owners.first_pfn);
 	struct stack stack = {};
-	u16 number;
 
-	if (!READ_ONCE(owners.stack_of) || at >= owners.nr_frames)
+	if (!READ_ONCE(owners.stack_of))
 		return;
 	stack.nr = stack_trace_save(stack.frames, STACK_FRAMES, 0);
-	raw_spin_lock_irqsave(&owners_lock, flags);
-	number = number_of(&stack);
-	for (i = at; i < at + pages && i < owners.nr_frames; i++)
-		WRITE_ONCE(owners.stack_of[i], number);
-	raw_spin_unlock_irqrestore(&owners_lock, flags);
+	note_frames(pfn, pages, &stack);
 }
 
 static void owner_forget(unsigned long pfn, unsigned long pages)
 {
-	unsigned long i, at = pfn - READ_ONCE(owners.first_pfn);
-
-	for (i = at; READ_ONCE(owners.stack_of) && i < at + pages && i < owners.nr_frames; i++)
-		WRITE_ONCE(owners.stack_of[i], 0);
+	note_frames(pfn, pages, NULL);
 }
 
 /* A look at the stack would be part of what a lend costs: who lends is known without it. */
@@ -117,20 +121,29 @@ static bool is_passed_through(const char *name)
 	return false;
 }
 
+/* A stack that was noted once stays as it is. NULL where nothing is noted. */
+static const struct stack *noted_stack(unsigned long pfn)
+{
+	unsigned long flags, at = pfn - owners.first_pfn;
+	const struct stack *stack = NULL;
+
+	raw_spin_lock_irqsave(&owners_lock, flags);
+	if (owners.stack_of && at < owners.nr_frames)
+		stack = &owners.stacks[owners.stack_of[at]];
+	raw_spin_unlock_irqrestore(&owners_lock, flags);
+	return stack;
+}
+
 /* The function that asked and who called it, as far as there is room. Empty where nobody knows. */
 void owner_print(unsigned long pfn, char *to, size_t size)
 {
-	unsigned long at = pfn - owners.first_pfn;
-	const struct stack *stack;
+	const struct stack *stack = noted_stack(pfn);
 	char name[KSYM_SYMBOL_LEN];
 	unsigned int i, shown = 0;
 	size_t used = 0;
 
 	*to = '\0';
-	if (!owners.stack_of || at >= owners.nr_frames)
-		return;
-	stack = &owners.stacks[READ_ONCE(owners.stack_of[at])];
-	for (i = 0; i < stack->nr && shown < SHOWN_FRAMES; i++) {
+	for (i = 0; stack && i < stack->nr && shown < SHOWN_FRAMES; i++) {
 		snprintf(name, sizeof(name), "%ps", (void *)stack->frames[i]);
 		name[strcspn(name, " ")] = '\0';	/* the module's name follows */
 		if (!shown && is_passed_through(name))
@@ -178,6 +191,29 @@ static int owners_begin(void)
 	if (ret)
 		owners_free();
 	return ret;
+}
+
+/*
+ * For memory that was not there when the noting began, before it comes online. Without room for
+ * it, who allocates there stays unknown.
+ */
+void owners_cover(unsigned long end_pfn)
+{
+	unsigned long flags, nr_frames = end_pfn - owners.first_pfn;
+	u16 *stack_of, *covered_before;
+
+	if (!page_alloc || end_pfn <= owners.first_pfn + owners.nr_frames)
+		return;
+	stack_of = kvcalloc(nr_frames, sizeof(*stack_of), GFP_KERNEL);
+	if (!stack_of)
+		return;
+	raw_spin_lock_irqsave(&owners_lock, flags);
+	covered_before = owners.stack_of;
+	memcpy(stack_of, covered_before, owners.nr_frames * sizeof(*stack_of));
+	WRITE_ONCE(owners.stack_of, stack_of);
+	owners.nr_frames = nr_frames;
+	raw_spin_unlock_irqrestore(&owners_lock, flags);
+	kvfree(covered_before);
 }
 
 static int owners_set(const char *text, const struct kernel_param *parameter)

@@ -7,6 +7,7 @@
 
 void owner_note(unsigned long pfn, unsigned long pages);
 void owner_print(unsigned long pfn, char *to, size_t size);
+void owners_cover(unsigned long end_pfn);
 void owners_exit(void);
 
 #endif

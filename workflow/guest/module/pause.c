@@ -23,6 +23,7 @@
 
 #include "carveout.h"
 #include "costs.h"
+#include "drain.h"
 
 /* docs/specs/pvpanic.rst of QEMU */
 #define PVPANIC_VENDOR 0x1b36
@@ -149,10 +150,24 @@ static int pause_by(struct pci_dev *device, struct carveout_await *await)
 	return ret;
 }
 
+/*
+ * Pages of the process that waits here, on their way to an LRU list in a per-CPU batch, would be in
+ * the way of what it waits for: has_unmovable_pages() in mm/page_isolation.c takes them for pages
+ * that cannot move.
+ */
+static int leave_the_way(void)
+{
+	if (mutex_lock_killable(&carveout_lock))
+		return -EINTR;
+	drain_per_cpu_lists();
+	mutex_unlock(&carveout_lock);
+	return 0;
+}
+
 static int pause_locked(struct carveout_await *await)
 {
 	struct pci_dev *device;
-	int ret = await ? await_prepare(await->work) : 0;
+	int ret = await ? await_prepare(await->work) ?: leave_the_way() : 0;
 
 	if (ret)
 		return ret;
@@ -165,7 +180,7 @@ static int pause_locked(struct carveout_await *await)
 }
 
 /*
- * Not under carveout_lock: what is awaited may offline memory, and whoever watches memory going
+ * Not all under carveout_lock: what is awaited may offline memory, and whoever watches memory going
  * offline takes that lock.
  */
 int pause_machine(struct carveout_await *await)

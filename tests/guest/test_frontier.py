@@ -100,7 +100,7 @@ def test_trials_go_where_the_answer_changes(frontier: Run) -> None:
         assert point["doses"] == len(doses)
     mem = points["mem"]
     assert (mem["half_until_dose"], mem["less_from_dose"]) in {(35, 45), (45, 55)}
-    assert json.loads(mem["ladder"]) == {"finest_permille": 100, "resolution": 0.05}
+    assert json.loads(mem["ladder"]) == {"finest_permille": 100, "resolution": 0.25}
 
 
 def ladder_trials(checkout: Checkout, results: str, *args: str, **changes: object) -> bytes:

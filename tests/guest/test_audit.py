@@ -125,7 +125,7 @@ def _plugged(trials: Path) -> dict[tuple[int, str], int]:
     return plugged
 
 
-@pytest.fixture(scope="module", params=["1GiB", "4GiB"])
+@pytest.fixture(scope="module", params=["1GiB", pytest.param("4GiB", marks=pytest.mark.long)])
 def run(request: pytest.FixtureRequest, checkout: Checkout) -> Run:
     """A run in which every census was audited."""
     name = {"1GiB": "audited", "4GiB": "audited_large"}[request.param]

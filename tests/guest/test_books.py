@@ -23,6 +23,10 @@ def account(name: str) -> str:
 ACCOUNTS = [account(name) for name in accounts.ACCOUNTS]
 
 
+# Every strategy on hosts of 4 GiB takes minutes.
+BOTH_SIZES = ["smoke", pytest.param("large", marks=pytest.mark.long)]
+
+
 @pytest.fixture(scope="session")
 def large(checkout: Checkout) -> Run:
     """One run of every strategy on hosts of 4 GiB."""
@@ -31,7 +35,7 @@ def large(checkout: Checkout) -> Run:
     return Run(checkout, checkout.path / "large")
 
 
-@pytest.mark.parametrize("run", ["smoke", "large"])
+@pytest.mark.parametrize("run", BOTH_SIZES)
 def test_the_books_of_every_census_balance(run: str, request: pytest.FixtureRequest) -> None:
     found: Run = request.getfixturevalue(run)
     phases, trials = found.table("phases"), found.table("trials")
@@ -42,7 +46,7 @@ def test_the_books_of_every_census_balance(run: str, request: pytest.FixtureRequ
     assert len(phases) >= 3 * len(lived) > 0
 
 
-@pytest.mark.parametrize("run", ["smoke", "large"])
+@pytest.mark.parametrize("run", BOTH_SIZES)
 def test_memmap_is_what_the_kernel_counts_and_what_lies_in_ram(
     run: str, request: pytest.FixtureRequest
 ) -> None:
@@ -124,6 +128,7 @@ def test_one_reference_too_many_is_named_as_what_stands_in_the_way(checkout: Che
     assert '"type": "pinned"' in row["blocker"]
 
 
+@pytest.mark.long
 def test_init_on_alloc_of_a_variant_wins_over_that_of_every_host(large: Run) -> None:
     rows = large.table("trials").query("strategy == 'baseline'")
     lend_ns = rows.set_index("variant")["lend_ns"]

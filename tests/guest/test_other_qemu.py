@@ -35,6 +35,7 @@ def forked(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run(checkout, "fork")
 
 
+@pytest.mark.long
 def test_trials_of_another_qemu_are_the_same_forked_or_cold(forked: Run) -> None:
     cold = run(forked.checkout, "cold")
     trials = [(made.results / "tables/trials.parquet").read_bytes() for made in (forked, cold)]

@@ -3,6 +3,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,21 +23,46 @@ COLUMNS = (
 )
 _LINES = ("-", "--", ":", "-.")
 _PANEL_IN = 1.45
+_IDEAL = "load + lent = RAM"
+
+
+class Look(NamedTuple):
+    """How the curve of a variant is drawn, the same in all parts of the figure."""
+
+    color: str
+    line: str
+    marker: str
 
 
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
     """Draw one row of panels per strategy, one column per load, of the largest request."""
     machines = dict(comparable_parts(summary))
     rows = len(labels.strategies(summary))
+    looks = _looks(summary, labels)
     figure = style.new_figure((rows * _PANEL_IN + 0.8) * len(machines))
     for part, of_machine in zip(
         style.parts(figure, list(machines)), machines.values(), strict=True
     ):
-        _draw_machine(part, of_machine, labels)
+        _draw_machine(part, of_machine, labels, looks)
     return figure
 
 
-def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> None:
+def _looks(summary: pd.DataFrame, labels: Labels) -> Mapping[tuple[str, str], Look]:
+    colors = style.strategy_colors(labels, summary)
+    looks = {}
+    for strategy, curves in summary.groupby("strategy"):
+        styles = zip(itertools.cycle(_LINES), itertools.cycle(style.MARKERS), strict=False)
+        for variant, (line, marker) in zip(labels.variants(curves), styles, strict=False):
+            looks[variant] = Look(colors[str(strategy)], line, marker)
+    return looks
+
+
+def _draw_machine(
+    part: SubFigure,
+    summary: pd.DataFrame,
+    labels: Labels,
+    looks: Mapping[tuple[str, str], Look],
+) -> None:
     largest = summary[summary["request_bytes"] == summary["request_bytes"].max()]
     # Of one load and dose there is one amount, whichever list of requests asked for it last.
     cells = largest.drop_duplicates([*VARIANT, "load", "dose_target"], keep="last")
@@ -55,13 +81,12 @@ def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> Non
         sharey=True,
         gridspec_kw={"width_ratios": widths},
     )
-    colors = style.strategy_colors(labels, cells)
     for row, strategy in zip(grid, strategies, strict=True):
         for ax, load in zip(row, loads, strict=True):
             of_load = cells[cells["load"] == load]
-            _draw_ideal(ax, of_load)
+            _draw_ideal(ax, of_load, _IDEAL if ax is grid[0][-1] else None)
             _draw_others(ax, of_load[of_load["strategy"] != strategy])
-            _draw_strategy(ax, of_load[of_load["strategy"] == strategy], labels, colors[strategy])
+            _draw_strategy(ax, of_load[of_load["strategy"] == strategy], labels, looks)
         _draw_frame(row, labels.strategy(strategy), cells["request_bytes"].max())
     for ax, load in zip(grid[0], loads, strict=True):
         ax.set_title(load.replace("_", " "))
@@ -84,7 +109,7 @@ def _draw_frame(row: Sequence[Axes], title: str, most_bytes: int) -> None:
     row[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, handlelength=2.2)
 
 
-def _draw_ideal(ax: Axes, of_load: pd.DataFrame) -> None:
+def _draw_ideal(ax: Axes, of_load: pd.DataFrame, label: str | None) -> None:
     """Draw what a host could lend that uses all of its memory for the load and the lend alone."""
     held = of_load.groupby("dose_target")["physical_bytes"].median().astype(float)
     ram_bytes, most_bytes = of_load["ram_bytes"].iloc[0], of_load["request_bytes"].iloc[0]
@@ -96,6 +121,7 @@ def _draw_ideal(ax: Axes, of_load: pd.DataFrame) -> None:
         linewidth=0.8,
         linestyle=(0, (4, 3)),
         marker="_" if len(ideal) == 1 else None,
+        label=label,
     )
 
 
@@ -106,15 +132,11 @@ def _draw_others(ax: Axes, others: pd.DataFrame) -> None:
         ax.plot(ordered["dose_target"], granted, color=style.FAINT, linewidth=0.7, zorder=1)
 
 
-def _draw_strategy(ax: Axes, curves: pd.DataFrame, labels: Labels, color: str) -> None:
-    looks: Mapping[tuple[str, str], tuple[str, str]] = dict(
-        zip(
-            labels.variants(curves),
-            itertools.cycle(zip(_LINES, style.MARKERS, strict=False)),
-            strict=False,
-        )
-    )
-    for variant, (line, marker) in looks.items():
+def _draw_strategy(
+    ax: Axes, curves: pd.DataFrame, labels: Labels, looks: Mapping[tuple[str, str], Look]
+) -> None:
+    for variant in labels.variants(curves):
+        color, line, marker = looks[variant]
         curve = curves[(curves[VARIANT] == list(variant)).all(axis="columns")]
         curve = curve.sort_values("dose_target")
         doses = curve["dose_target"].to_numpy(float)

@@ -39,14 +39,33 @@ def test_the_comparison_that_the_readme_shows_is_of_the_small_job_as_it_is() -> 
     config = load_yaml(SMOKE)
     cells = read_matrix(config, str(SMOKE), WORKFLOW).cells
     variants = {(cell.variant.strategy, cell.variant.name) for cell in cells}
-    readme = Path("README.md").read_text(encoding="utf-8")
     loads, seeds = len(config["loads"]), config["seeds"]
-    assert f"{len(variants)} strategy variants x {loads} loads x {seeds} seeds" in readme
+    said = f"{len(variants)} strategy variants x {loads} loads x {seeds} seeds"
+    _, small_job = Path("README.md").read_text(encoding="utf-8").split(said)
     labels = Labels.read(sorted(WORKFLOW.glob("strategies/*/strategy.yaml")))
     for strategy, variant in variants:
         title = re.escape(labels.variant(strategy, variant))
-        shown = re.findall(rf"^ {title}  ", readme, re.MULTILINE)
+        shown = re.findall(rf"^ {title}  ", small_job, re.MULTILINE)
         assert len(shown) == len(COMPARISON_PARTS), title
+
+
+def test_the_frontier_that_the_readme_shows_is_of_the_main_job_as_it_is() -> None:
+    config = load_yaml(Path("config/config.yaml"))
+    cells = read_matrix(config, "config/config.yaml", WORKFLOW).cells
+    readme = Path("README.md").read_text(encoding="utf-8")
+    labels = Labels.read(sorted(WORKFLOW.glob("strategies/*/strategy.yaml")))
+    frontier, _ = readme.split("What the small job found")
+    for granule in config["granules"]:
+        (table,) = re.findall(rf"in pieces of {granule};|as one {granule} range;", frontier)
+        _, _, rows = frontier.partition(table)
+        rows, _, _ = rows.partition("\n\n\n")
+        titles = {
+            labels.variant(cell.variant.strategy, cell.variant.name)
+            for cell in cells
+            if cell.is_available and cell.granule == granule
+        }
+        shown = set(re.findall(r"^ (\S.*?)  +\d+ MiB  ", rows, re.MULTILINE))
+        assert shown == titles
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=str)

@@ -2,7 +2,7 @@
 #
 # make          installs what is missing, runs the main job, prints the comparison table
 # make smoke    the same with the small config
-# make test     all checks and all tests
+# make test     all checks and all tests but the long ones
 # make test-long  the tests that take many trials for one answer, or large hosts
 # make lint     the checks alone
 # make sanitize builds kernels with KASAN, lockdep and KCSAN and runs everything on them (CONTRIBUTING.md)

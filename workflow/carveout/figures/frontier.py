@@ -34,6 +34,10 @@ class Look(NamedTuple):
     marker: str
 
 
+# By strategy and variant.
+Looks = Mapping[tuple[str, str], Look]
+
+
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
     """Draw one row of panels per strategy, one column per load, of the largest request."""
     machines = dict(comparable_parts(summary))
@@ -47,7 +51,7 @@ def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
     return figure
 
 
-def _looks(summary: pd.DataFrame, labels: Labels) -> Mapping[tuple[str, str], Look]:
+def _looks(summary: pd.DataFrame, labels: Labels) -> Looks:
     colors = style.strategy_colors(labels, summary)
     looks = {}
     for strategy, curves in summary.groupby("strategy"):
@@ -57,12 +61,7 @@ def _looks(summary: pd.DataFrame, labels: Labels) -> Mapping[tuple[str, str], Lo
     return looks
 
 
-def _draw_machine(
-    part: SubFigure,
-    summary: pd.DataFrame,
-    labels: Labels,
-    looks: Mapping[tuple[str, str], Look],
-) -> None:
+def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels, looks: Looks) -> None:
     largest = summary[summary["request_bytes"] == summary["request_bytes"].max()]
     # Of one load and dose there is one amount, whichever list of requests asked for it last.
     cells = largest.drop_duplicates([*VARIANT, "load", "dose_target"], keep="last")
@@ -132,9 +131,7 @@ def _draw_others(ax: Axes, others: pd.DataFrame) -> None:
         ax.plot(ordered["dose_target"], granted, color=style.FAINT, linewidth=0.7, zorder=1)
 
 
-def _draw_strategy(
-    ax: Axes, curves: pd.DataFrame, labels: Labels, looks: Mapping[tuple[str, str], Look]
-) -> None:
+def _draw_strategy(ax: Axes, curves: pd.DataFrame, labels: Labels, looks: Looks) -> None:
     for variant in labels.variants(curves):
         color, line, marker = looks[variant]
         curve = curves[(curves[VARIANT] == list(variant)).all(axis="columns")]

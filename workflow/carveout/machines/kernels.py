@@ -119,8 +119,11 @@ def _release(root: Path) -> str:
 
 
 def _write_image(root: Path) -> None:
-    """Put the raw Image at the root; Debian calls it vmlinuz, and some kernels are compressed."""
-    (vmlinuz,) = (root / "boot").glob("vmlinuz-*")
+    """Put the raw Image at the root; Debian calls it vmlinuz, and some kernels are compressed.
+
+    It lies beside the modules where image and modules are packages of their own.
+    """
+    (vmlinuz,) = [*root.glob("boot/vmlinuz-*"), *root.glob("usr/lib/modules/*/vmlinuz")]
     content = vmlinuz.read_bytes()
     if content.startswith(b"\x1f\x8b"):
         content = gzip.decompress(content)

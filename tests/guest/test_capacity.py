@@ -7,7 +7,7 @@ from itertools import groupby
 import pandas as pd
 import pytest
 
-from carveout.study.granules import GRANULES
+from carveout.study.geometry import GRANULES
 from tests.conftest import Checkout, Run
 
 MIB = 2**20

@@ -9,6 +9,8 @@ from carveout.study.cell import Cell, Variant
 
 _CELL = Cell(
     kernel="debian-6.12",
+    pageblock_bytes=2 * MIB,
+    section_bytes=128 * MIB,
     ram_bytes=GIB,
     cpus=1,
     cpu_model="neoverse-n1",

@@ -156,6 +156,29 @@ def test_a_mistake_is_one_line_with_file_and_key(
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        (
+            {"requests": {"big": ["2MiB"]}},
+            "key requests.big: wanted a multiple of a pageblock of 32MiB",
+        ),
+        (
+            {"loads": {"unmovable_pages": [0.5]}},
+            "found 0.5 % of 128 pageblocks of 32MiB with kernel",
+        ),
+    ],
+)
+def test_larger_pages_make_a_config_impossible(
+    config: dict[str, Any], changes: dict[str, Any], wanted: str
+) -> None:
+    del config["figures"]
+    read(config | changes)
+    with pytest.raises(CarveoutError, match=r"^job\.yaml: key ") as caught:
+        read(config | changes | {"kernels": ["debian-6.12-16k"]})
+    assert wanted in str(caught.value)
+
+
 def test_a_granule_that_nobody_can_give_is_refused(config: dict[str, Any]) -> None:
     config["strategies"] = {"baseline": ["ordinary_pages"]}
     config["granules"] = ["page", "2M"]

@@ -23,7 +23,7 @@ from carveout.guests.engines import Boot, Engine, EngineFactory
 from carveout.guests.guest import GuestDiedError, Usage
 from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import Cell, Point
-from carveout.study.granules import GRANULES
+from carveout.study.geometry import GRANULES
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class CellRun:
 def guest_parameters(cell: Cell) -> str:
     """Return what a cell's guest knows before any trial, as shell assignments."""
     values: dict[str, str | int] = {
+        "STATED_PAGEBLOCK_BYTES": cell.pageblock_bytes,
+        "STATED_SECTION_BYTES": cell.section_bytes,
         "RAM_BYTES": cell.ram_bytes,
         "BOOT_RAM_BYTES": cell.variant.boot_ram_bytes,
         "LENDABLE_BYTES": cell.lendable_bytes,
@@ -95,12 +97,16 @@ def trial_ids(run: CellRun) -> dict[Point, str]:
     return {point: trial_id(run, point) for point in run.cell.points()}
 
 
-def unavailable_trials(run: CellRun) -> list[dict[str, Any]]:
-    """Return the trials of a cell whose variant cannot give the granule: nothing was run for them.
+def unavailable_trials(run: CellRun, reason: str | None) -> list[dict[str, Any]]:
+    """Return the trials of a cell that cannot be had on its machine: nothing was run for them.
 
     They say so in the tables, at each dose that is known before any trial is made.
+
+    Args:
+        run: the cell.
+        reason: why its variant cannot give the granule, or what the kernel lacks.
     """
-    ending = Ending(cause=None, message=run.cell.variant.why_no_other, records=[])
+    ending = Ending(cause=None, message=reason, records=[])
     return [
         _trial(run, Point(dose, seed), ending)
         for dose in sorted(run.cell.doses_permille)
@@ -126,6 +132,10 @@ async def run_cell(
     Raises:
         CarveoutError: a trial could not be made; all others were kept.
     """
+    if not run.cell.is_available:
+        return [
+            {"trial": trial} for trial in unavailable_trials(run, run.cell.variant.why_no_other)
+        ]
     trials = CellTrials(run.cell, made)
     boots: list[Result] = []
     if not trials.are_enough():
@@ -134,8 +144,16 @@ async def run_cell(
                 if engine.boot_usage is not None:
                     boots.append({"run": _usage(run, None, "ready", engine.boot_usage)})
                     keep(boots[0])
-                await _run_missing(run, engine, trials, keep)
+                try:
+                    await _run_missing(run, engine, trials, keep)
+                except _UnavailableError as error:
+                    missing = unavailable_trials(run, str(error))
+                    return [*boots, *({"trial": trial} for trial in missing)]
     return [*boots, *trials.in_order()]
+
+
+class _UnavailableError(Exception):
+    """A guest said before its trial that its kernel lacks what the cell needs."""
 
 
 async def _run_missing(
@@ -151,6 +169,9 @@ async def _run_missing(
             except GuestDiedError as error:
                 lost.append(f"{point}: {error}")
                 continue
+            ending = result["trial"]["ending"]
+            if ending["cause"] == "unavailable":
+                raise _UnavailableError(ending["message"])
             keep(result)
             trials.add(result)
 

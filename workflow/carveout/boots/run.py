@@ -22,7 +22,6 @@ from carveout.boots.cell_run import (
     run_cell,
     trial_id,
     trial_ids,
-    unavailable_trials,
 )
 from carveout.boots.cell_trials import Result
 from carveout.boots.journal import Journal
@@ -150,13 +149,9 @@ def main() -> None:
     progress = Progress(args.progress)
     with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
         run = _cell_run(args, cell, Path(folder))
-        if cell.is_available:
-            journal = Journal(args.journal, run.made_by)
-            results = _run_and_tell(run, journal, progress)
-            journal.pack(results)
-        else:
-            results = [{"trial": trial} for trial in unavailable_trials(run)]
-            progress.skip(len(results))
+        journal = Journal(args.journal, run.made_by)
+        results = _run_and_tell(run, journal, progress)
+        journal.pack(result for result in results if "run" in result)
     write_atomically(args.runs, _lines(result["run"] for result in results if "run" in result))
     write_atomically(
         args.trials, _lines(result["trial"] for result in results if "trial" in result)

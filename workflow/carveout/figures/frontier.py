@@ -19,7 +19,7 @@ TABLE = "summary"
 _AMOUNTS = ("granted_mean_bytes", "granted_least_bytes", "granted_most_bytes")
 COLUMNS = (
     *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
-    *("not_available", "physical_bytes", *_AMOUNTS),
+    *("trials", "not_available", "physical_bytes", *_AMOUNTS),
 )
 _LINES = ("-", "--", ":", "-.")
 _PANEL_IN = 1.45

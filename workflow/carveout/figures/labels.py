@@ -11,7 +11,7 @@ import pandas as pd
 
 from carveout.common import schemas
 from carveout.common.sizes import GIB, KIB, MIB
-from carveout.study.granules import granule_label
+from carveout.study.geometry import granule_label
 from carveout.tables.schema import COMPARABLE
 
 NOTHING = "–"
@@ -101,17 +101,27 @@ def version_label(version: str, pinned: str) -> str:
 def comparable_parts(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Return the rows of each machine and granule with their label: what is to be compared.
 
-    Variants that cannot give the granule are left out.
+    Variants that cannot give the granule, or that the kernel cannot run, are left out.
     """
     return _parts(frame[~_is_unavailable(frame)])
 
 
 def unavailable_variants(frame: pd.DataFrame, labels: Labels) -> dict[str, str]:
-    """Return the variants that cannot give the granule, by the label of what is compared."""
+    """Return the variants that cannot be had, and why, by the label of what is compared."""
     return {
-        label: ", ".join(labels.variant(*row) for row in labels.variants(rows))
+        label: ", ".join(
+            labels.variant(strategy, variant) + _reason(rows, strategy, variant)
+            for strategy, variant in labels.variants(rows)
+        )
         for label, rows in _parts(frame[_is_unavailable(frame)])
     }
+
+
+def _reason(rows: pd.DataFrame, strategy: str, variant: str) -> str:
+    """Return why a variant is not available, in brackets, where it is known."""
+    of_variant = (rows["strategy"] == strategy) & (rows["variant"] == variant)
+    reasons = rows[of_variant]["why_not_available"].dropna()
+    return f" ({reasons.iloc[0]})" if len(reasons) else ""
 
 
 def _is_unavailable(frame: pd.DataFrame) -> "pd.Series[bool]":
@@ -119,7 +129,7 @@ def _is_unavailable(frame: pd.DataFrame) -> "pd.Series[bool]":
     if "outcome" in frame:
         return frame["outcome"] == "not_available"
     if "not_available" in frame:
-        return frame["not_available"] > 0
+        return frame["not_available"] == frame["trials"]
     return pd.Series(data=False, index=frame.index)
 
 

@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from carveout.common.sizes import GIB, MIB
+from carveout.common.sizes import GIB
 from carveout.figures import style
 from carveout.figures.labels import Labels, bytes_label
 from carveout.records.outcomes import PHASES
@@ -21,7 +21,6 @@ COLUMNS = (
     *("trial_id", "strategy", "variant", "scenario", "dose_target", "seed", "cycle"),
     *("phase", "first_pfn", "pageblock_bytes", "pageblocks"),
 )
-_SECTION_BYTES = 128 * MIB
 # Letter: name and colour. Lightness falls from absent to lent, so that grey prints are legible too.
 _CLASSES = {
     "A": ("absent (no memmap)", "#FFFFFF"),
@@ -39,7 +38,7 @@ _PANEL_TITLES = {"before": "before", "lent": "lent", "after": "given back"}
 
 
 def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw the three pageblock maps of one trial's cycle; a row of the grid is a memory section.
+    """Draw the three pageblock maps of one trial's cycle.
 
     Args:
         phases: the censuses of one trial and cycle; of several machines, the first is drawn.
@@ -48,8 +47,9 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     first = phases.iloc[0]
     phases = phases[phases["trial_id"] == first["trial_id"]]
     pageblock_bytes = int(first["pageblock_bytes"])
-    per_row = max(1, _SECTION_BYTES // pageblock_bytes)
     maps = dict(zip(phases["phase"], phases["pageblocks"], strict=True))
+    # A section with 4K pages; where pageblocks are larger there are few of them.
+    per_row = 64 if max(map(len, maps.values())) >= 256 else 16
     grid_rows = max(-(-len(text) // per_row) for text in maps.values())
     figure = style.new_figure(1.7 + min(max(grid_rows, 16), 128) * 0.082)
     axes = figure.subplots(1, len(PHASES), sharey=True)
@@ -90,7 +90,7 @@ def _draw_addresses(
     # On arm64 a pageblock is what one page of page-table entries of 8 bytes maps.
     page_bytes = math.isqrt(8 * pageblock_bytes)
     row_bytes = per_row * pageblock_bytes
-    rows_per_gib = GIB // row_bytes
+    rows_per_gib = max(1, GIB // row_bytes)
     step = max(rows_per_gib, grid_rows // 8 // rows_per_gib * rows_per_gib)
     places = list(range(0, grid_rows, step))
     start_bytes = first_pfn * page_bytes

@@ -43,6 +43,7 @@ def _make_command(kernel: Kernel, folder: Path, includes: Sequence[Path]) -> lis
         "make",
         f"--directory={kernel.headers}",
         f"--file={kernel.headers_common}/Makefile",
+        f"O={kernel.headers}",  # newer kernels take the top Makefile's folder otherwise
         f"M={folder}",
         "ARCH=arm64",
         f"CROSS_COMPILE={_CROSS}",

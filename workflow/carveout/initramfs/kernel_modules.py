@@ -12,6 +12,10 @@ from carveout.common.errors import CarveoutError
 from carveout.machines.kernels import Kernel
 
 
+class MissingModuleError(CarveoutError):
+    """A kernel has not the module that is wanted, nor is it built in."""
+
+
 @dataclass(frozen=True)
 class Module:
     """One of the kernel's own modules, decompressed."""
@@ -23,7 +27,11 @@ class Module:
 def resolve_modules(kernel: Kernel, names: Sequence[str]) -> list[Module]:
     """Return modules with all that they depend on, in the order in which they can be inserted.
 
-    A name that is built into the kernel resolves to nothing.
+    A name that is built into the kernel resolves to nothing, and so does one that ends in `?` and
+    that the kernel does not have.
+
+    Raises:
+        MissingModuleError: the kernel lacks a module.
     """
     there = {_module_name(path.name): path for path in kernel.modules.rglob("*.ko*")}
     builtin = _builtin_modules(kernel)
@@ -33,14 +41,16 @@ def resolve_modules(kernel: Kernel, names: Sequence[str]) -> list[Module]:
         if name in order or name in builtin:
             return
         if name not in there:
-            raise CarveoutError(f"kernel {kernel.release} has no module {name}, {wanted_by}")
+            raise MissingModuleError(f"kernel {kernel.release} has no module {name}, {wanted_by}")
         content = _decompressed(there[name])
         for dependency in _dependencies(content, there[name]):
             add(dependency, f"which {name} needs")
         order[name] = Module(name, content)
 
-    for name in names:
-        add(_module_name(name), "wanted by name")
+    for text in names:
+        name = _module_name(text.removesuffix("?"))
+        if name in there or not text.endswith("?"):
+            add(name, "wanted by name")
     return list(order.values())
 
 

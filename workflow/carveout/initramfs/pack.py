@@ -19,7 +19,7 @@ from carveout.common.processes import run_program
 from carveout.initramfs import cpio
 from carveout.initramfs.cpio import Entry
 from carveout.initramfs.debian_programs import debian_programs
-from carveout.initramfs.kernel_modules import Module, resolve_modules
+from carveout.initramfs.kernel_modules import MissingModuleError, Module, resolve_modules
 from carveout.machines.kernels import Kernel, unpacked_kernel
 
 COMPILER = "aarch64-linux-gnu-gcc"
@@ -79,8 +79,16 @@ def overlay_entries(
         Entry(f"{kind}/guest.sh", _content_of(folder / "guest.sh")),
         *programs,
         *(debian_programs(packages, content["packages"]) if packages else []),
-        *module_entries(kind, "modules", resolve_modules(kernel, content.get("modules", []))),
+        *_own_modules(kind, kernel, content.get("modules", [])),
     ]
+
+
+def _own_modules(kind: str, kernel: Kernel, names: Sequence[str]) -> list[Entry]:
+    """Return a plug-in's kernel modules; where the kernel lacks one, what the guest says of it."""
+    try:
+        return module_entries(kind, "modules", resolve_modules(kernel, names))
+    except MissingModuleError as error:
+        return [Entry(f"{kind}/unavailable", f"{error}\n".encode())]
 
 
 def module_entries(folder: str, order: str, modules: Sequence[Module]) -> list[Entry]:

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# A variant may be unable to give the granule: then nothing was run. What the host could not carry
-# beside what is set aside is no crash: the load was refused. Nor is a lend that killed it.
+# A variant may be unable to give the granule, or the kernel to run it: then nothing was run. What
+# the host could not carry beside what is set aside is no crash: the load was refused. Nor is a lend
+# that killed it.
 OUTCOMES = (
     *("granted", "partial", "refused", "not_available"),
     *("load_refused", "load_killed", "crashed"),
@@ -60,7 +61,7 @@ def request_outcomes(trial: Object) -> list[RequestOutcome]:
         elif kind == "hello":
             page_bytes = record["page_bytes"]
     requests = range(1, len(trial["cell"]["requests_bytes"]) + 1)
-    if trial["cell"]["granule"] not in trial["cell"]["variant"]["granules"]:
+    if not trial["records"] and trial["ending"]["cause"] is None:
         return [RequestOutcome("not_available", "not_checked") for _ in requests]
     # Once the host is dead, later requests never reach it, and count as not served.
     last, cause = last_stage(stages), trial["ending"]["cause"]

@@ -64,7 +64,7 @@ COLUMNS = (
     *("lend_ns", *_PARTS, "give_back_ns"),
     *("memmap_bytes", "memmap_lent_bytes", "regained_bytes", "kept_back_bytes"),
     *(*REUSE_COLUMNS, "pages_migrated", "pages_reclaimed"),
-    *("cause", "stage", "refused_by", "reason", "errno", "kernel_log", "blocker"),
+    *("cause", "message", "stage", "refused_by", "reason", "errno", "kernel_log", "blocker"),
     *("explained", "load_alone_steps", "load_alone_ns", "load_steps", "load_ns", "question"),
 )
 
@@ -76,6 +76,7 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
         [
             _counts(groups),
             groups[["trials_asked", "replication", "ladder", "question"]].first(),
+            groups["why_not_available"].first(),
             _amounts(groups),
             groups[[*_MEDIANS, "physical_bytes", *_IDLE]].median(),
             _quantiles(groups, "lend_ns"),
@@ -104,6 +105,7 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
         [
             _counts(groups),
             asked,
+            groups["why_not_available"].first(),
             groups[list(_MEDIANS)].median(),
             groups[["lend_ns", *_PARTS, *_PER_GIB, "give_back_ns"]].median().add_suffix("_p50"),
         ],
@@ -168,6 +170,7 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
     lent_bytes = trials["lent_bytes"].where(trials["lent_bytes"] > 0)
     return trials.assign(
         success=success,
+        why_not_available=trials["message"].where(trials["outcome"] == "not_available"),
         verify_failed=trials["verify"] == "failed",
         **{outcome: trials["outcome"] == outcome for outcome in OUTCOMES},
         extents_p50=trials["extents"].where(trials["granted_bytes"] > 0),

@@ -81,7 +81,7 @@ class Variant:
     Attributes:
         parameters: what ``guest.sh`` finds in its environment, in upper case.
         boot_ram_bytes: what QEMU's ``-m`` gives; the rest of the RAM is a device's.
-        granules: those that it can give, of `carveout.study.granules.GRANULES`.
+        granules: those that it can give, of `carveout.study.geometry.GRANULES`.
         why_no_other: why it can give no other, or None.
     """
 
@@ -100,6 +100,8 @@ class Cell:
     """One machine, one strategy variant, one scenario: all that its trials have in common.
 
     Attributes:
+        pageblock_bytes: what the matrix took for the kernel's, as the guest then sees.
+        section_bytes: likewise.
         doses_permille: the doses of its load, each once; with a ladder, the coarse ones.
         ladder: the arguments of `carveout.boots.ladder.Ladder`, which may add doses; or None.
         requests_bytes: lent one after another, each given back before the next.
@@ -111,6 +113,8 @@ class Cell:
     """
 
     kernel: str
+    pageblock_bytes: int
+    section_bytes: int
     ram_bytes: int
     cpus: int
     cpu_model: str

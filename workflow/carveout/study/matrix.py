@@ -8,18 +8,12 @@ from typing import Any
 
 from carveout.common import schemas
 from carveout.common.errors import CarveoutError
-from carveout.common.sizes import MIB, format_size, parse_size
+from carveout.common.sizes import format_size, parse_size
 from carveout.study.cell import Cell, Variant
-from carveout.study.doses import read_doses
-from carveout.study.granules import GRANULES
+from carveout.study.doses import Doses, read_doses
+from carveout.study.geometry import GRANULES, Geometry, geometry_of
 from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
 from carveout.study.requests import Requests, check_granule, read_requests
-
-# Memory comes and goes by whole sections of 128 MiB (arm64 with 4K and 16K pages), and the
-# smallest piece that any strategy lends is a pageblock of 2 MiB (4K pages):
-# arch/arm64/include/asm/sparsemem.h, include/linux/pageblock-flags.h.
-SECTION_BYTES = 128 * MIB
-PAGEBLOCK_BYTES = 2 * MIB
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
     schemas.check(config, "config", source)
     strategies = _read_plugins(config, source, workflow_folder, "strategy", "strategies")
     loads = _read_plugins(config, source, workflow_folder, "load", "loads")
-    _check_kernels(config, source)
+    geometries = _geometries(config, source)
     doses = {
         name: read_doses(
             config["loads"][name], f"{source}: key loads.{name}", loads[name].content["dose"]["of"]
@@ -54,11 +48,19 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         for name in config["loads"]
     }
     _check_replication(config, source)
-    lendable_bytes = _lendable_bytes(config, source)
-    requests = _requests(config, source, lendable_bytes, loads)
+    lendable_bytes = parse_size(config["lendable"], f"{source}: key lendable")
+    requests = {}
+    for kernel, geometry in geometries.items():
+        where = f"{source}: key"
+        _check_sections(config, where, geometry)
+        requests[kernel] = _requests(config, where, lendable_bytes, geometry, loads)
+        _check_doses(config, where, geometry, loads, doses)
+        _check_pieces(config, where, geometry, strategies)
     cells = [
         Cell(
             kernel=kernel,
+            pageblock_bytes=geometry.pageblock_bytes,
+            section_bytes=geometry.section_bytes,
             ram_bytes=ram_bytes,
             cpus=config["cpus"],
             cpu_model=config["cpu_model"],
@@ -78,11 +80,11 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
             replication=config.get("replication"),
             guest_limit_s=config["limits"]["guest_s"],
         )
-        for kernel in config["kernels"]
+        for kernel, geometry in geometries.items()
         for ram_bytes in _rams(config, source, lendable_bytes)
         for variant in _variants(config, source, strategies, ram_bytes, lendable_bytes)
         for load in config["loads"]
-        for name, asked in requests.items()
+        for name, asked in requests[kernel].items()
         for granule in config["granules"]
     ]
     _check_available(config, source, cells)
@@ -105,7 +107,8 @@ def _read_plugins(
     }
 
 
-def _check_kernels(config: Mapping[str, Any], source: str) -> None:
+def _geometries(config: Mapping[str, Any], source: str) -> dict[str, Geometry]:
+    """Return the geometry of each kernel of a config."""
     path = Path("config/kernels.yaml")
     known = schemas.load_yaml(path)["kernels"]
     for name in config["kernels"]:
@@ -114,6 +117,7 @@ def _check_kernels(config: Mapping[str, Any], source: str) -> None:
                 f"{source}: key kernels: unknown kernel {name}; "
                 f"known in {path} are {', '.join(sorted(known))}"
             )
+    return {name: geometry_of(name, known[name]) for name in config["kernels"]}
 
 
 def _check_replication(config: Mapping[str, Any], source: str) -> None:
@@ -125,42 +129,66 @@ def _check_replication(config: Mapping[str, Any], source: str) -> None:
         )
 
 
-def _lendable_bytes(config: Mapping[str, Any], source: str) -> int:
-    lendable_bytes = parse_size(config["lendable"], f"{source}: key lendable")
-    if lendable_bytes % SECTION_BYTES:
-        raise CarveoutError(
-            f"{source}: key lendable: wanted a multiple of the memory section of 128MiB, "
-            f"found {config['lendable']}; mem= and virtio-mem work by whole sections"
-        )
-    return lendable_bytes
+def _check_sections(config: Mapping[str, Any], where: str, geometry: Geometry) -> None:
+    """Refuse what is no whole number of sections: mem= and virtio-mem work by these."""
+    for key, sizes in (("lendable", [config["lendable"]]), ("ram", config["ram"])):
+        for text in sizes:
+            if parse_size(text, f"{where} {key}") % geometry.section_bytes:
+                raise CarveoutError(
+                    f"{where} {key}: wanted a multiple of the memory section of "
+                    f"{format_size(geometry.section_bytes)} of kernel {geometry.kernel}, "
+                    f"found {text}; mem= and virtio-mem work by whole sections"
+                )
 
 
 def _requests(
-    config: Mapping[str, Any], source: str, lendable_bytes: int, loads: Mapping[str, Plugin]
+    config: Mapping[str, Any],
+    where: str,
+    lendable_bytes: int,
+    geometry: Geometry,
+    loads: Mapping[str, Plugin],
 ) -> dict[str, Requests]:
     found = {}
     for name, wanted in config["requests"].items():
-        where = f"{source}: key requests.{name}"
-        found[name] = read_requests(wanted, where, lendable_bytes, PAGEBLOCK_BYTES)
+        key = f"{where} requests.{name}"
+        found[name] = read_requests(wanted, key, lendable_bytes, geometry.pageblock_bytes)
         for granule in config["granules"]:
-            check_granule(found[name], granule, where, PAGEBLOCK_BYTES)
+            check_granule(found[name], granule, key, geometry.pageblock_bytes)
         for load in loads.values():
             if found[name].needs_work and not load.content["works"]:
                 raise CarveoutError(
-                    f"{where}: wanted loads that go on, found {load.name}, whose "
+                    f"{key}: wanted loads that go on, found {load.name}, whose "
                     f"{load.description_file} does not say works: true"
                 )
     return found
 
 
+def _check_doses(
+    config: Mapping[str, Any],
+    where: str,
+    geometry: Geometry,
+    loads: Mapping[str, Plugin],
+    doses: Mapping[str, Doses],
+) -> None:
+    """Refuse a dose of pageblocks that is less than one of them."""
+    least_blocks = min(parse_size(text, f"{where} ram") for text in config["ram"])
+    least_blocks //= geometry.pageblock_bytes
+    for name, load in loads.items():
+        if load.content["dose"]["of"] != "pageblocks":
+            continue
+        for permille in doses[name].permille:
+            if 0 < permille * least_blocks < 1000:
+                raise CarveoutError(
+                    f"{where} loads.{name}: wanted doses of a pageblock at least, found "
+                    f"{permille / 10:g} % of {least_blocks} pageblocks of "
+                    f"{format_size(geometry.pageblock_bytes)} with kernel {geometry.kernel}; "
+                    "raise the dose or the key ram"
+                )
+
+
 def _rams(config: Mapping[str, Any], source: str, lendable_bytes: int) -> list[int]:
     sizes_bytes = [parse_size(text, f"{source}: key ram") for text in config["ram"]]
     for text, size_bytes in zip(config["ram"], sizes_bytes, strict=True):
-        if size_bytes % SECTION_BYTES:
-            raise CarveoutError(
-                f"{source}: key ram: wanted a multiple of the memory section of 128MiB, "
-                f"found {text}"
-            )
         if lendable_bytes >= size_bytes:
             raise CarveoutError(
                 f"{source}: key lendable: wanted less than the RAM of {text}, "
@@ -185,7 +213,6 @@ def _variants(
                     f"{source}: key strategies.{name}: unknown variant {variant}; "
                     f"known are {', '.join(known)}"
                 )
-            _check_pieces(config, source, name, variant, known[variant])
             chosen.append(_fill_variant(strategies[name], variant, ram_bytes, lendable_bytes))
     return chosen
 
@@ -223,18 +250,19 @@ def _check_available(config: Mapping[str, Any], source: str, cells: Sequence[Cel
 
 
 def _check_pieces(
-    config: Mapping[str, Any],
-    source: str,
-    strategy: str,
-    variant: str,
-    content: Mapping[str, Any],
+    config: Mapping[str, Any], where: str, geometry: Geometry, strategies: Mapping[str, Plugin]
 ) -> None:
-    piece_bytes = content.get("piece_bytes", PAGEBLOCK_BYTES)
-    if _lendable_bytes(config, source) % piece_bytes:
-        raise CarveoutError(
-            f"{source}: key lendable: wanted a multiple of the pieces of {strategy} {variant}, "
-            f"{format_size(piece_bytes)}, found {config['lendable']}"
-        )
+    """Refuse a lendable size that a variant cannot set aside whole."""
+    for name, wanted in config["strategies"].items():
+        known = strategies[name].content["variants"]
+        for variant in known if wanted == "all" else set(wanted) & set(known):
+            piece_bytes = known[variant].get("piece_bytes", geometry.pageblock_bytes)
+            if parse_size(config["lendable"], f"{where} lendable") % piece_bytes:
+                raise CarveoutError(
+                    f"{where} lendable: wanted a multiple of the pieces of {name} {variant}, "
+                    f"{format_size(piece_bytes)} with kernel {geometry.kernel}, "
+                    f"found {config['lendable']}"
+                )
 
 
 def _check_map(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) -> None:

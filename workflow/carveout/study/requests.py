@@ -7,7 +7,7 @@ from typing import Any
 
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import format_size, parse_size
-from carveout.study.granules import GRANULES
+from carveout.study.geometry import GRANULES
 
 # How much is to be had, or whether one size is; what repeats take with them; what comes back when
 # the host has no memory free.

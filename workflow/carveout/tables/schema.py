@@ -15,7 +15,7 @@ import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 from pandas.api.extensions import ExtensionDtype
 
-from carveout.study.granules import GRANULES
+from carveout.study.geometry import GRANULES
 
 INTEGER = pd.Int64Dtype()
 NUMBER = pd.Float64Dtype()

@@ -104,6 +104,7 @@ SUMMARY = Table(
         # What a load that goes on did beside the lend, of what it did alone in as much time.
         "load_progress_share": number(null=True),
         "question": text(values=QUESTIONS),
+        "why_not_available": text(null=True),
     },
     key=CELL,
     order=CELL,
@@ -131,6 +132,8 @@ COMPARISON = Table(
         "short": integer(),
         "explained": integer(),
         "load_progress_share": number(null=True),
+        # Of the first trial for which nothing was run, if there is one.
+        "why_not_available": text(null=True),
     },
     key=(*COMPARABLE, "strategy", "variant", "request_bytes"),
     order=(*COMPARABLE, "strategy", "variant", "request_bytes"),

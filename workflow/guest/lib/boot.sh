@@ -65,7 +65,19 @@ find_ram() {
 	PAGE_BYTES=$((page_kib * 1024))
 	pageblock_pages=$(awk '/^Pages per block/ { print $4; exit }' /proc/pagetypeinfo)
 	PAGEBLOCK_BYTES=$((pageblock_pages * PAGE_BYTES))
+	check_geometry
 	find_granule
+}
+
+# The config was checked by these sizes before anything was booted. A memory block is one section.
+check_geometry() {
+	[ "$PAGEBLOCK_BYTES" -eq "${STATED_PAGEBLOCK_BYTES:-$PAGEBLOCK_BYTES}" ] ||
+		fault error "the running kernel has pageblocks of $PAGEBLOCK_BYTES bytes, not of $STATED_PAGEBLOCK_BYTES: state pageblock_bytes in the entry that names the kernel"
+	block_size=/sys/devices/system/memory/block_size_bytes
+	[ -e $block_size ] || return 0
+	block_bytes=$((0x$(cat $block_size)))
+	[ "$block_bytes" -eq "${STATED_SECTION_BYTES:-$block_bytes}" ] ||
+		fault error "the running kernel has memory blocks of $block_bytes bytes, not of $STATED_SECTION_BYTES: carveout knows no such geometry"
 }
 
 # The runner gives GRANULE_BYTES, but where the kernel's sizes decide. PIECE_BYTES is what is asked of

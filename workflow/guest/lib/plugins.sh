@@ -23,6 +23,8 @@
 #   lend_in_pieces BYTES SMALLEST_BYTES COMMAND...
 #                           lend with `COMMAND... PIECE_BYTES`, the whole first, halving
 #                           the piece whenever it is refused
+#   unavailable REASON      in `prepare`: this kernel cannot do it, by its own word. All trials of the
+#                           cell are `not_available`, with the reason
 # `lend` gets the bytes that it is asked for, and as a second argument the request. It is asked for
 # no more than leaves the host RESERVE_BYTES to work with, unless the strategy has set its memory
 # aside before, and says so: takes_from_linux=no. What is of use to a VM is what lies in whole aligned
@@ -38,6 +40,7 @@
 # For a load's guest.sh the same, and in `load` alone SEED and DOSE_PERMILLE:
 #   start_worker COMMAND... run a process that occupies memory; returns when it has
 #                           printed its one line of name=value, which is evaluated
+#   unavailable REASON      in `prepare_load`, as for a strategy
 #   reached_dose PART WHOLE sets dose_achieved_percent, of the same unit each
 # A load whose load.yaml says `works: true` has a worker that goes on when it is told to: see
 # lib/work.sh, and worker_serve() in include/worker.h.

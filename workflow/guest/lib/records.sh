@@ -31,6 +31,11 @@ fault() {
 	end_trial
 }
 
+# unavailable REASON: this kernel cannot do what the trials of this cell need, and all of them say so
+unavailable() {
+	fault unavailable "$1"
+}
+
 finish() {
 	record end
 	end_trial

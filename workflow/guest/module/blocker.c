@@ -14,6 +14,7 @@
 
 #include "carveout.h"
 #include "drain.h"
+#include "kernels.h"
 #include "owners.h"
 #include "waiting.h"
 
@@ -61,7 +62,7 @@ struct search {
 static bool is_held(const struct frame_run *run)
 {
 	struct folio *folio = page_folio(run->page);
-	long expected = folio_mapcount(folio);
+	long expected = mapcount_read(folio);
 
 	if (folio_test_swapcache(folio) || !folio_test_anon(folio))
 		expected += folio_nr_pages(folio) + folio_test_private(folio);
@@ -177,7 +178,8 @@ static unsigned long best_candidate(const struct search *search)
 
 static void describe_flags(struct carveout_blocker *blocker, struct page *page)
 {
-	unsigned long flags = page_folio(page)->flags;
+	/* Newer kernels have them in a struct of their own. */
+	unsigned long flags = *(const unsigned long *)&page_folio(page)->flags;
 	size_t used = 0;
 	int i;
 

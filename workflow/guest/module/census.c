@@ -65,7 +65,11 @@ static enum carveout_account absent_account(unsigned long pfn)
 
 	if (!pfn_valid(pfn))
 		return CARVEOUT_HIDDEN;
+#ifdef HAS_PAGEMAP_HINT
 	device = get_dev_pagemap(pfn, NULL);
+#else
+	device = get_dev_pagemap(pfn);
+#endif
 	if (!device)
 		return CARVEOUT_OFFLINE;
 	put_dev_pagemap(device);

@@ -97,14 +97,14 @@ static int cma_note(struct page *cookie, dma_addr_t dma, unsigned long pages)
 
 /*
  * From probes.c, after cma_alloc(). When it has found memory, the DMA API cleans the caches of it;
- * otherwise it tries its luck elsewhere.
+ * otherwise it tries its luck elsewhere. Some kernels do not say why none was found: error 0.
  */
-void cma_alloc_ended(int error)
+void cma_alloc_ended(bool found, int error)
 {
 	if (!in_task() || READ_ONCE(asker) != current)
 		return;
 	told = -error;
-	cost_switch(error ? CARVEOUT_COST_REST : CARVEOUT_COST_CONTENT);
+	cost_switch(found ? CARVEOUT_COST_CONTENT : CARVEOUT_COST_REST);
 }
 
 /*

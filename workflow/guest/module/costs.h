@@ -36,6 +36,6 @@ void await_started(struct work_struct *work);
 void await_ended(void);
 
 /* cma.c */
-void cma_alloc_ended(int error);
+void cma_alloc_ended(bool found, int error);
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef CARVEOUT_COUNTERS_H
 #define CARVEOUT_COUNTERS_H
 
-#include <linux/mmzone.h>
+#include "kernels.h"
 
 struct counters {
 	unsigned long free;		/* in the buddy allocator */

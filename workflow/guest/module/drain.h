@@ -4,9 +4,9 @@
 #define CARVEOUT_DRAIN_H
 
 #include <linux/list.h>
-#include <linux/mmzone.h>
 #include <linux/types.h>
 
+#include "kernels.h"
 #include "pageblocks.h"
 
 struct drain {

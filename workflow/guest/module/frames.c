@@ -12,6 +12,7 @@
 #include <linux/page-flags.h>
 
 #include "frames.h"
+#include "kernels.h"
 #include "waiting.h"
 
 /* Pages from here to the end of the folio. */
@@ -77,6 +78,8 @@ static enum frame_state single_state(struct page *page)
 		return FRAME_OFFLINE;
 	if (PageTable(page))
 		return FRAME_PAGE_TABLE;
+	if (PageSlab(page))	/* a flag in older kernels, a type in newer ones */
+		return FRAME_SLAB;
 	if (page_has_type(page))
 		return FRAME_STATES;
 	if (PageReserved(page))

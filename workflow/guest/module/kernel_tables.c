@@ -8,6 +8,7 @@
  * fail, and an address that is read from one is never trusted.
  */
 
+#include <linux/bitfield.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -40,7 +41,7 @@ struct walk {
 static struct walk walk_of_kernel(void)
 {
 	u64 ttbr = read_sysreg(ttbr1_el1);
-	unsigned int size = (read_sysreg(tcr_el1) & TCR_T1SZ_MASK) >> TCR_T1SZ_OFFSET;
+	unsigned int size = FIELD_GET(TCR_T1SZ_MASK, read_sysreg(tcr_el1));
 	unsigned int bits = 64 - size - PAGE_SHIFT;
 	struct walk walk = { .levels = DIV_ROUND_UP(bits, BITS_PER_LEVEL) };
 

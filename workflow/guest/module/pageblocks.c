@@ -34,19 +34,58 @@ int pageblock_types_note(struct pageblock_types *noted)
 	return 0;
 }
 
-/* Gives the pageblock the type, with everything that is free in it on the lists of that type. */
-bool pageblock_convert(unsigned long pfn, int migratetype)
+#ifdef ACR_FLAGS_NONE
+static void hold_free(struct extents *held, unsigned long pfn)
 {
 	unsigned long end = pfn + pageblock_nr_pages;
 
 	while (pfn < end) {
 		struct frame_run run = frame_stretch_read(pfn, end);
 
-		if (run.state == FRAME_FREE && !contig_allocate_as(pfn, 1, migratetype)) {
-			free_contig_range(pfn, 1);
+		if (run.state == FRAME_FREE && !contig_allocate_anywhere(pfn, run.pages) &&
+		    extents_append(held, pfn, run.pages))
+			free_contig_range(pfn, run.pages);
+		pfn += run.pages;
+		cond_resched();
+	}
+}
+
+/* alloc_contig_range() leaves the type as it is: it is changed while all that is free is held. */
+static void convert_held(unsigned long pfn, int migratetype)
+{
+	struct extents held = {};
+	unsigned long i;
+
+	hold_free(&held, pfn);
+	pageblock_set_migratetype(pfn, migratetype);
+	for (i = 0; i < held.count; i++)
+		free_contig_range(held.list[i].pfn, held.list[i].pages);
+	extents_free(&held);
+}
+#else
+static void convert_held(unsigned long pfn, int migratetype)
+{
+}
+#endif
+
+/*
+ * Gives the pageblock the type, with everything that is free in it on the lists of that type, and
+ * empties per-CPU lists. Where nothing is free, nothing is done.
+ */
+bool pageblock_convert(unsigned long pfn, int migratetype)
+{
+	unsigned long at = pfn, end = pfn + pageblock_nr_pages;
+
+	while (at < end) {
+		struct frame_run run = frame_stretch_read(at, end);
+
+		if (run.state == FRAME_FREE && !contig_allocate_as(at, 1, migratetype)) {
+			free_contig_range(at, 1);
+			if (pageblock_migratetype(pfn) != migratetype)
+				convert_held(pfn, migratetype);
 			return true;
 		}
-		pfn += run.pages;
+		at += run.pages;
 		cond_resched();
 	}
 	return false;

@@ -11,87 +11,61 @@
 #include <linux/tracepoint.h>
 #include <linux/workqueue.h>
 
-struct compact_control;	/* private to mm/, and named in compaction.h before anything else */
-
 #include <trace/events/cma.h>
-#include <trace/events/compaction.h>
-#include <trace/events/migrate.h>
-#include <trace/events/vmscan.h>
 #include <trace/events/workqueue.h>
 
 #include "costs.h"
 
-static void migrate_begins(void *data, enum migrate_mode mode, int reason)
+/*
+ * The arguments of tracepoints differ from kernel to kernel. A probe that reads none has none: on
+ * arm64 they come in registers, and whoever does not know them leaves them there.
+ */
+static void migration_begins(void *data)
 {
 	cost_enter_within(CARVEOUT_COST_MIGRATE);
 }
 
-static void migrate_ends(void *data, unsigned long succeeded, unsigned long failed,
-			 unsigned long thp_succeeded, unsigned long thp_failed,
-			 unsigned long thp_split, unsigned long large_folio_split,
-			 enum migrate_mode mode, int reason)
-{
-	cost_leave();
-}
-
-static void compaction_begins(void *data, struct compact_control *control,
-			      unsigned long zone_start, unsigned long zone_end, bool sync)
-{
-	cost_enter_within(CARVEOUT_COST_MIGRATE);
-}
-
-static void compaction_ends(void *data, struct compact_control *control,
-			    unsigned long zone_start, unsigned long zone_end, bool sync,
-			    int status)
-{
-	cost_leave();
-}
-
-static void reclaim_begins(void *data, int order, gfp_t gfp)
+static void reclaim_begins(void *data)
 {
 	cost_enter_within(CARVEOUT_COST_RECLAIM);
 }
 
-static void reclaim_ends(void *data, unsigned long reclaimed)
+static void either_ends(void *data)
 {
 	cost_leave();
 }
 
-static void cma_begins(void *data, const char *name, unsigned long count, unsigned int align)
-{
-	cost_enter_within(CARVEOUT_COST_MIGRATE);
-}
-
+#ifdef HAS_CMA_ERROR
 static void cma_ends(void *data, const char *name, unsigned long pfn, const struct page *page,
 		     unsigned long count, unsigned int align, int error)
 {
 	cost_leave();
-	cma_alloc_ended(error);
+	cma_alloc_ended(!error, error);
 }
+#else
+static void cma_ends(void *data, const char *name, unsigned long pfn, const struct page *page,
+		     unsigned long count, unsigned int align)
+{
+	cost_leave();
+	cma_alloc_ended(page, 0);
+}
+#endif
 
 static void work_begins(void *data, struct work_struct *work)
 {
 	await_started(work);
 }
 
-static void work_ends(void *data, struct work_struct *work, work_func_t function)
+static void work_ends(void *data)
 {
 	await_ended();
 }
 
-/* The compiler holds each probe against the kernel's own declaration of the tracepoint. */
+/* The compiler holds what is read against the kernel's own declaration of the tracepoint. */
 static void check_types(void)
 {
-	check_trace_callback_type_mm_migrate_pages_start(migrate_begins);
-	check_trace_callback_type_mm_migrate_pages(migrate_ends);
-	check_trace_callback_type_mm_compaction_begin(compaction_begins);
-	check_trace_callback_type_mm_compaction_end(compaction_ends);
-	check_trace_callback_type_mm_vmscan_direct_reclaim_begin(reclaim_begins);
-	check_trace_callback_type_mm_vmscan_direct_reclaim_end(reclaim_ends);
-	check_trace_callback_type_cma_alloc_start(cma_begins);
 	check_trace_callback_type_cma_alloc_finish(cma_ends);
 	check_trace_callback_type_workqueue_execute_start(work_begins);
-	check_trace_callback_type_workqueue_execute_end(work_ends);
 }
 
 static struct watched {
@@ -99,13 +73,13 @@ static struct watched {
 	void *probe;
 	struct tracepoint *tracepoint;	/* NULL: not set */
 } watched[] = {
-	{ "mm_migrate_pages_start", migrate_begins },
-	{ "mm_migrate_pages", migrate_ends },
-	{ "mm_compaction_begin", compaction_begins },
-	{ "mm_compaction_end", compaction_ends },
+	{ "mm_migrate_pages_start", migration_begins },
+	{ "mm_migrate_pages", either_ends },
+	{ "mm_compaction_begin", migration_begins },
+	{ "mm_compaction_end", either_ends },
 	{ "mm_vmscan_direct_reclaim_begin", reclaim_begins },
-	{ "mm_vmscan_direct_reclaim_end", reclaim_ends },
-	{ "cma_alloc_start", cma_begins },
+	{ "mm_vmscan_direct_reclaim_end", either_ends },
+	{ "cma_alloc_start", migration_begins },
 	{ "cma_alloc_finish", cma_ends },
 	{ "workqueue_execute_start", work_begins },
 	{ "workqueue_execute_end", work_ends },

@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/sched/clock.h>
+#include <linux/sysfs.h>
 #include <linux/vmstat.h>
 
 #include "carveout.h"
@@ -62,6 +63,16 @@ static int collect_since(struct extents *since)
 	return ret;
 }
 
+/* By whomever: what is reclaimed is anonymous memory or of files. */
+static unsigned long reclaimed_pages(const unsigned long *events)
+{
+#ifdef HAS_RECLAIM_EVENTS
+	return events[PGSTEAL_ANON] + events[PGSTEAL_FILE];
+#else
+	return global_node_page_state(PGSTEAL_ANON) + global_node_page_state(PGSTEAL_FILE);
+#endif
+}
+
 /* In the order of read_snapshot() in lib/steps.sh; log_ns is the clock of the kernel's log. */
 static int snapshot_print(char *line, const unsigned long *events, const struct extents *since)
 {
@@ -70,8 +81,7 @@ static int snapshot_print(char *line, const unsigned long *events, const struct 
 			  events[PGMIGRATE_SUCCESS],
 			  events[THP_MIGRATION_SUCCESS],
 			  events[THP_MIGRATION_SPLIT],
-			  events[PGSTEAL_KSWAPD] + events[PGSTEAL_DIRECT] +
-			  events[PGSTEAL_KHUGEPAGED],
+			  reclaimed_pages(events),
 			  global_node_page_state(NR_WRITTEN),
 			  events[OOM_KILL],
 			  (u64)PFN_PHYS(extents_pages(since)),

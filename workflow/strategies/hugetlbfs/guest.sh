@@ -13,6 +13,11 @@ pool_folder=/sys/kernel/mm/hugepages/hugepages-$((HUGE_PAGE_BYTES / 1024))kB
 	blocker_area=none
 }
 
+prepare() {
+	[ -d "$pool_folder" ] ||
+		unavailable "the running kernel has no huge pages of $((HUGE_PAGE_BYTES / 1048576)) MiB"
+}
+
 lend() {
 	[ "$POOL" = boot ] || fill_pool "$1"
 	idle_bytes=$(($(pages_in free_hugepages) * HUGE_PAGE_BYTES))

@@ -4,6 +4,7 @@
 from typing import Any
 
 import pandas as pd
+import pytest
 from benchmarks.synthetic.records import KERNEL_FACTS, cell, trial, whole_cycle
 from benchmarks.synthetic.trials import made_trials
 
@@ -12,7 +13,7 @@ from carveout.figures.labels import Labels, comparable_parts
 from carveout.records.outcomes import request_outcomes
 from carveout.report.text import comparison_text
 from carveout.statistics.summarize import compare, list_failures, summarize
-from carveout.study.granules import GRANULES, granule_label
+from carveout.study.geometry import GRANULES, geometry_of, granule_label
 from carveout.tables.rows import TrialRows
 from tests.unit.made_cells import made_cell
 
@@ -77,6 +78,20 @@ def test_granules_are_compared_apart() -> None:
     both = pd.concat([trials, trials.assign(granule="2M", trial_id=trials["trial_id"] + "2M")])
     labels = [label for label, _ in comparable_parts(compare(both))]
     assert [label.rpartition(", ")[2] for label in labels] == ["in pieces of 2M", "in any pages"]
+
+
+@pytest.mark.parametrize(
+    ("page_bytes", "pageblock_bytes", "section_bytes"),
+    [(4096, 2 * MIB, 128 * MIB), (16384, 32 * MIB, 128 * MIB), (65536, 512 * MIB, 512 * MIB)],
+)
+def test_the_page_size_decides(page_bytes: int, pageblock_bytes: int, section_bytes: int) -> None:
+    found = geometry_of("some", {"page_bytes": page_bytes})
+    assert (found.pageblock_bytes, found.section_bytes) == (pageblock_bytes, section_bytes)
+
+
+def test_a_kernel_may_have_other_pageblocks() -> None:
+    entry = {"page_bytes": 65536, "pageblock_bytes": 2 * MIB}
+    assert geometry_of("some", entry).pageblock_bytes == 2 * MIB
 
 
 def test_every_granule_has_words() -> None:

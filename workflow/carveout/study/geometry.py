@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The sizes in which memory comes: what a kernel's page size decides, and what a VM needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from carveout.common.sizes import GIB, MIB
+
+# Any page, a block of stage-2 translation (arm64 with 4K pages: a level-2 block, 16 of them with
+# the contiguous bit, a level-1 block), or one single range, as a device without an IOMMU needs.
+# Where there is no size, the host's page size decides, or the request.
+GRANULES: Mapping[str, int | None] = {
+    "page": None,
+    "2M": 2 * MIB,
+    "32M": 32 * MIB,
+    "1G": GIB,
+    "single": None,
+}
+
+_PAGE_TABLE_ENTRY_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The sizes in which a kernel handles memory.
+
+    Attributes:
+        kernel: its name.
+        pageblock_bytes: the piece that has a migratetype; CMA areas consist of whole ones, and no
+            strategy works by less.
+        section_bytes: the piece that has a memmap; hot-plugged memory comes in whole ones.
+    """
+
+    kernel: str
+    pageblock_bytes: int
+    section_bytes: int
+
+
+def geometry_of(name: str, entry: Mapping[str, Any]) -> Geometry:
+    """Return the geometry of a kernel, by the entry that names it: the running kernel must agree.
+
+    A pageblock is what one page of last-level page table maps, as a huge page is
+    (include/linux/pageblock-flags.h); an entry may state another. A section has 27 bits, with 64K
+    pages 29 (arch/arm64/include/asm/sparsemem.h).
+
+    Args:
+        name: the kernel's.
+        entry: has `page_bytes`, and may have `pageblock_bytes`.
+    """
+    page_bytes = entry["page_bytes"]
+    return Geometry(
+        kernel=name,
+        pageblock_bytes=entry.get(
+            "pageblock_bytes", page_bytes * page_bytes // _PAGE_TABLE_ENTRY_BYTES
+        ),
+        section_bytes=2**29 if page_bytes == 2**16 else 2**27,
+    )
+
+
+def granule_label(granule: str) -> str:
+    """Return a granule for people: in pieces of which size."""
+    words = {"page": "in any pages", "single": "as one single range"}
+    return words.get(granule) or f"in pieces of {granule}"

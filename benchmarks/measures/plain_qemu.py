@@ -19,7 +19,7 @@ from carveout.common.errors import CarveoutError
 from carveout.guests.command_line import file_args, machine_args
 from carveout.guests.engines import Boot, guest_files
 from carveout.machines.emulators import qemu_program
-from carveout.machines.kernels import unpacked_kernel
+from carveout.kernels.kernel import unpacked_kernel
 from carveout.study.cell import Cell
 
 _SEEDS = 25

@@ -17,7 +17,7 @@ from benchmarks.table import Row, not_run
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import run_program
-from carveout.machines.kernels import unpacked_kernel
+from carveout.kernels.kernel import unpacked_kernel
 
 _VERSION = "1.42"
 _PACKAGES = "bash,busybox-static,coreutils,grep,iproute2,kmod,mawk,mount,sed,udev,util-linux"

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kernels built from source: a made source, whose Makefile makes what the kernel's would."""
 
-import io
 import json
 import shutil
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,59 +12,47 @@ from carveout.archive.lockfile import Lock
 from carveout.archive.package import PackageSet
 from carveout.archive.pins import Pins
 from carveout.common.errors import CarveoutError
-from carveout.machines import kernels
+from carveout.kernels.kernel import describe_kernel, packaged, unpacked_kernel
 from carveout.machines.lock import make_lock
+from tests.unit.made_kernels import CONFIG, RELEASE, SOURCE, source_archive_of
 from tests.unit.made_packages import arm64_image, made_deb, write_pins
 
-RELEASE = "6.12.9-made"
-CONFIG = "# a comment\nCONFIG_A=y\n\nCONFIG_B=n\n"
-# Kconfig grants all but CONFIG_REFUSED; the image says who is said to have built it.
-MAKEFILE = f"""
-allnoconfig:
-	grep -v -e REFUSED -e '=n$$' $(KCONFIG_ALLCONFIG) >.config
-Image: .config
-	mkdir -p arch/arm64/boot include/config
-	cat head .config >arch/arm64/boot/Image
-	echo "$$KBUILD_BUILD_USER $$KBUILD_BUILD_TIMESTAMP" >>arch/arm64/boot/Image
-	echo {RELEASE} >include/config/kernel.release
-	echo kernel/built_in.ko >modules.builtin
-modules: .config
-	mkdir -p drivers && echo a module >drivers/loose.ko
+# Adds a line to the made head of an Image.
+PATCH = """\
+SPDX-License-Identifier: GPL-2.0-only
+
+--- a/Kconfig
++++ b/Kconfig
+@@ -0,0 +1 @@
++config A
+--- a/arch/arm64/Makefile
++++ b/arch/arm64/Makefile
+@@ -0,0 +1 @@
++# patched
 """
-INSTALL = 'mkdir -p "$1" && cp Makefile "$1" && [ "$CC" = "$HOSTCC" ]\n'
 
 pytestmark = pytest.mark.usefixtures("cache")
-
-
-def source_of(files: Mapping[str, bytes]) -> bytes:
-    """An archive with files in one folder, as Debian has the kernel's source."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:xz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(f"linux-source-6.12/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> PackageSet:
     """A package of the made source, in the cache."""
-    files = {
-        "Makefile": MAKEFILE.encode(),
-        "head": arm64_image(),
-        "scripts/package/install-extmod-build": INSTALL.encode(),
-    }
-    tree = {"usr/src/linux-source-6.12.tar.xz": source_of(files)}
+    tree = {"usr/src/linux-source-6.12.tar.xz": source_archive_of(SOURCE)}
     deb = made_deb(tmp_path, "linux-source-6.12", tree, version="6.12.9-1", architecture="all")
     return PackageSet({"source": deb})
 
 
-def described(folder: Path, source: PackageSet, config: str = CONFIG) -> Path:
+def described(
+    folder: Path,
+    source: PackageSet,
+    config: str = CONFIG,
+    patches: Mapping[str, str] | None = None,
+) -> Path:
     """The file that describes a built kernel, in its results folder."""
     path = folder / "results/kernels/made/kernel.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = kernels.describe_kernel("made", 4096, source, "6.12.8-1", config)
+    origin = packaged(source, config, patches)
+    content = describe_kernel("made", 4096, origin, "6.12.8-1", "made.yaml: made")
     path.write_text(json.dumps(content))
     return path
 
@@ -74,7 +60,7 @@ def described(folder: Path, source: PackageSet, config: str = CONFIG) -> Path:
 def test_a_built_kernel_has_all_that_an_unpacked_one_has(
     tmp_path: Path, source: PackageSet
 ) -> None:
-    kernel = kernels.unpacked_kernel(described(tmp_path, source))
+    kernel = unpacked_kernel(described(tmp_path, source))
     assert (kernel.release, kernel.page_bytes) == (RELEASE, 4096)
     assert kernel.image.read_bytes().startswith(arm64_image())
     assert (kernel.modules / "modules.builtin").read_text() == "kernel/built_in.ko\n"
@@ -84,31 +70,60 @@ def test_a_built_kernel_has_all_that_an_unpacked_one_has(
 
 
 def test_nothing_of_who_built_it_or_when_is_in_it(tmp_path: Path, source: PackageSet) -> None:
-    kernel = kernels.unpacked_kernel(described(tmp_path, source))
+    kernel = unpacked_kernel(described(tmp_path, source))
     assert b"carveout Thu Jan  1 00:00:00 UTC 1970" in kernel.image.read_bytes()
 
 
 def test_a_kernel_is_built_once_for_each_config(tmp_path: Path, source: PackageSet) -> None:
-    first = kernels.unpacked_kernel(described(tmp_path, source)).root
-    again = kernels.unpacked_kernel(described(tmp_path, source, f"{CONFIG}# other words\n")).root
-    other = kernels.unpacked_kernel(described(tmp_path, source, f"{CONFIG}CONFIG_C=y\n")).root
+    first = unpacked_kernel(described(tmp_path, source)).root
+    again = unpacked_kernel(described(tmp_path, source, f"{CONFIG}# other words\n")).root
+    other = unpacked_kernel(described(tmp_path, source, f"{CONFIG}CONFIG_C=y\n")).root
     assert first == again
     assert first != other
 
 
 def test_the_last_word_on_an_option_counts(tmp_path: Path, source: PackageSet) -> None:
     config = f"{CONFIG}CONFIG_A=m\n"
-    image = kernels.unpacked_kernel(described(tmp_path, source, config)).image.read_bytes()
+    image = unpacked_kernel(described(tmp_path, source, config)).image.read_bytes()
     assert b"CONFIG_A=m" in image
     assert b"CONFIG_A=y" not in image
 
 
+def test_patches_are_applied_in_their_order_and_make_another_kernel(
+    tmp_path: Path, source: PackageSet
+) -> None:
+    second = PATCH.partition("--- a/arch")[0].replace("+config A", " config A\n+config B")
+    second = second.replace("0,0 +1", "1 +1,2")
+    plain = unpacked_kernel(described(tmp_path, source)).root
+    one = unpacked_kernel(described(tmp_path, source, patches={"one": PATCH})).root
+    two = unpacked_kernel(described(tmp_path, source, patches={"one": PATCH, "two": second})).root
+    assert len({plain, one, two}) == 3
+    description = json.loads(described(tmp_path, source, patches={"one": PATCH}).read_text())
+    assert description["patches"] == [{"name": "one", "content": PATCH}]
+    with pytest.raises(CarveoutError, match="with the patch config/kernels/two.patch, which does"):
+        described(tmp_path, source, patches={"two": second, "one": PATCH})
+
+
+def test_patch_that_does_not_apply_is_one_line_and_nothing_is_left(
+    tmp_path: Path, cache: Path, source: PackageSet
+) -> None:
+    patch = PATCH.replace("@@ -0,0 +1 @@\n+# patched", "@@ -1 +1 @@\n-# absent\n+# patched")
+    with pytest.raises(CarveoutError) as error:
+        described(tmp_path, source, patches={"other": patch})
+    said = str(error.value)
+    assert "\n" not in said
+    assert "linux-source-6.12 6.12.9-1" in said
+    assert "config/kernels/other.patch, which does not apply" in said
+    assert "patching file arch/arm64/Makefile Hunk #1 FAILED at 1.; make" in said
+    assert list((cache / "built").iterdir()) == []
+
+
 def test_lost_cache_is_built_again_from_the_description(tmp_path: Path, source: PackageSet) -> None:
     description = described(tmp_path, source)
-    kernel = kernels.unpacked_kernel(description)
+    kernel = unpacked_kernel(description)
     image = kernel.image.read_bytes()
     shutil.rmtree(kernel.root)
-    assert kernels.unpacked_kernel(description).image.read_bytes() == image
+    assert unpacked_kernel(description).image.read_bytes() == image
 
 
 @pytest.mark.parametrize("option", ["CONFIG_REFUSED=y", "CONFIG_REFUSED_TOO=m"])
@@ -141,6 +156,19 @@ def pins_of(folder: Path, source: PackageSet) -> Pins:
 
 def test_fragments_are_read_in_their_order(tmp_path: Path, source: PackageSet) -> None:
     assert pins_of(tmp_path, source).built_with("made") == "CONFIG_A=y\nCONFIG_B=y\n"
+
+
+def test_patches_of_a_kernel_are_read_in_their_order(tmp_path: Path, source: PackageSet) -> None:
+    pins_of(tmp_path, source)
+    path = tmp_path / "kernels.yaml"
+    path.write_text(path.read_text().replace("    config:", "    patches: [bb, aa]\n    config:"))
+    for name in ("aa", "bb"):
+        (tmp_path / f"kernels/{name}.patch").write_text(f"of {name}\n")
+    pins = Pins.read(path, tmp_path / "qemus.yaml")
+    assert list(pins.patched_with("made").items()) == [("bb", "of bb\n"), ("aa", "of aa\n")]
+    (tmp_path / "kernels/aa.patch").unlink()
+    with pytest.raises(CarveoutError, match=r"kernels/aa.patch: wanted for kernel made"):
+        pins.patched_with("made")
 
 
 def test_missing_fragment_is_named(tmp_path: Path, source: PackageSet) -> None:

@@ -15,8 +15,8 @@ import pytest
 from carveout.archive.package import PackageSet
 from carveout.common.errors import CarveoutError
 from carveout.initramfs import kernel_modules as modules
-from carveout.machines import kernels
-from carveout.machines.kernels import Kernel
+from carveout.kernels.debian import DebianKernel
+from carveout.kernels.kernel import Kernel, describe_kernel, unpacked_kernel
 from tests.unit.made_archive import Archive
 from tests.unit.made_packages import LIBRARIES, arm64_image, host_program, libc_files, made_deb
 
@@ -66,13 +66,13 @@ def described(folder: Path, packages: PackageSet) -> Path:
     """The file that describes a kernel, in its results folder."""
     path = folder / "results/kernels/made/kernel.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(kernels.describe_kernel("made", 4096, packages, PINNED)))
+    path.write_text(json.dumps(describe_kernel("made", 4096, DebianKernel(packages), PINNED, "made.yaml: made")))
     return path
 
 
 def unpacked(folder: Path, packages: PackageSet) -> Kernel:
     """The made kernel, by way of its description."""
-    return kernels.unpacked_kernel(described(folder, packages))
+    return unpacked_kernel(described(folder, packages))
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
@@ -85,7 +85,7 @@ def test_image_is_raw_whatever_the_package_holds(tmp_path: Path, pack: Any) -> N
 
 def test_description_holds_what_is_used_and_no_path_of_the_machine(tmp_path: Path) -> None:
     packages = made_kernel(tmp_path, arm64_image())
-    content = kernels.describe_kernel("made", 4096, packages, PINNED)
+    content = describe_kernel("made", 4096, DebianKernel(packages), PINNED, "made.yaml: made")
     assert content["release"] == RELEASE
     assert (content["version"], content["pinned"]) == ("6.12.9-1", PINNED)
     assert [package["name"] for package in content["packages"]] == ["image", "kbuild"]
@@ -103,18 +103,17 @@ def test_programs_of_kbuild_run_here_and_scripts_stay(tmp_path: Path) -> None:
 
 def test_tools_are_remembered_and_are_no_part_of_what_is_used(tmp_path: Path) -> None:
     packages = made_kernel(tmp_path, arm64_image())
-    described_packages = list(packages.packages.values())
-    before = kernels.unpacked(described_packages)
+    before = DebianKernel(packages).unpacked()
     assert [(tool.name, tool.version) for tool in before.tools()] == [("libc6", "2.36-9")]
     made_deb(tmp_path, "libc6", {"newer": b""}, version="2.41-1", architecture="amd64")
-    assert kernels.unpacked(described_packages) == before
-    assert [tool.version for tool in kernels.unpacked(described_packages).tools()] == ["2.36-9"]
+    assert DebianKernel(packages).unpacked() == before
+    assert [tool.version for tool in DebianKernel(packages).unpacked().tools()] == ["2.36-9"]
 
 
 def test_lost_cache_is_made_again_from_the_description(tmp_path: Path) -> None:
     description = described(tmp_path, made_kernel(tmp_path, arm64_image()))
-    shutil.rmtree(kernels.unpacked_kernel(description).root)
-    assert kernels.unpacked_kernel(description).image.exists()
+    shutil.rmtree(unpacked_kernel(description).root)
+    assert unpacked_kernel(description).image.exists()
 
 
 def test_kernel_that_cache_and_archive_lost_names_the_lock_to_remove(
@@ -126,7 +125,7 @@ def test_kernel_that_cache_and_archive_lost_names_the_lock_to_remove(
     shutil.rmtree(cache / "kernels")
     (cache / f"archive/{packages.packages['image'].sha256}.deb").unlink()
     with pytest.raises(CarveoutError) as error:
-        kernels.unpacked_kernel(description)
+        unpacked_kernel(description)
     assert str(error.value) == (
         f"image 6.12.9-1 ({description}) is gone from suite made, and so is it from the cache; "
         f"remove {tmp_path}/results/lock.yaml, and the next run takes what replaced it, "
@@ -137,7 +136,7 @@ def test_kernel_that_cache_and_archive_lost_names_the_lock_to_remove(
 def test_other_format_of_image_is_refused_and_nothing_is_left(tmp_path: Path, cache: Path) -> None:
     packages = made_kernel(tmp_path, b"MZ" + bytes(100))
     with pytest.raises(CarveoutError, match="wanted an arm64 Image, raw or gzipped"):
-        kernels.describe_kernel("made", 4096, packages, PINNED)
+        describe_kernel("made", 4096, DebianKernel(packages), PINNED, "made.yaml: made")
     assert list((cache / "kernels").iterdir()) == []
 
 
@@ -145,7 +144,7 @@ def test_corrupt_package_is_refused_and_nothing_is_left(tmp_path: Path, cache: P
     packages = made_kernel(tmp_path, arm64_image())
     (cache / f"archive/{packages.packages['image'].sha256}.deb").write_bytes(b"damaged")
     with pytest.raises(CarveoutError, match="is corrupt"):
-        kernels.describe_kernel("made", 4096, packages, PINNED)
+        describe_kernel("made", 4096, DebianKernel(packages), PINNED, "made.yaml: made")
     assert list((cache / "kernels").iterdir()) == []
 
 
@@ -154,7 +153,7 @@ def test_page_size_that_is_not_the_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         CarveoutError, match="wanted page_bytes 4096 as stated, the image has 16384"
     ):
-        kernels.describe_kernel("made", 4096, packages, PINNED)
+        describe_kernel("made", 4096, DebianKernel(packages), PINNED, "made.yaml: made")
 
 
 def test_modules_come_after_what_they_need(tmp_path: Path) -> None:

@@ -2,16 +2,36 @@
 # What machines are made of: kernels, the guest's busybox, a QEMU that is not the host's own, and the
 # packages of programs that loads run.
 #
-# All is fetched and unpacked in the user's cache, which lies outside the checkout. What stays here is
+# All but the user's own kernels is fetched and unpacked in the user's cache, which lies outside the checkout. What stays here is
 # the lock, and a small description of each without any path of the machine: rules that need one take
 # it as input and find the cache by the digests in it.
 
+import re
+
+from carveout.common.schemas import load_yaml
+from carveout.kernels import own
 from carveout.machines.emulators import host_qemu_version
 
 PINS = ["config/kernels.yaml", "config/qemus.yaml"]
 PIN_SCHEMAS = [
     f"workflow/schemas/{name}.schema.yaml" for name in ("kernels", "lock", "qemus")
 ]
+try:
+    OWN_KERNELS = own.read_own_kernels(
+        config, ", ".join(CONFIG_FILES), load_yaml(Path(PINS[0]))["kernels"]
+    )
+except CarveoutError as error:
+    sys.exit(f"carveout: {error}")
+# A pattern: without such kernels one that matches nothing.
+OWN_NAMES = "|".join(map(re.escape, OWN_KERNELS)) or "(?!)"
+
+
+def own_kernel_digest(wildcards):
+    """Return the digest of what one of the user's own kernels holds now."""
+    try:
+        return OWN_KERNELS[wildcards.kernel].content_digest
+    except CarveoutError as error:
+        sys.exit(f"carveout: {error}")
 
 
 rule lock_packages:
@@ -30,7 +50,7 @@ rule lock_packages:
         CONDA_ENVIRONMENT
     params:
         code=code_digest("carveout.machines.lock"),
-        names=config["kernels"],
+        names=[name for name in config["kernels"] if name not in OWN_KERNELS],
         qemu=config["qemu"],
         exact="--exact" if config["exact_pins"] else "",
     shell:
@@ -45,6 +65,7 @@ rule take_kernel:
     input:
         pins=PINS,
         fragments=sorted(glob.glob("config/kernels/*.config")),
+        patches=sorted(glob.glob("config/kernels/*.patch")),
         lock="<results>/lock.yaml",
         stamp="<results>/lock.sha256",
         schemas=PIN_SCHEMAS,
@@ -52,6 +73,8 @@ rule take_kernel:
         "<results>/kernels/{kernel}/kernel.json",
     log:
         "<logs>/machines/{kernel}/take_kernel.log",
+    wildcard_constraints:
+        kernel=f"(?!({OWN_NAMES})$)[^/]+",
     conda:
         CONDA_ENVIRONMENT
     params:
@@ -59,6 +82,28 @@ rule take_kernel:
     shell:
         "python -m carveout.machines.take --pins config --lock {input.lock:q}"
         " kernel {wildcards.kernel:q} {output:q} >{log:q}"
+
+
+# What of a user's own kernel counts is what it holds: its digest is read whenever this may be run,
+# and where it lies is no part of any output.
+rule take_own_kernel:
+    input:
+        schema="workflow/schemas/config.schema.yaml",
+    output:
+        "<results>/kernels/{kernel}/kernel.json",
+    log:
+        "<logs>/machines/{kernel}/take_kernel.log",
+    wildcard_constraints:
+        kernel=OWN_NAMES,
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.machines.take"),
+        kernel=lambda wildcards: own.to_words(OWN_KERNELS[wildcards.kernel]),
+        digest=own_kernel_digest,
+    shell:
+        "python -m carveout.machines.take own-kernel {wildcards.kernel:q} {output:q}"
+        " {params.kernel:q} {params.digest} >{log:q}"
 
 
 rule take_busybox:

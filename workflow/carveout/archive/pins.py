@@ -2,7 +2,7 @@
 """kernels.yaml and qemus.yaml: the packages that an experiment depends on, and what they are.
 
 A kernel is Debian's own, or it is built from a source package with fragments of a config, which lie
-in the folder `kernels` beside kernels.yaml.
+in the folder `kernels` beside kernels.yaml, as do patches of the source.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +23,7 @@ class Pins:
         kernels: by name: `image` with its `headers`, `headers_common` and `kbuild`, or `source`.
         page_bytes: the page size of each kernel, as the file states it.
         fragments: of each kernel that is built from source, the fragments of its config.
+        patches: of each kernel whose source is patched, the patches.
         guest: what goes into every guest: `busybox`.
         qemus: by name: `program`.
     """
@@ -30,6 +31,7 @@ class Pins:
     kernels: Mapping[str, PackageSet]
     page_bytes: Mapping[str, int]
     fragments: Mapping[str, Sequence[Path]]
+    patches: Mapping[str, Sequence[Path]]
     guest: PackageSet
     qemus: Mapping[str, PackageSet]
 
@@ -48,6 +50,11 @@ class Pins:
                 name: [kernels.parent / "kernels" / f"{part}.config" for part in kernel["config"]]
                 for name, kernel in known.items()
                 if "config" in kernel
+            },
+            patches={
+                name: [kernels.parent / "kernels" / f"{patch}.patch" for patch in kernel["patches"]]
+                for name, kernel in known.items()
+                if "patches" in kernel
             },
             guest=package_set(content["guest"], f"{kernels}: guest"),
             qemus={
@@ -68,13 +75,20 @@ class Pins:
         """Return the config that a kernel is built with, or None for one that is not built."""
         if name not in self.fragments:
             return None
-        try:
-            parts = [path.read_text(encoding="utf-8") for path in self.fragments[name]]
-        except OSError as error:
-            raise CarveoutError(
-                f"{error.filename}: wanted for kernel {name}: {error.strerror}"
-            ) from error
-        return "".join(parts)
+        return "".join(_read(path, name) for path in self.fragments[name])
+
+    def patched_with(self, name: str) -> dict[str, str]:
+        """Return what a kernel's source is patched with, by the patches' names, in their order."""
+        return {path.stem: _read(path, name) for path in self.patches.get(name, ())}
+
+
+def _read(path: Path, kernel: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CarveoutError(
+            f"{error.filename}: wanted for kernel {kernel}: {error.strerror}"
+        ) from error
 
 
 def read_checked(path: Path, schema: str) -> dict[str, Any]:

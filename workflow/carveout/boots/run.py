@@ -33,7 +33,7 @@ from carveout.guests.engines import ENGINES, Boot
 from carveout.guests.limits import check_memory, check_room
 from carveout.guests.snapshots import most_snapshot_bytes
 from carveout.machines.emulators import qemu_program, qemu_version
-from carveout.machines.kernels import unpacked_kernel
+from carveout.kernels.kernel import unpacked_kernel
 from carveout.records.outcomes import request_outcomes
 from carveout.study.cell import Cell
 

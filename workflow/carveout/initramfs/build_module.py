@@ -10,7 +10,7 @@ from pathlib import Path
 from carveout.common.errors import entry_point
 from carveout.common.files import write_atomically
 from carveout.common.processes import run_program
-from carveout.machines.kernels import Kernel, unpacked_kernel
+from carveout.kernels.kernel import Kernel, unpacked_kernel
 
 _CROSS = "aarch64-linux-gnu-"
 

@@ -10,8 +10,8 @@ from carveout.archive.debs import GoneError, fetch, unpack
 from carveout.archive.package import Package
 from carveout.common.errors import CarveoutError
 from carveout.initramfs.cpio import Entry
-from carveout.machines.foreign import linked_libraries
-from carveout.machines.unpacked import lost
+from carveout.archive.foreign import linked_libraries
+from carveout.archive.unpacked import lost
 
 
 def debian_programs(description: Path, programs: Mapping[str, str]) -> list[Entry]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carveout.common.errors import CarveoutError
-from carveout.machines.kernels import Kernel
+from carveout.kernels.kernel import Kernel
 
 
 class MissingModuleError(CarveoutError):

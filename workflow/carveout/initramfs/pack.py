@@ -20,7 +20,7 @@ from carveout.initramfs import cpio
 from carveout.initramfs.cpio import Entry
 from carveout.initramfs.debian_programs import debian_programs
 from carveout.initramfs.kernel_modules import MissingModuleError, Module, resolve_modules
-from carveout.machines.kernels import Kernel, unpacked_kernel
+from carveout.kernels.kernel import Kernel, unpacked_kernel
 
 COMPILER = "aarch64-linux-gnu-gcc"
 # A program must not depend on where or when it was built.

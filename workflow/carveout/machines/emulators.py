@@ -12,8 +12,8 @@ from carveout.archive.debs import GoneError, with_dependencies
 from carveout.archive.package import Package, PackageSet
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import run_program
-from carveout.machines.foreign import linked_packages, wrap_program
-from carveout.machines.unpacked import Unpacked, lost, unpacked_together
+from carveout.archive.foreign import linked_packages, wrap_program
+from carveout.archive.unpacked import Unpacked, lost, unpacked_together
 
 # Where the program lies in its package.
 QEMU_PROGRAM = "usr/bin/qemu-system-aarch64"

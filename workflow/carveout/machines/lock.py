@@ -15,8 +15,9 @@ from carveout.archive.package import Package, PackageSet
 from carveout.archive.pins import Pins, read_checked
 from carveout.archive.resolve import resolve
 from carveout.common.errors import entry_point
-from carveout.machines import emulators, kernels
-from carveout.machines.foreign import packages_to_run
+from carveout.kernels.debian import DebianKernel
+from carveout.machines import emulators
+from carveout.archive.foreign import packages_to_run
 
 
 def make_lock(
@@ -94,7 +95,7 @@ def _unpacked_with(key: str, used: PackageSet) -> list[Package]:
     if "source" in used.packages:
         return []
     if key.startswith("kernels."):
-        return kernels.unpacked(packages).tools()
+        return DebianKernel(used).unpacked().tools()
     if key.startswith("qemus."):
         return emulators.unpacked(packages).tools()
     return []
@@ -105,7 +106,7 @@ def main() -> None:
     """Fetch what a config asks for, and write its lock."""
     parser = argparse.ArgumentParser(prog="python -m carveout.machines.lock", description=__doc__)
     parser.add_argument("--pins", type=Path, required=True, help="kernels.yaml, qemus.yaml")
-    parser.add_argument("--kernels", nargs="+", required=True, help="names of the pins")
+    parser.add_argument("--kernels", nargs="*", default=[], help="names of the pins")
     parser.add_argument("--loads", nargs="*", type=Path, default=[], help="those with packages")
     parser.add_argument("--qemu", required=True, help="a name of the pins, or a program")
     parser.add_argument("--exact", action="store_true", help="take exactly the pins")

@@ -11,8 +11,9 @@ from carveout.archive.pins import Pins
 from carveout.common.errors import entry_point
 from carveout.common.files import write_atomically, write_json_atomically
 from carveout.machines.emulators import describe_host_qemu, describe_qemu
-from carveout.machines.kernels import describe_kernel
-from carveout.machines.unpacked import unpacked_together
+from carveout.kernels import own
+from carveout.kernels.kernel import describe_kernel, packaged
+from carveout.archive.unpacked import unpacked_together
 
 
 def take_busybox(busybox: Package) -> bytes:
@@ -28,21 +29,33 @@ def describe_load(name: str, lock: Lock) -> dict[str, Any]:
     return {"packages": [package.to_json() for package in used.packages.values()]}
 
 
+def _described_kernel(name: str, lock: Lock, pins: Pins) -> dict[str, Any]:
+    entry = lock.entries[f"kernels.{name}"]
+    origin = packaged(entry.used, pins.built_with(name), pins.patched_with(name))
+    where = str(next(iter(entry.used.packages.values())))
+    return describe_kernel(name, pins.page_bytes[name], origin, entry.pinned, where)
+
+
+def _described_own_kernel(name: str, words: str, digest: str, output: Path) -> dict[str, Any]:
+    kernel = own.from_words(words)
+    taken = own.take(name, kernel, digest, output)
+    return describe_kernel(name, kernel.page_bytes, taken, taken.version, kernel.where)
+
+
 def _described_qemu(name: str, lock: Lock, pins: Pins) -> dict[str, Any]:
     if name in pins.qemus:
         return describe_qemu(name, lock.entries[f"qemus.{name}"].used)
     return describe_host_qemu(name, list(pins.qemus))
 
 
-@entry_point
-def main() -> None:
-    """Take one thing out of the cache: a kernel's, QEMU's or load's description, or the busybox."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m carveout.machines.take", description=__doc__)
-    parser.add_argument("--pins", type=Path, required=True, help="kernels.yaml, qemus.yaml")
-    parser.add_argument("--lock", type=Path, required=True)
+    parser.add_argument("--pins", type=Path, help="kernels.yaml, qemus.yaml")
+    parser.add_argument("--lock", type=Path)
     commands = parser.add_subparsers(dest="command", required=True)
     for command, gets in {
         "kernel": "what describes the kernel",
+        "own-kernel": "what describes the kernel, of which no package is in the lock",
         "qemu": "what describes the QEMU",
         "load": "what describes the packages of the load's programs",
         "busybox": "the program",
@@ -52,22 +65,26 @@ def main() -> None:
             one.add_argument("name", help="as the config has it")
         one.add_argument("output", type=Path, help=f"gets {gets}")
     commands.choices["busybox"].add_argument("description", type=Path, help="gets what it is")
-    args = parser.parse_args()
+    commands.choices["own-kernel"].add_argument("kernel", help="where it lies, by own.to_words()")
+    commands.choices["own-kernel"].add_argument("digest", help="of what it is to hold")
+    return parser.parse_args()
+
+
+@entry_point
+def main() -> None:
+    """Take one thing out of the cache, or into it: what describes it, or the busybox itself."""
+    args = _arguments()
+    if args.command == "own-kernel":
+        described = _described_own_kernel(args.name, args.kernel, args.digest, args.output)
+        write_json_atomically(args.output, described)
+        return
     lock, pins = (
         Lock.read(args.lock),
         Pins.read(args.pins / "kernels.yaml", args.pins / "qemus.yaml"),
     )
     match args.command:
         case "kernel":
-            entry = lock.entries[f"kernels.{args.name}"]
-            described = describe_kernel(
-                args.name,
-                pins.page_bytes[args.name],
-                entry.used,
-                entry.pinned,
-                pins.built_with(args.name),
-            )
-            write_json_atomically(args.output, described)
+            write_json_atomically(args.output, _described_kernel(args.name, lock, pins))
         case "qemu":
             write_json_atomically(args.output, _described_qemu(args.name, lock, pins))
         case "load":

@@ -110,12 +110,12 @@ def _read_plugins(
 def _geometries(config: Mapping[str, Any], source: str) -> dict[str, Geometry]:
     """Return the geometry of each kernel of a config."""
     path = Path("config/kernels.yaml")
-    known = schemas.load_yaml(path)["kernels"]
+    known = {**schemas.load_yaml(path)["kernels"], **config["own_kernels"]}
     for name in config["kernels"]:
         if name not in known:
             raise CarveoutError(
                 f"{source}: key kernels: unknown kernel {name}; "
-                f"known in {path} are {', '.join(sorted(known))}"
+                f"known in {path} and own_kernels are {', '.join(sorted(known))}"
             )
     return {name: geometry_of(name, known[name]) for name in config["kernels"]}
 

@@ -18,8 +18,8 @@ from carveout.boots.cell_run import cell_machine, guest_parameters
 from carveout.common.errors import CarveoutError
 from carveout.guests.command_line import file_args, machine_args
 from carveout.guests.engines import Boot, guest_files
-from carveout.machines.emulators import qemu_program
 from carveout.kernels.kernel import unpacked_kernel
+from carveout.machines.emulators import qemu_program
 from carveout.study.cell import Cell
 
 _SEEDS = 25

@@ -14,7 +14,7 @@ WHOLE_CONFIG = "#\n# Automatically generated file; DO NOT EDIT.\nCONFIG_WHOLE=y\
 # Kconfig grants all but CONFIG_REFUSED; the image says who is said to have built it.
 MAKEFILE = f"""
 allnoconfig:
-	sed -e /REFUSED/d -e "/=n$$$$/d" $(KCONFIG_ALLCONFIG) >.config
+	sed -e /REFUSED/d -e '/=n$$/d' $(KCONFIG_ALLCONFIG) >.config
 olddefconfig:
 	sed -e /REFUSED/d .config >.config.new && tac .config.new | sort -u -t= -k1,1 >.config
 mrproper:

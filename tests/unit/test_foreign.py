@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from carveout.archive.debs import fetch, unpack
+from carveout.archive.foreign import linked_packages, wrap_program
 from carveout.archive.package import Package
 from carveout.common.errors import CarveoutError
-from carveout.archive.foreign import linked_packages, wrap_program
 from tests.unit.made_packages import LIBRARIES, host_libraries, host_program, made_deb
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -66,7 +66,9 @@ def described(folder: Path, packages: PackageSet) -> Path:
     """The file that describes a kernel, in its results folder."""
     path = folder / "results/kernels/made/kernel.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(describe_kernel("made", 4096, DebianKernel(packages), PINNED, "made.yaml: made")))
+    path.write_text(
+        json.dumps(describe_kernel("made", 4096, DebianKernel(packages), PINNED, "made.yaml: made"))
+    )
     return path
 
 

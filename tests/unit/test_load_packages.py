@@ -40,7 +40,7 @@ class Bench:
         }
         archive.add("libother", "1", files={f"{LIBRARIES}/libother.so.1": b"no library"})
         busybox = archive.add("busybox-static", "1:1.36")
-        self.pins = Pins({}, {}, {}, PackageSet({"busybox": busybox}), {})
+        self.pins = Pins({}, {}, {}, {}, PackageSet({"busybox": busybox}), {})
         self.tool = self.add_tool("1.0")
 
     def write(self, **keys: object) -> None:

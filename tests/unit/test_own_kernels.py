@@ -279,7 +279,11 @@ def test_built_kernel_that_is_none_is_one_line(
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("tree", "/nowhere", r"mine.tree: wanted a kernel's source tree, found no Makefile in /now"),
+        (
+            "tree",
+            "/nowhere",
+            r"mine.tree: wanted a kernel's source tree, found no Makefile in /now",
+        ),
         ("config", ["nosuch"], r"mine.config: wanted .*found .*config/kernels/nosuch.config: No s"),
         ("config", ["/nowhere/x"], r"mine.config: wanted .*found /nowhere/x: No such file"),
     ],

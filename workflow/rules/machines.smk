@@ -26,14 +26,6 @@ except CarveoutError as error:
 OWN_NAMES = "|".join(map(re.escape, OWN_KERNELS)) or "(?!)"
 
 
-def own_kernel_digest(wildcards):
-    """Return the digest of what one of the user's own kernels holds now."""
-    try:
-        return OWN_KERNELS[wildcards.kernel].content_digest
-    except CarveoutError as error:
-        sys.exit(f"carveout: {error}")
-
-
 rule lock_packages:
     input:
         pins=PINS,
@@ -100,7 +92,7 @@ rule take_own_kernel:
     params:
         code=code_digest("carveout.machines.take"),
         kernel=lambda wildcards: own.to_words(OWN_KERNELS[wildcards.kernel]),
-        digest=own_kernel_digest,
+        digest=lambda wildcards: own.current_digest(OWN_KERNELS[wildcards.kernel]),
     shell:
         "python -m carveout.machines.take own-kernel {wildcards.kernel:q} {output:q}"
         " {params.kernel:q} {params.digest} >{log:q}"

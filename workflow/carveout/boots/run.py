@@ -32,8 +32,8 @@ from carveout.guests.command_line import most_memory_bytes
 from carveout.guests.engines import ENGINES, Boot
 from carveout.guests.limits import check_memory, check_room
 from carveout.guests.snapshots import most_snapshot_bytes
-from carveout.machines.emulators import qemu_program, qemu_version
 from carveout.kernels.kernel import unpacked_kernel
+from carveout.machines.emulators import qemu_program, qemu_version
 from carveout.records.outcomes import request_outcomes
 from carveout.study.cell import Cell
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from carveout.archive.debs import GoneError, fetch, unpack
+from carveout.archive.foreign import linked_libraries
 from carveout.archive.package import Package
+from carveout.archive.unpacked import lost
 from carveout.common.errors import CarveoutError
 from carveout.initramfs.cpio import Entry
-from carveout.archive.foreign import linked_libraries
-from carveout.archive.unpacked import lost
 
 
 def debian_programs(description: Path, programs: Mapping[str, str]) -> list[Entry]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from carveout.archive.debs import GoneError, with_dependencies
+from carveout.archive.foreign import linked_packages, wrap_program
 from carveout.archive.package import Package, PackageSet
+from carveout.archive.unpacked import Unpacked, lost, unpacked_together
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import run_program
-from carveout.archive.foreign import linked_packages, wrap_program
-from carveout.archive.unpacked import Unpacked, lost, unpacked_together
 
 # Where the program lies in its package.
 QEMU_PROGRAM = "usr/bin/qemu-system-aarch64"

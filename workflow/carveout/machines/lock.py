@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from carveout.archive.debs import GoneError, fetch, newest_of
+from carveout.archive.foreign import packages_to_run
 from carveout.archive.lockfile import Entry, Lock
 from carveout.archive.package import Package, PackageSet
 from carveout.archive.pins import Pins, read_checked
@@ -17,7 +18,6 @@ from carveout.archive.resolve import resolve
 from carveout.common.errors import entry_point
 from carveout.kernels.debian import DebianKernel
 from carveout.machines import emulators
-from carveout.archive.foreign import packages_to_run
 
 
 def make_lock(

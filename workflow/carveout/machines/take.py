@@ -8,12 +8,12 @@ from typing import Any
 from carveout.archive.lockfile import Lock
 from carveout.archive.package import Package
 from carveout.archive.pins import Pins
+from carveout.archive.unpacked import unpacked_together
 from carveout.common.errors import entry_point
 from carveout.common.files import write_atomically, write_json_atomically
-from carveout.machines.emulators import describe_host_qemu, describe_qemu
 from carveout.kernels import own
 from carveout.kernels.kernel import describe_kernel, packaged
-from carveout.archive.unpacked import unpacked_together
+from carveout.machines.emulators import describe_host_qemu, describe_qemu
 
 
 def take_busybox(busybox: Package) -> bytes:

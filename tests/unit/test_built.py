@@ -100,7 +100,7 @@ def test_patches_are_applied_in_their_order_and_make_another_kernel(
     assert len({plain, one, two}) == 3
     description = json.loads(described(tmp_path, source, patches={"one": PATCH}).read_text())
     assert description["patches"] == [{"name": "one", "content": PATCH}]
-    with pytest.raises(CarveoutError, match="with the patch config/kernels/two.patch, which does"):
+    with pytest.raises(CarveoutError, match=r"with the patch config/kernels/two.patch, which does"):
         described(tmp_path, source, patches={"two": second, "one": PATCH})
 
 

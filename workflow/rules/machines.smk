@@ -66,7 +66,7 @@ rule take_kernel:
     log:
         "<logs>/machines/{kernel}/take_kernel.log",
     wildcard_constraints:
-        kernel=f"(?!({OWN_NAMES})$)[^/]+",
+        kernel=f"(?!({OWN_NAMES})/)[^/]+",
     conda:
         CONDA_ENVIRONMENT
     params:

@@ -91,8 +91,8 @@ def _patch(tree: Path, source: str, name: str, content: str) -> None:
         failed = next((n for n, line in enumerate(lines) if _UNAPPLIED.search(line)), -1)
         begun = [line for line in lines[:failed] if line.startswith("patching file")]
         raise CarveoutError(
-            f"{source}: wanted it with the patch config/kernels/{name}.patch, which does not apply: "
-            f"{' '.join([*begun[-1:], lines[failed]])}; make the patch anew for this source"
+            f"{source}: wanted it with the patch config/kernels/{name}.patch, which does not "
+            f"apply: {' '.join([*begun[-1:], lines[failed]])}; make the patch anew for this source"
         ) from error
     path.unlink()
 

@@ -6,7 +6,6 @@ they hold, which tells when they have changed, too.
 """
 
 import json
-import os
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -143,4 +142,7 @@ def _config_path(word: str) -> Path:
 
 
 def _path(word: str) -> Path:
-    return Path(os.path.expanduser(word)).absolute()
+    try:
+        return Path(word).expanduser().absolute()
+    except RuntimeError:  # a home of nobody: then it is not found, as it is written
+        return Path(word).absolute()

@@ -105,8 +105,8 @@ class OwnImage:
         check_page_size(image, self.page_bytes, self.where)
         if (releases := releases_of(image)) != [release]:
             raise CarveoutError(
-                f"{self.where}.image: wanted an Image of {release}, of which the headers are, found "
-                f"{', '.join(releases) or 'one that says no release'}; name what belongs together"
+                f"{self.where}.image: wanted an Image of {release}, of which the headers are, "
+                f"found {', '.join(releases) or 'one that says no release'}; name what belongs together"
             )
         return release
 

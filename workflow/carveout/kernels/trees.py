@@ -31,14 +31,14 @@ def tree_digest(tree: Path) -> str:
 
 def copy_tree(tree: Path, folder: Path) -> None:
     """Copy all that counts in a tree into an empty folder."""
-    made = {""}
+    made = {folder}
     for name in sorted(_entries(tree)):
         source, copied = tree / name, folder / name
-        if (parent := os.path.dirname(name)) not in made:
+        if copied.parent not in made:
             copied.parent.mkdir(parents=True, exist_ok=True)
-            made.add(parent)
+            made.add(copied.parent)
         if source.is_symlink():
-            copied.symlink_to(os.readlink(source))
+            copied.symlink_to(source.readlink())
         elif source.is_file():  # git may know files that are not checked out
             shutil.copy(source, copied)
 
@@ -77,7 +77,7 @@ def _entry(path: Path, algorithm: str) -> str:
     """Return `mode id` of a file as git would add it."""
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
-        mode, content = _MODE_OF_LINK, os.fsencode(os.readlink(path))
+        mode, content = _MODE_OF_LINK, os.fsencode(path.readlink())
     else:
         mode = "100755" if status.st_mode & stat.S_IXUSR else "100644"
         content = path.read_bytes()

@@ -33,7 +33,7 @@ INSTALL = 'mkdir -p "$1" && cp Makefile "$1" && [ "$CC" = "$HOSTCC" ]\n'
 SOURCE = {
     "Makefile": MAKEFILE.encode(),
     "Kconfig": b"",
-    ".gitignore": b"*.o\n.config\n",
+    ".gitignore": b"*.o\n.config\n/include/config/\n",
     "arch/arm64/Makefile": b"",
     "head": arm64_image(),
     "scripts/package/install-extmod-build": INSTALL.encode(),

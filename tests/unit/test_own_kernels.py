@@ -50,7 +50,8 @@ def git(tree: Path, *words: str) -> None:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A plain source tree, with a build product in it."""
-    files = {**SOURCE, "mm/page_alloc.c": b"", "mm/page_alloc.o": b"built"}
+    products = dict.fromkeys(("mm/page_alloc.o", ".config", "include/config/auto.conf"), b"built")
+    files = {**SOURCE, "mm/page_alloc.c": b"", **products}
     return write_files(tmp_path / "linux", files)
 
 

@@ -106,7 +106,7 @@ class OwnImage:
         if (releases := releases_of(image)) != [release]:
             raise CarveoutError(
                 f"{self.where}.image: wanted an Image of {release}, of which the headers are, "
-                f"found {', '.join(releases) or 'one that says no release'}; name what belongs together"
+                f"found {', '.join(releases) or 'one that says none'}; name what belongs together"
             )
         return release
 

@@ -12,7 +12,7 @@ from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of_json
 from carveout.common.processes import run_program
 from carveout.kernels.build import BUILDING, Recipe, build, compiler_version
-from carveout.kernels.trees import copy_tree, tree_digest
+from carveout.kernels.trees import copy_tree, is_git_tree, tree_digest
 
 _PARTS = ("Makefile", "Kconfig", "arch/arm64")
 _WHOLE_CONFIG = "# Automatically generated file; DO NOT EDIT."  # so does kconfig begin a .config
@@ -76,7 +76,7 @@ class OwnTree:
                     f"{self.where}.tree: wanted a tree that rests while it is copied, found that "
                     f"{self.tree} has changed; run again"
                 )
-            if (copied / ".config").exists():  # no .gitignore says that it is a product
+            if not is_git_tree(self.tree):
                 run_program(["make", "--silent", "mrproper"], "clean a copy", folder=copied)
             build(copied, self._recipe(), folder)
 

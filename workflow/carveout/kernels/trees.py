@@ -1,24 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A user's source tree: which of its files count, what they hold, and a copy of them.
 
-git says both: in a git tree the tracked and the untracked files that are not ignored count, in any
-other folder all that its .gitignore files do not name, which is to say no build products. Nothing
-is ever written to the tree.
+In a git tree the tracked and the untracked files that are not ignored count, in any other folder all
+but what building makes. Nothing is ever written to the tree.
 """
 
 import hashlib
 import os
+import re
 import shutil
 import stat
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from carveout.common.files import sha256_of_json
 from carveout.common.processes import run_program
 
 _MODE_OF_LINK = "120000"
+# What building makes, as far as a clean copy may not have it: `make mrproper` there does the rest.
+_BUILT = re.compile(
+    r"(.*/)?([^/]+\.(o|a|ko|so|cmd|mod|mod\.c|order|symvers|dtb|dtbo)|\.config(\.old)?|\.tmp_[^/]*)"
+    r"|(vmlinux|modules\.|System\.map)[^/]*|arch/[^/]+/boot/[^/]*Image[^/]*"
+)
+_BUILT_FOLDERS = re.compile(r"(.*/)?(\.git|\.tmp_[^/]*)|(arch/[^/]+/)?include/(config|generated)")
 _QUIET = {"GIT_OPTIONAL_LOCKS": "0"}  # git would write what it learns into the tree's index
+
+
+def is_git_tree(tree: Path) -> bool:
+    """Return whether a folder is the top of a git tree."""
+    return (tree / ".git").exists()
 
 
 def tree_digest(tree: Path) -> str:
@@ -45,11 +56,11 @@ def copy_tree(tree: Path, folder: Path) -> None:
 
 def _entries(tree: Path) -> Mapping[str, str]:
     """Return `mode id` of every file that counts, by its path; ids are those that git has."""
-    if not (tree / ".git").exists():
-        with tempfile.TemporaryDirectory(prefix="carveout-git-") as name:
-            run_program(["git", "init", "--quiet", name], "read a source tree")
-            names = _listed(tree, "--others", "--exclude-standard", git_folder=Path(name, ".git"))
-        return {name: _entry(tree / name, "sha1") for name in names}
+    if not is_git_tree(tree):
+        names = list(_unbuilt(tree))
+        with ThreadPoolExecutor() as threads:
+            found = threads.map(lambda name: _entry(tree / name, "sha1"), names)
+            return dict(zip(names, found, strict=True))
     entries = {}
     for line in _listed(tree, "--stage"):
         about, _, name = line.partition("\t")
@@ -65,12 +76,22 @@ def _entries(tree: Path) -> Mapping[str, str]:
     return entries
 
 
-def _listed(tree: Path, *options: str, git_folder: Path | None = None) -> Sequence[str]:
+def _listed(tree: Path, *options: str) -> Sequence[str]:
     """Return what `git ls-files` lists of a tree; of another git tree inside it nothing."""
-    where = [f"--git-dir={git_folder}", "--work-tree=."] if git_folder else []
-    command = ["git", *where, "ls-files", "-z", *options]
+    command = ["git", "ls-files", "-z", *options]
     listed = run_program(command, f"list the files of {tree}", folder=tree, variables=_QUIET)
     return [name for name in listed.split("\0") if name and not name.endswith("/")]
+
+
+def _unbuilt(tree: Path) -> Iterator[str]:
+    """Yield the files and links of a folder without what building makes."""
+    for folder, folders, names in os.walk(tree):
+        inside = "" if folder == str(tree) else f"{Path(folder).relative_to(tree)}/"
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        folders[:] = [name for name in folders if not _BUILT_FOLDERS.fullmatch(inside + name)]
+        for name in (*names, *links):
+            if not _BUILT.fullmatch(inside + name):
+                yield inside + name
 
 
 def _entry(path: Path, algorithm: str) -> str:

@@ -7,6 +7,7 @@
 # make lint     the checks alone
 # make sanitize builds kernels with KASAN, lockdep and KCSAN and runs everything on them (CONTRIBUTING.md)
 # make faults   plants errors in the measuring and sees whether the tests catch each; takes long
+# make same-kernel  builds the kernel `lab` twice from nothing and compares all of its bytes
 # make bench    measures what carveout itself costs (docs/benchmarks.md); wants an idle machine
 # make relock   pins the newest packages (config/kernels.yaml, config/qemus.yaml)
 # make relock-python   pins the newest Python packages (envs/requirements.txt)
@@ -48,6 +49,10 @@ sanitize: install
 .PHONY: faults
 faults: install
 	python -m tests.faults
+
+.PHONY: same-kernel
+same-kernel: install
+	pytest -s -m long -k same_kernel tests/guest/test_built_kernels.py
 
 .PHONY: bench
 bench: install

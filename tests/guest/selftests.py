@@ -12,7 +12,7 @@ from carveout.archive.pins import read_checked
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of_json
-from carveout.kernels.linux_source import source_archive
+from carveout.kernels.built import source_archive
 
 _KERNELS = Path("config/kernels.yaml")
 _SELFTESTS = "tools/testing/selftests"

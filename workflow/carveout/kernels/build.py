@@ -13,7 +13,7 @@ from pathlib import Path
 
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import ProgramError, run_program
-from carveout.kernels.headers import copy_headers
+from carveout.kernels.parts import copy_headers
 
 BUILDING = 1  # goes up when the way of building changes, so that older folders are not used
 _CROSS = "aarch64-linux-gnu-"

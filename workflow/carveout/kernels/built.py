@@ -2,17 +2,19 @@
 """Kernels built from Debian's source in the cache: same inputs, same bytes."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from carveout.archive.debs import fetch, unpack
 from carveout.archive.package import Package
 from carveout.common.cache import cached_folder
+from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of_json
 from carveout.common.processes import run_program
 from carveout.kernels.build import BUILDING, Recipe, build, compiler_version
-from carveout.kernels.linux_source import source_archive
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,26 @@ class BuiltKernel:
     def build(self, folder: Path) -> None:
         """Build the kernel from nothing into an empty folder, whatever the cache has."""
         with tempfile.TemporaryDirectory(prefix="carveout-kernel-") as name:
-            tree = Path(name)
-            with source_archive(self.source) as archive:
-                unpack = ["tar", "--extract", "--strip-components=1", f"--directory={tree}"]
-                run_program([*unpack, f"--file={archive}"], f"unpack {self.source}")
-            build(tree, self._recipe(), folder)
+            self.unpack(Path(name))
+            build(Path(name), self._recipe(), folder)
+
+    def unpack(self, tree: Path) -> None:
+        """Unpack the source, as Debian has it, into an empty folder."""
+        with source_archive(self.source) as archive:
+            command = ["tar", "--extract", "--strip-components=1", f"--directory={tree}"]
+            run_program([*command, f"--file={archive}"], f"unpack {self.source}")
 
     def _recipe(self) -> Recipe:
         return Recipe(str(self.source), config=self.config, patches=self.patches)
+
+
+@contextmanager
+def source_archive(linux_source: Package) -> Iterator[Path]:
+    """Yield the tar archive that is in a package linux-source-*."""
+    (deb,) = fetch([linux_source])
+    with tempfile.TemporaryDirectory(prefix="carveout-source-") as name:
+        unpack([deb], Path(name))
+        found = list(Path(name).glob("usr/src/linux-source-*.tar.*"))
+        if len(found) != 1:
+            raise CarveoutError(f"{linux_source}: wanted one archive in it, found {len(found)}")
+        yield found[0]

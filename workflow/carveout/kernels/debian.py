@@ -10,7 +10,7 @@ from carveout.archive.debs import newest_of
 from carveout.archive.foreign import wrap_program
 from carveout.archive.package import Package, PackageSet
 from carveout.archive.unpacked import Unpacked, unpacked_together
-from carveout.kernels.image import read_image
+from carveout.kernels.parts import read_image
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from carveout.archive.unpacked import lost
 from carveout.common.files import sha256_of
 from carveout.kernels.built import BuiltKernel
 from carveout.kernels.debian import DebianKernel
-from carveout.kernels.image import check_page_size
 from carveout.kernels.own import TakenKernel
+from carveout.kernels.parts import check_page_size
 
 
 class Origin(Protocol):

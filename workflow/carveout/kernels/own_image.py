@@ -12,8 +12,14 @@ from pathlib import Path
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of, sha256_of_json
-from carveout.kernels.headers import RELEASE, copy_headers, header_files
-from carveout.kernels.image import check_page_size, read_image, releases_of
+from carveout.kernels.parts import (
+    RELEASE,
+    check_page_size,
+    copy_headers,
+    header_files,
+    read_image,
+    releases_of,
+)
 
 _TAKING = 1  # goes up when the way of taking kernels changes
 _BUILTIN = "modules.builtin"

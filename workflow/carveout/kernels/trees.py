@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A user's source tree: which of its files count, what they hold, and a copy of them.
 
-In a git tree the tracked and the untracked files that are not ignored count, in any other folder all
-but what building makes. Nothing is ever written to the tree.
+In a git tree the tracked and the untracked files that are not ignored count, in any other folder
+all but what building makes. Nothing is ever written to the tree.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _MODE_OF_LINK = "120000"
 # What building makes, as far as a clean copy may not have it: `make mrproper` there does the rest.
 _BUILT = re.compile(
     r"(.*/)?([^/]+\.(o|a|ko|so|cmd|mod|mod\.c|order|symvers|dtb|dtbo)|\.config(\.old)?|\.tmp_[^/]*)"
-    r"|(vmlinux|modules\.|System\.map)[^/]*|arch/[^/]+/boot/[^/]*Image[^/]*"
+    r"|(vmlinux|modules\.|System\.map)[^/]*|arch/[^/]+/boot/[^/]*Image([.]\w+)?"
 )
 _BUILT_FOLDERS = re.compile(r"(.*/)?(\.git|\.tmp_[^/]*)|(arch/[^/]+/)?include/(config|generated)")
 _QUIET = {"GIT_OPTIONAL_LOCKS": "0"}  # git would write what it learns into the tree's index

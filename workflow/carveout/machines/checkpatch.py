@@ -9,7 +9,7 @@ from carveout.archive.package import Package
 from carveout.archive.pins import read_checked
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError, entry_point
-from carveout.kernels.linux_source import source_archive
+from carveout.kernels.built import source_archive
 
 _WANTED = ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
 

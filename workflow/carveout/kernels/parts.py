@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What an arm64 Image says of itself."""
+"""The parts of a built kernel: what its Image says of itself, and what builds a module for it."""
 
 import gzip
 import re
+import shutil
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from carveout.common.errors import CarveoutError
@@ -14,6 +16,12 @@ _FLAGS_OFFSET = 0x18
 _PAGE_BYTES_OF_FLAG = {1: 4096, 2: 16384, 3: 65536}
 # linux/init/version-timestamp.c
 _BANNER = re.compile(rb"Linux version ([^ %]+) ")
+# What scripts/package/install-extmod-build takes too: in its output, that is all.
+_FILES = ("Makefile", "Module.symvers", ".config")
+_FOLDERS = ("include", "scripts")
+_OF_ARCHITECTURE = ("Makefile*", "Kbuild*", "Kconfig*")
+_BUILT = (".o", ".a", ".cmd")
+RELEASE = "include/config/kernel.release"
 
 
 def read_image(path: Path, where: str) -> bytes:
@@ -50,3 +58,24 @@ def check_page_size(image: bytes, page_bytes: int, where: str) -> None:
 def releases_of(image: bytes) -> list[str]:
     """Return the releases that a raw Image says it is of: one, or none when it hides it."""
     return list(dict.fromkeys(found.decode() for found in _BANNER.findall(image)))
+
+
+def header_files(built: Path) -> Iterator[Path]:
+    """Yield what builds a module, relative to the folder of a built kernel or of its headers."""
+    architecture = built / "arch/arm64"
+    found = [built / name for name in _FILES]
+    for folder in (*(built / name for name in _FOLDERS), *architecture.rglob("include")):
+        found += folder.rglob("*")
+    for pattern in _OF_ARCHITECTURE:
+        found += architecture.glob(pattern)
+    for path in sorted(set(found)):
+        if path.is_file() and path.suffix not in _BUILT:
+            yield path.relative_to(built)
+
+
+def copy_headers(built: Path, folder: Path) -> None:
+    """Copy what builds a module into a folder."""
+    for name in header_files(built):
+        copied = folder / name
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(built / name, copied)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Statistics of the trials: of cells, of strategy variants, of what failed, and of whole curves.
+# Statistics of the trials: of cells, of strategy variants, of what failed, and of whole curves;
+# and of what another kernel changes.
 
 
 rule summarize_trials:
@@ -45,3 +46,22 @@ rule summarize_trials:
         "python -m carveout.statistics.summarize {input.trials:q} --summary {output.summary:q}"
         " --comparison {output.comparison:q} --failures {output.failures:q}"
         " --turning-points {output.turning_points:q} >{log:q}"
+
+
+rule pair_trials:
+    input:
+        trials=table("trials"),
+        digests=table_digests("trials"),
+    output:
+        changes="<results>/tables/changes.parquet",
+        changes_csv="<results>/tables/changes.csv",
+    log:
+        "<logs>/tables/pair_trials.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.statistics.pair"),
+        before=config["kernels"][0],
+    shell:
+        "python -m carveout.statistics.pair {input.trials:q} --before {params.before:q}"
+        " --changes {output.changes:q} >{log:q}"

@@ -19,7 +19,13 @@ from carveout.tables.schema import (
     number,
     text,
 )
-from carveout.tables.statistics_tables import COMPARISON, FAILURES, SUMMARY, TURNING_POINTS
+from carveout.tables.statistics_tables import (
+    CHANGES,
+    COMPARISON,
+    FAILURES,
+    SUMMARY,
+    TURNING_POINTS,
+)
 
 PAGEBLOCK_LETTERS = "FMURCXLPDA"
 ZONES = ("dma", "dma32", "normal", "movable")
@@ -242,4 +248,5 @@ TABLES: Mapping[str, Table] = {
     "comparison": COMPARISON,
     "failures": FAILURES,
     "turning_points": TURNING_POINTS,
+    "changes": CHANGES,
 }

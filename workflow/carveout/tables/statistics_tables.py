@@ -14,6 +14,7 @@ from carveout.tables.schema import (
     GRANULE,
     KERNEL_COLUMNS,
     Table,
+    boolean,
     integer,
     number,
     rule,
@@ -196,5 +197,53 @@ TURNING_POINTS = Table(
     },
     key=CURVE,
     order=CURVE,
+    csv=True,
+)
+
+# What is compared from kernel to kernel. Success is a share of 1; costs are of one lend, or of a
+# GiB of it.
+QUANTITIES = (
+    *("success", "granted_bytes", "lend_ns_per_gib", "give_back_ns_per_gib"),
+    *("memmap_bytes_per_gib", "pages_migrated", "regained_bytes"),
+)
+# What the columns of the kernel that others are compared with begin with.
+BEFORE = "before_"
+_CHANGE = (*(f"{BEFORE}{name}" for name in KERNEL_COLUMNS), *CURVE, "quantity")
+
+CHANGES = Table(
+    columns={
+        **{f"{BEFORE}{name}": text() for name in KERNEL_COLUMNS},
+        # `kernel` is that after the change.
+        **{name: column for name, column in CELL_COLUMNS.items() if name in CURVE},
+        "quantity": text(values=QUANTITIES),
+        # Trials of the curve that the other kernel did not run, at other doses or later seeds.
+        "unpaired_before": integer(),
+        "unpaired_after": integer(),
+        # Pairs that have the quantity, and of them those that differ; the others are equal to the
+        # bit.
+        "pairs": integer(),
+        "pairs_up": integer(),
+        "pairs_down": integer(),
+        # Means and standard deviations over the pairs; null where there are none, or one.
+        "before": number(least=None, null=True),
+        "before_std": number(null=True),
+        "after": number(least=None, null=True),
+        "after_std": number(null=True),
+        "difference": number(least=None, null=True),
+        # A share of `before`; null where that is 0 and `after` is not.
+        "relative_change": number(least=None, null=True),
+        "p_value": number(most=1, null=True),
+        # Over all rows of the table that could be significant; null of the others.
+        "p_corrected": number(most=1, null=True),
+        "significant": boolean(),
+    },
+    key=_CHANGE,
+    order=_CHANGE,
+    rules=(
+        rule(
+            "no more pairs differ than there are",
+            lambda t: t["pairs_up"] + t["pairs_down"] <= t["pairs"],
+        ),
+    ),
     csv=True,
 )

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What another kernel changes: trials that differ in nothing but the kernel, pair by pair.
+
+Seeds and doses make trials differ by far more than most patches do, but both kernels get the same
+ones: so each trial is held against its partner, and only then are the differences averaged.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import binomtest, false_discovery_control, wilcoxon
+
+from carveout.common.errors import entry_point
+from carveout.common.sizes import GIB
+from carveout.statistics.summarize import succeeded
+from carveout.tables.parquet import read_metadata, read_table, write_table
+from carveout.tables.schema import CELL, CURVE, KERNEL_COLUMNS
+from carveout.tables.statistics_tables import BEFORE, CHANGES, QUANTITIES
+
+# What a change must be to be called significant: see docs/measuring.md, "Before and after".
+LEVEL = 0.05
+LEAST_CHANGE = 0.01
+# With fewer differing pairs no test of theirs can come below the level: the least two-sided p of
+# n of them, all to one side, is 2^(1-n).
+LEAST_PAIRS = 6
+
+# What partners have in common, and what the pairs of one row have.
+_PARTNERS = [name for name in (*CELL, "seed") if name not in KERNEL_COLUMNS]
+_ROW = [name for name in CURVE if name not in KERNEL_COLUMNS]
+# Of every trial; all other quantities are of pairs in which both lends succeeded.
+_OF_ALL = ("success", "granted_bytes")
+
+COLUMNS = (
+    *CELL,
+    *("seed", "outcome", "verify", "lent_bytes", "granted_bytes", "lend_ns", "give_back_ns"),
+    *("memmap_lent_bytes", "pages_migrated", "regained_bytes"),
+)
+
+_Numbers = npt.NDArray[np.float64]
+
+
+def find_changes(trials: pd.DataFrame, before: str) -> pd.DataFrame:
+    """Return the table `changes`: each curve and quantity, with another kernel than before.
+
+    Args:
+        trials: the table `trials`, at least its `COLUMNS`.
+        before: the kernel that all others are compared with, by its name; of trials that have
+            none of it nothing is compared.
+    """
+    of_kernels = list(_derive(trials).groupby(list(KERNEL_COLUMNS), sort=False))
+    names = [f"{BEFORE}{name}" for name in KERNEL_COLUMNS]
+    rows = [
+        dict(zip(names, old, strict=True)) | dict(zip(KERNEL_COLUMNS, new, strict=True)) | row
+        for old, of_old in of_kernels
+        for new, of_new in of_kernels
+        if old[0] == before != new[0]
+        for row in _rows(of_old, of_new)
+    ]
+    table = pd.DataFrame(rows, columns=[*CHANGES.columns]).astype(CHANGES.dtypes())
+    return _judged(table)
+
+
+def _derive(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that were run, with all quantities."""
+    run = trials[trials["outcome"] != "not_available"]
+    lent_gib = run["lent_bytes"].where(run["lent_bytes"] > 0) / GIB
+    return run.assign(
+        success=succeeded(run),
+        lend_ns_per_gib=run["lend_ns"] / lent_gib,
+        give_back_ns_per_gib=run["give_back_ns"] / lent_gib,
+        memmap_bytes_per_gib=run["memmap_lent_bytes"] / lent_gib,
+    )[[*KERNEL_COLUMNS, *_PARTNERS, *QUANTITIES]]
+
+
+def _rows(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one kernel against another, before they are judged together."""
+    both = old.drop(columns=list(KERNEL_COLUMNS)).merge(
+        new.drop(columns=list(KERNEL_COLUMNS)),
+        on=_PARTNERS,
+        how="outer",
+        suffixes=("_old", "_new"),
+        indicator="found",
+        validate="one_to_one",
+    )
+    for key, found in both.groupby(_ROW, sort=False):
+        pairs = found[found["found"] == "both"]
+        succeeded_both = pairs[(pairs["success_old"] & pairs["success_new"]).astype(bool)]
+        common = dict(zip(_ROW, key, strict=True)) | {
+            "unpaired_before": int((found["found"] == "left_only").sum()),
+            "unpaired_after": int((found["found"] == "right_only").sum()),
+        }
+        for name in QUANTITIES:
+            known = (pairs if name in _OF_ALL else succeeded_both)[[f"{name}_old", f"{name}_new"]]
+            values = known.dropna().to_numpy(np.float64)
+            yield common | {"quantity": name} | _change(name, values[:, 0], values[:, 1])
+
+
+def _change(quantity: str, old: _Numbers, new: _Numbers) -> dict[str, Any]:
+    """Return what is known of the pairs of one quantity: means, and the p-value of its test."""
+    # Rounded, so that differences that are equal are so to the bit, and tie.
+    differences = (new - old).round(6)
+    up, down = int((differences > 0).sum()), int((differences < 0).sum())
+    row: dict[str, Any] = {"pairs": len(old), "pairs_up": up, "pairs_down": down}
+    if not len(old):
+        return row
+    before, difference = float(old.mean()), float(differences.mean())
+    row |= {"before": before, "after": float(new.mean()), "difference": difference}
+    if before or not difference:
+        row["relative_change"] = difference / abs(before) if before else 0.0
+    if len(old) > 1 and quantity != "success":
+        row |= {"before_std": float(old.std(ddof=1)), "after_std": float(new.std(ddof=1))}
+    return row | {"p_value": _p_value(quantity, differences[differences != 0])}
+
+
+def _p_value(quantity: str, differences: _Numbers) -> float:
+    """Return how likely as clear a change is by chance, of the pairs that differ.
+
+    Of successes McNemar's exact test (McNemar 1947): whether of the pairs in which one kernel
+    alone succeeded each has its half. Of all else Wilcoxon's signed-rank test (Wilcoxon 1945),
+    which leaves out equal pairs as he did: exact up to 50 pairs, of tied ones up to 13 (as in
+    scipy).
+    """
+    if not len(differences):
+        return 1.0
+    if quantity == "success":
+        return float(binomtest(int((differences > 0).sum()), len(differences)).pvalue)
+    return float(wilcoxon(differences).pvalue)
+
+
+def _judged(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with corrected p-values, and whether each change is significant.
+
+    Corrected over all rows at once (Benjamini and Hochberg 1995, as in scipy), of which those that
+    cannot be significant count for nothing (Tarone 1990, Gilbert 2005).
+    """
+    testable = table["pairs_up"] + table["pairs_down"] >= LEAST_PAIRS
+    table["p_corrected"] = pd.Series(np.nan, table.index, "Float64")
+    if testable.any():
+        p_values = table.loc[testable, "p_value"].to_numpy(np.float64)
+        table.loc[testable, "p_corrected"] = false_discovery_control(p_values)
+    to_one_side = np.sign(table["difference"].fillna(0)) == np.sign(
+        table["pairs_up"] - table["pairs_down"]
+    )
+    table["significant"] = (
+        (table["p_corrected"] < LEVEL).fillna(value=False) & is_relevant(table) & to_one_side
+    )
+    return table
+
+
+def is_relevant(changes: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which changes are as large as the least that matters, or come from nothing."""
+    relative = changes["relative_change"].abs()
+    from_nothing = relative.isna() & changes["difference"].notna()
+    return (relative >= LEAST_CHANGE).fillna(value=False) | from_nothing
+
+
+@entry_point
+def main() -> None:
+    """Make the table of what changes from one kernel to others."""
+    parser = argparse.ArgumentParser(
+        prog="python -m carveout.statistics.pair", description=main.__doc__
+    )
+    parser.add_argument("trials", type=Path)
+    parser.add_argument("--before", required=True, help="the kernel that others are compared with")
+    parser.add_argument("--changes", type=Path, required=True)
+    wanted = parser.parse_args()
+    changes = find_changes(read_table("trials", wanted.trials, COLUMNS), wanted.before)
+    write_table("changes", changes, wanted.changes, read_metadata(wanted.trials))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

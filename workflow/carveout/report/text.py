@@ -68,6 +68,11 @@ def _text_table(view: pd.DataFrame) -> str:
         )
     for title, row in zip(cells.index, cells.to_numpy(), strict=True):
         table.add_row(title, *row)
+    return as_text(table)
+
+
+def as_text(table: rich.table.Table) -> str:
+    """Return a table as lines without colours and without blanks at their ends."""
     stream = io.StringIO()
     rich.console.Console(file=stream, width=_TEXT_WIDTH, color_system=None).print(table)
     return "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").splitlines()) + "\n"

@@ -27,6 +27,7 @@ from carveout.figures.labels import (
     version_label,
 )
 from carveout.report import views
+from carveout.report.changes import changes_text, read_changes
 from carveout.report.text import comparison_text, frontier_text
 from carveout.tables.parquet import read_metadata, read_table
 from carveout.tables.schema import COMPARABLE
@@ -87,6 +88,10 @@ def write_report(
             }
             for machine, rows in comparable_parts(comparison)
         ],
+        changes=[
+            {"label": found.label, "view": _changes_html(found.view), "rest": found.rest}
+            for found in read_changes(_changes(tables), labels)
+        ],
         run=_run_facts(trials, tables) | dict(facts),
         provenance=_provenance(tables),
         loads=_html(views.loads_view(trials), index=False),
@@ -109,6 +114,14 @@ def _curves(tables: Path) -> pd.DataFrame:
     """Return the curves that have more doses than one: what a single dose says is no frontier."""
     points = read_table("turning_points", tables / "turning_points.parquet")
     return points[points["doses"] > 1]
+
+
+def _changes(tables: Path) -> pd.DataFrame:
+    return read_table("changes", tables / "changes.parquet")
+
+
+def _changes_html(view: pd.DataFrame) -> Markup | None:
+    return None if view.empty else _html(view, index=False, css_class="changes")
 
 
 def _frontier_html(points: pd.DataFrame | None, labels: Labels) -> Markup | None:
@@ -282,6 +295,7 @@ def main() -> None:
         for part in (
             frontier_text(_curves(wanted.tables), labels),
             comparison_text(read_table("comparison", wanted.tables / "comparison.parquet"), labels),
+            changes_text(_changes(wanted.tables), labels),
         )
         if part
     )

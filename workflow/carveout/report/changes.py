@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What another kernel changes, as people read it: in the manner of the 0-day robot's mails.
+
+`old ± %stddev   %change   new ± %stddev`, only what changed, and one line on all that did not.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import rich.box
+import rich.table
+
+from carveout.figures.labels import (
+    NOTHING,
+    Labels,
+    bytes_label,
+    comparable_parts,
+    ns_label,
+    successes_label,
+    version_label,
+)
+from carveout.report.text import as_text
+from carveout.statistics.pair import LEAST_CHANGE, LEAST_PAIRS, is_relevant
+from carveout.tables.schema import KERNEL_COLUMNS
+from carveout.tables.statistics_tables import BEFORE, QUANTITIES
+
+# How each quantity is called, and how its values are written.
+_QUANTITIES: Mapping[str, tuple[str, Callable[[float], str]]] = {
+    "success": ("success", str),
+    "granted_bytes": ("granted", bytes_label),
+    "lend_ns_per_gib": ("lend, per GiB", ns_label),
+    "give_back_ns_per_gib": ("give back, per GiB", ns_label),
+    "memmap_bytes_per_gib": ("memmap, per GiB lent", bytes_label),
+    "pages_migrated": ("pages migrated", lambda pages: f"{pages:.0f}"),
+    "regained_bytes": ("regained", bytes_label),
+}
+_LEFT = ("what", "strategy", "load", "asked")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changed from one kernel to another, on one machine in one granule.
+
+    Attributes:
+        label: both kernels, the machine and the granule.
+        view: one row per significant change, cells are text.
+        rest: one line on all that is not in the view.
+    """
+
+    label: str
+    view: pd.DataFrame
+    rest: str
+
+
+def read_changes(changes: pd.DataFrame, labels: Labels) -> list[Changes]:
+    """Return what is to be shown of the table `changes`: nothing where there is one kernel."""
+    found = []
+    kernels_before = [f"{BEFORE}{name}" for name in KERNEL_COLUMNS]
+    for (before, version, pinned), rows in changes.groupby(kernels_before):
+        old = f"{before} ({version_label(version, pinned)})"
+        found += [
+            Changes(
+                f"{old} → {new}; what changed",
+                _view(part[part["significant"]], str(before), labels),
+                _rest(part, str(before)),
+            )
+            for new, part in comparable_parts(rows)
+        ]
+    return found
+
+
+def changes_text(changes: pd.DataFrame, labels: Labels) -> str:
+    """Return what changed as plain text, a table per pair of kernels, machine and granule."""
+    return "\n".join(
+        f"{found.label}\n{_text_table(found.view)}{found.rest}\n"
+        for found in read_changes(changes, labels)
+    )
+
+
+def _text_table(view: pd.DataFrame) -> str:
+    if view.empty:
+        return ""
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in view.columns:
+        justify = "left" if name in _LEFT else "right"
+        table.add_column(name, justify=justify, no_wrap=True, vertical="bottom")
+    for row in view.to_numpy():
+        table.add_row(*(cell.replace(" %", "%") for cell in row))
+    return as_text(table)
+
+
+def _view(changes: pd.DataFrame, before: str, labels: Labels) -> pd.DataFrame:
+    """Return the rows in the order of variants, loads, requests and quantities."""
+    variants = {row: place for place, row in enumerate(labels.variants(changes))}
+    several = _sizes_asked_in_several_ways(changes)
+    ordered = sorted(
+        changes.to_dict("records"),
+        key=lambda row: (
+            variants[row["strategy"], row["variant"]],
+            *(row["load"], row["requests"], row["cycle"], QUANTITIES.index(row["quantity"])),
+        ),
+    )
+    after = changes["kernel"].iloc[0] if len(changes) else ""
+    return pd.DataFrame(
+        [
+            {
+                f"{before}\n± stddev": _value(row, "before"),
+                "\nchange": _change_label(row["relative_change"]),
+                f"{after}\n± stddev": _value(row, "after"),
+                "pairs\nup": str(row["pairs_up"]),
+                "pairs\ndown": str(row["pairs_down"]),
+                "of\npairs": str(row["pairs"]),
+                "\np": _p_label(row["p_corrected"]),
+                "what": _QUANTITIES[row["quantity"]][0],
+                "strategy": labels.variant(row["strategy"], row["variant"]),
+                "load": row["load"].replace("_", " "),
+                "asked": _asked(row, several),
+            }
+            for row in ordered
+        ]
+    )
+
+
+def _sizes_asked_in_several_ways(changes: pd.DataFrame) -> set[int]:
+    """Return the sizes that several requests ask for, which their size does not tell apart."""
+    ways = changes[["requests", "cycle", "request_bytes"]].drop_duplicates()["request_bytes"]
+    return set(ways[ways.duplicated()])
+
+
+def _asked(row: Mapping[Any, Any], several: set[int]) -> str:
+    size = bytes_label(row["request_bytes"])
+    if row["request_bytes"] not in several:
+        return size
+    return f"{size} ({row['requests'].replace('_', ' ')}, cycle {row['cycle']})"
+
+
+def _value(row: Mapping[Any, Any], which: str) -> str:
+    """Return a mean with its standard deviation in percent of it: 5.2 ms ± 3 %."""
+    if row["quantity"] == "success":
+        return successes_label(round(row[which] * row["pairs"]), row["pairs"])
+    mean = _QUANTITIES[row["quantity"]][1](row[which])
+    deviation = row[f"{which}_std"]
+    if pd.isna(deviation) or not row[which]:
+        return mean
+    return f"{mean} ± {round(deviation / abs(row[which]) * 100):2d} %"
+
+
+def _change_label(relative: float) -> str:
+    return "from 0" if pd.isna(relative) else f"{relative * 100:+.1f} %"
+
+
+def _p_label(p_value: float) -> str:
+    if pd.isna(p_value):
+        return NOTHING
+    return f"{p_value:.3f}" if p_value >= 0.001 else "<0.001"
+
+
+def _rest(changes: pd.DataFrame, before: str) -> str:
+    """Return one line on what is not shown: how much of it is equal, and what is not known."""
+    differing = changes["pairs_up"] + changes["pairs_down"]
+    has_pairs, rest = changes["pairs"] > 0, ~changes["significant"]
+    few = rest & is_relevant(changes) & (differing > 0) & (differing < LEAST_PAIRS)
+    equal = has_pairs & (differing == 0)
+    counts = {
+        "equal to the bit in every pair": equal,
+        f"changed by less than {LEAST_CHANGE * 100:g} % or to no clear side": (
+            rest & has_pairs & ~equal & ~few
+        ),
+        f"differ in fewer than {LEAST_PAIRS} pairs, too few to tell (more seeds would)": few,
+        "have no pair in which both kernels lent all": ~has_pairs,
+    }
+    not_shown = ", ".join(f"{rows.sum()} {what}" for what, rows in counts.items() if rows.any())
+    changed = int(changes["significant"].sum())
+    text = f"{changed or 'None'} of {len(changes)} comparisons changed"
+    if not_shown:
+        text += f"; not shown: {not_shown}"
+    lends = changes[changes["quantity"] == "success"][["unpaired_before", "unpaired_after"]].sum()
+    if lends.any():
+        text += (
+            f". Lends without a partner: {lends['unpaired_before']} of {before}, "
+            f"{lends['unpaired_after']} of {changes['kernel'].iloc[0]}"
+        )
+    return f"{text}."

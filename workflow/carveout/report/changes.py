@@ -36,7 +36,7 @@ _QUANTITIES: Mapping[str, tuple[str, Callable[[float], str]]] = {
     "pages_migrated": ("pages migrated", lambda pages: f"{pages:.0f}"),
     "regained_bytes": ("regained", bytes_label),
 }
-_LEFT = ("what", "strategy", "load", "asked")
+_LEFT = ("\nwhat", "\nstrategy", "\nload", "\nasked")
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ def read_changes(changes: pd.DataFrame, labels: Labels) -> list[Changes]:
     found = []
     kernels_before = [f"{BEFORE}{name}" for name in KERNEL_COLUMNS]
     for (before, version, pinned), rows in changes.groupby(kernels_before):
-        old = f"{before} ({version_label(version, pinned)})"
+        old = f"{before} ({version_label(str(version), str(pinned))})"
         found += [
             Changes(
                 f"{old} → {new}; what changed",
                 _view(part[part["significant"]], str(before), labels),
-                _rest(part, str(before)),
+                _rest(part, str(before), labels),
             )
             for new, part in comparable_parts(rows)
         ]
@@ -84,24 +84,15 @@ def _text_table(view: pd.DataFrame) -> str:
         return ""
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in view.columns:
-        justify = "left" if name in _LEFT else "right"
-        table.add_column(name, justify=justify, no_wrap=True, vertical="bottom")
+        table.add_column(name, justify="left" if name in _LEFT else "right", no_wrap=True)
     for row in view.to_numpy():
         table.add_row(*(cell.replace(" %", "%") for cell in row))
     return as_text(table)
 
 
 def _view(changes: pd.DataFrame, before: str, labels: Labels) -> pd.DataFrame:
-    """Return the rows in the order of variants, loads, requests and quantities."""
-    variants = {row: place for place, row in enumerate(labels.variants(changes))}
+    """Return the rows as text."""
     several = _sizes_asked_in_several_ways(changes)
-    ordered = sorted(
-        changes.to_dict("records"),
-        key=lambda row: (
-            variants[row["strategy"], row["variant"]],
-            *(row["load"], row["requests"], row["cycle"], QUANTITIES.index(row["quantity"])),
-        ),
-    )
     after = changes["kernel"].iloc[0] if len(changes) else ""
     return pd.DataFrame(
         [
@@ -113,14 +104,32 @@ def _view(changes: pd.DataFrame, before: str, labels: Labels) -> pd.DataFrame:
                 "pairs\ndown": str(row["pairs_down"]),
                 "of\npairs": str(row["pairs"]),
                 "\np": _p_label(row["p_corrected"]),
-                "what": _QUANTITIES[row["quantity"]][0],
-                "strategy": labels.variant(row["strategy"], row["variant"]),
-                "load": row["load"].replace("_", " "),
-                "asked": _asked(row, several),
+                "\nwhat": _QUANTITIES[row["quantity"]][0],
+                "\nstrategy": labels.variant(row["strategy"], row["variant"]),
+                "\nload": row["load"].replace("_", " "),
+                "\nasked": _asked(row, several),
             }
-            for row in ordered
+            for row in _ordered(changes, labels)
         ]
     )
+
+
+def _ordered(changes: pd.DataFrame, labels: Labels) -> list[dict[Any, Any]]:
+    """Return the rows in the order of variants, loads, requests and quantities."""
+    variants = {row: place for place, row in enumerate(labels.variants(changes))}
+    return sorted(
+        changes.to_dict("records"),
+        key=lambda row: (
+            variants[row["strategy"], row["variant"]],
+            *(row["load"], row["requests"], row["cycle"], QUANTITIES.index(row["quantity"])),
+        ),
+    )
+
+
+def _flip(row: Mapping[Any, Any], labels: Labels) -> str:
+    values = " → ".join(_value(row, which) for which in ("before", "after"))
+    where = f"{labels.variant(row['strategy'], row['variant'])}, {row['load'].replace('_', ' ')}"
+    return f"{values} of {where}, {bytes_label(row['request_bytes'])}"
 
 
 def _sizes_asked_in_several_ways(changes: pd.DataFrame) -> set[int]:
@@ -157,8 +166,11 @@ def _p_label(p_value: float) -> str:
     return f"{p_value:.3f}" if p_value >= 0.001 else "<0.001"
 
 
-def _rest(changes: pd.DataFrame, before: str) -> str:
-    """Return one line on what is not shown: how much of it is equal, and what is not known."""
+def _rest(changes: pd.DataFrame, before: str, labels: Labels) -> str:
+    """Return one line on what is not shown: how much of it is equal, and what is not known.
+
+    Lends that succeed with one kernel alone are named, few as they may be.
+    """
     differing = changes["pairs_up"] + changes["pairs_down"]
     has_pairs, rest = changes["pairs"] > 0, ~changes["significant"]
     few = rest & is_relevant(changes) & (differing > 0) & (differing < LEAST_PAIRS)
@@ -176,6 +188,11 @@ def _rest(changes: pd.DataFrame, before: str) -> str:
     text = f"{changed or 'None'} of {len(changes)} comparisons changed"
     if not_shown:
         text += f"; not shown: {not_shown}"
+    flipped = _ordered(changes[few & (changes["quantity"] == "success")], labels)
+    if flipped:
+        text += (
+            f". Too few to tell, of successes: {'; '.join(_flip(row, labels) for row in flipped)}"
+        )
     lends = changes[changes["quantity"] == "success"][["unpaired_before", "unpaired_after"]].sum()
     if lends.any():
         text += (

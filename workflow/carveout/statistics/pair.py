@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +105,8 @@ def _rows(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[dict[str, Any]]:
     both_succeeded = (old_values[:, success] == 1) & (new_values[:, success] == 1)
     known = ~np.isnan(old_values) & ~np.isnan(new_values)
     known &= both_succeeded[:, np.newaxis] | np.isin(QUANTITIES, _OF_ALL)
-    for key, places in both.groupby(_ROW, sort=False).indices.items():
+    groups = both.groupby(_ROW, sort=False).indices
+    for key, places in cast("dict[tuple[Any, ...], Any]", groups).items():
         found = both["found"].iloc[places]
         common = dict(zip(_ROW, key, strict=True)) | {
             "unpaired_before": int((found == "left_only").sum()),

@@ -23,6 +23,7 @@ from carveout.report.views import (
     frontier_view,
 )
 from carveout.report.write import inline_svg, write_report
+from carveout.statistics.pair import find_changes
 from carveout.statistics.summarize import compare, list_failures, summarize
 from carveout.statistics.turning_points import find_turning_points
 from carveout.tables.parquet import read_table, write_table
@@ -45,6 +46,7 @@ def tables(tmp_path: Path) -> Path:
     write_table("failures", list_failures(trials), folder / "failures.parquet")
     points = find_turning_points(read_table("summary", folder / "summary.parquet"))
     write_table("turning_points", points, folder / "turning_points.parquet")
+    write_table("changes", find_changes(trials, "debian-6.12-arm64"), folder / "changes.parquet")
     return folder
 
 
@@ -136,6 +138,19 @@ def test_a_load_that_was_refused_is_carried_up_to_the_dose_before(tables: Path) 
     assert set(points["refused_from_dose"]) == {90}
     view = frontier_view(points, Labels())
     assert set(view.loc[:, (slice(None), "carried up to")].to_numpy().flatten()) == {"50 %"}
+
+
+def test_what_another_kernel_changes_is_on_the_page_of_two_kernels(tables: Path) -> None:
+    labels = Labels.read(DESCRIPTIONS)
+    assert "What the kernel changes" not in write(tables, labels), "there is one kernel"
+    trials = made_trials(8)
+    other = trials.assign(kernel="my-tree", lend_ns=trials["lend_ns"] * 3)
+    changes = find_changes(pd.concat([trials, other]), "debian-6.12-arm64")
+    write_table("changes", changes, tables / "changes.parquet")
+    page = write(tables, labels)
+    assert page.index("<table") < page.index("What the kernel changes")
+    assert page.index("What the kernel changes") < page.index("What was run")
+    assert page.count("+200.0 %") == changes["significant"].sum() > 0
 
 
 def test_single_doses_are_no_frontier(tables: Path) -> None:

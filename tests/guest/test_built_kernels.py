@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels that are built: the same bytes each time, and hosts that boot them, the user's own too."""
+"""Kernels that are built: the same bytes each time, and hosts that boot them."""
 
 import json
 import os
@@ -38,8 +38,8 @@ def built_from_nothing(folder: Path) -> dict[str, str]:
     wall_s, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     busy_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(
-        f"\nlab from nothing: {wall_s:.0f} s on {len(os.sched_getaffinity(0))} CPUs, {busy_s:.0f} s "
-        f"of processor time; load average {load:.1f} before, {os.getloadavg()[0]:.1f} after"
+        f"\nlab from nothing: {wall_s:.0f} s on {len(os.sched_getaffinity(0))} CPUs, "
+        f"{busy_s:.0f} s of processor time; load average {load:.1f} before, {os.getloadavg()[0]:.1f} after"
     )
     return {
         str(path.relative_to(folder)): sha256_of(path)

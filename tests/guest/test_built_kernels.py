@@ -39,7 +39,8 @@ def built_from_nothing(folder: Path) -> dict[str, str]:
     busy_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(
         f"\nlab from nothing: {wall_s:.0f} s on {len(os.sched_getaffinity(0))} CPUs, "
-        f"{busy_s:.0f} s of processor time; load average {load:.1f} before, {os.getloadavg()[0]:.1f} after"
+        f"{busy_s:.0f} s of processor time; load average {load:.1f} before, "
+        f"{os.getloadavg()[0]:.1f} after"
     )
     return {
         str(path.relative_to(folder)): sha256_of(path)

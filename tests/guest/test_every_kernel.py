@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The small job on every kernel: what runs balances, what does not says why, nothing is missing."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from carveout.common.schemas import load_yaml
+from carveout.common.sizes import GIB
+from carveout.study.matrix import read_matrix
+from tests.conftest import CHECKOUT, Checkout, Run
+
+pytestmark = pytest.mark.long
+
+STRUCT_PAGE_BYTES = 64
+SMOKE = load_yaml(CHECKOUT / "config/smoke.yaml")
+# With 64K pages a pageblock has 512 MiB, and so has a section: less is no question for them.
+LARGER: dict[str, Any] = {
+    "ram": ["8GiB"],
+    "lendable": "2GiB",
+    "requests": {"quarter_then_whole": ["512MiB", "2GiB"]},
+    "loads": {"idle": [0], "anonymous_memory": [50], "unmovable_pages": [25]},
+}
+KERNELS: dict[str, dict[str, Any]] = {
+    "debian-6.1": {},
+    "debian-6.12-16k": {},
+    "debian-7.3": {},
+    "lab": {},
+    "lab-16k": {},
+    "lab-64k": LARGER,
+    "lab-nonotifier": {},
+}
+
+
+def config_of(kernel: str, results: str, **changes: object) -> dict[str, Any]:
+    """The small job, one seed, on one kernel."""
+    config: dict[str, Any] = {**SMOKE, "kernels": [kernel], "seeds": 1, "results": results}
+    del config["figures"]
+    return {**config, **KERNELS[kernel], **changes}
+
+
+def run(checkout: Checkout, config: dict[str, Any]) -> Run:
+    """A run of a config, with its tables."""
+    path = checkout.path / f"{config['results']}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    checkout.snakemake("tables", "--configfile", path.name)
+    return Run(checkout, checkout.path / config["results"])
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def kernel(request: pytest.FixtureRequest) -> str:
+    """Each kernel but the one on which all other tests run, and those with sanitizers."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def trials(kernel: str, checkout: Checkout) -> pd.DataFrame:
+    """The small job's trials on one kernel."""
+    return run(checkout, config_of(kernel, f"on-{kernel}")).table("trials")
+
+
+def test_no_host_dies_and_every_book_balances(trials: pd.DataFrame) -> None:
+    told = {"granted", "partial", "refused", "not_available"}
+    others = trials.loc[~trials["outcome"].isin(told), ["strategy", "load", "message"]]
+    assert others.to_dict("records") == []
+    assert set(trials["verify"]) <= {"ok", "not_checked"}
+
+
+def test_nothing_is_missing(kernel: str, trials: pd.DataFrame) -> None:
+    cells = read_matrix(config_of(kernel, "any"), "smoke", CHECKOUT / "workflow").cells
+    wanted = {(c.variant.strategy, c.variant.name, c.load) for c in cells}
+    found = trials[["strategy", "variant", "load"]].itertuples(index=False, name=None)
+    assert set(found) == wanted
+
+
+def test_what_cannot_be_had_says_why(trials: pd.DataFrame) -> None:
+    missing = trials[trials["outcome"] == "not_available"]
+    assert missing["message"].str.len().gt(0).all()
+    assert len(missing) < len(trials)
+
+
+def test_the_memmap_is_what_the_geometry_says(trials: pd.DataFrame) -> None:
+    idle = trials[(trials["strategy"] == "baseline") & (trials["memmap_idle_bytes"].notna())]
+    wanted = idle["ram_bytes"] // idle["page_bytes"] * STRUCT_PAGE_BYTES
+    assert len(idle) > 0
+    assert (idle["memmap_idle_bytes"] == wanted).all()
+    assert (wanted * GIB // idle["ram_bytes"]).nunique() == 1
+
+
+def test_forks_and_cold_boots_give_the_same_bytes(kernel: str, checkout: Checkout) -> None:
+    load = "unmovable_pages"
+    part = {
+        "strategies": {"alloc_contig_range": ["zone_movable"]},
+        "loads": {load: config_of(kernel, "any")["loads"][load]},
+        "seeds": 2,
+    }
+    made = [
+        run(checkout, config_of(kernel, f"{boot}-{kernel}", boot=boot, **part))
+        for boot in ("fork", "cold")
+    ]
+    forked, cold = ((of.results / "tables/trials.parquet").read_bytes() for of in made)
+    assert forked == cold

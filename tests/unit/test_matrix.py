@@ -179,6 +179,20 @@ def test_larger_pages_make_a_config_impossible(
     assert wanted in str(caught.value)
 
 
+def test_a_kernel_of_the_users_own_may_state_its_pageblocks(config: dict[str, Any]) -> None:
+    own = {
+        "page_bytes": 65536,
+        "pageblock_bytes": 2 * 2**20,
+        "tree": "somewhere",
+        "config": ["base"],
+    }
+    config |= {"kernels": ["mine"], "own_kernels": {"mine": own}}
+    assert {cell.pageblock_bytes for cell in read(config)} == {2 * 2**20}
+    del own["pageblock_bytes"]
+    with pytest.raises(CarveoutError, match=r"wanted a multiple of a pageblock of 512MiB"):
+        read(config)
+
+
 def test_a_granule_that_nobody_can_give_is_refused(config: dict[str, Any]) -> None:
     config["strategies"] = {"baseline": ["ordinary_pages"]}
     config["granules"] = ["page", "2M"]

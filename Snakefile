@@ -41,9 +41,10 @@ onstart:
     progress.begin(
         Path(PROGRESS_FILE),
         [
-            cell_of(wildcards).planned_trials()
+            cell_of(wildcards)
             for wildcards in snakemake_internals.jobs_to_run(workflow.dag, "boot_")
         ],
+        cores=snakemake_internals.cores_at_once(workflow),
     )
 
 

@@ -16,7 +16,7 @@ from benchmarks.measures.ladder import BETWEEN_DOSES
 from benchmarks.measures.main_job import TURNING_POINTS
 from benchmarks.table import ratio_text, value_text
 from carveout.figures import style
-from carveout.figures.labels import bytes_label
+from carveout.wording.quantities import bytes_label
 
 _COLUMNS = 2
 _PANEL_IN = 0.75  # a panel's title and axis

@@ -16,8 +16,8 @@ import psutil
 from carveout.common.files import write_atomically
 from carveout.common.revision import git_revision
 from carveout.common.sizes import GIB
-from carveout.figures.labels import NOTHING, bytes_label
 from carveout.machines.emulators import host_qemu_version
+from carveout.wording.quantities import NOTHING, bytes_label
 
 
 @dataclass(frozen=True)

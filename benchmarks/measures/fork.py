@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from benchmarks.bench import BASELINE, IDLE, MAIN_CONFIG, Bench, seconds
 from benchmarks.table import Row
 from carveout.common.schemas import load_yaml
-from carveout.figures.labels import load_label
 from carveout.study.cell import Cell
+from carveout.wording.labels import load_label
 
 FIRST_INSTRUCTION = "start of a guest to its trial's first instruction"
 _QUANTITIES = {

@@ -390,7 +390,7 @@ def _censuses(
             | {f"free_order_{order}_blocks": None for order in ORDERS if order > MAX_PAGE_ORDER}
             | {"anonymous_huge_pages": 32, "blocked_pageblocks": 60}
             | {"free_scattered_bytes": 4096 * (2**PAGEBLOCK_ORDER - 1)}
-            | {"first_pfn": 0x40000, "pageblock_bytes": 2 * MIB}
+            | {"first_pfn": 0x40000, "page_bytes": 4096, "pageblock_bytes": 2 * MIB}
         )
     return pd.DataFrame(rows)
 

@@ -11,11 +11,11 @@ from benchmarks.synthetic.trials import made_metadata, made_trials
 from scipy.stats import binomtest, false_discovery_control, wilcoxon
 
 from carveout.common.sizes import GIB, MIB
-from carveout.figures.labels import Labels
 from carveout.report.changes import changes_text, read_changes
 from carveout.statistics.pair import COLUMNS, LEAST_PAIRS, LEVEL, find_changes
 from carveout.tables.parquet import read_table, write_table
 from carveout.tables.schema import CURVE
+from carveout.wording.labels import Labels
 
 OLD = "debian-6.12-arm64"
 NEW = "my-tree"

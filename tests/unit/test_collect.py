@@ -13,6 +13,7 @@ from benchmarks.synthetic.records import (
     ZERO_NS_A_PAGE,
     accounts,
     cell,
+    census,
     run,
     trial,
     whole_cycle,
@@ -279,6 +280,22 @@ def test_collection_makes_all_rows_of_all_cells(tmp_path: Path) -> None:
     assert (
         read_metadata(tmp_path / "tables" / "phases.parquet")["qemu_version"] == "7.2.22 (Debian)"
     )
+
+
+def test_a_host_that_was_only_counted_is_in_the_censuses_alone(tmp_path: Path) -> None:
+    nothing = replace(CELL, scenario="idle.nothing.page")
+    counted = cell(requests="nothing", requests_bytes=[], question="census")
+    counted_trial = trial([census(1, "before")], cell=counted, trial_id="counted")
+    cells = some_cells() | {nothing: [counted_trial]}
+    collect(written(tmp_path, cells), cells)
+    phases, trials = (
+        read_table(name, tmp_path / "tables" / f"{name}.parquet") for name in ("phases", "trials")
+    )
+    (row,) = phases[phases["request_bytes"].isna()].to_dict("records")
+    assert (row["trial_id"], row["phase"], row["memmap_bytes"]) == ("counted", "before", 64 * MIB)
+    assert row["page_bytes"] == 4096
+    assert "counted" not in set(trials["trial_id"])
+    assert len(trials) == 16
 
 
 @pytest.mark.parametrize(("processes", "piece_bytes"), [(1, 3000), (1, 30_000), (2, 30_000)])

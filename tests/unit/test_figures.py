@@ -13,21 +13,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from carveout.common.sizes import MIB
+from carveout.common.sizes import GIB, MIB
 from carveout.figures import (
     accounts,
     cost,
     frontier,
+    memmap_by_ram,
     memmap_overhead,
     pageblock_map,
     style,
     success,
 )
-from carveout.figures.labels import Labels
 from carveout.statistics.summarize import compare, summarize
 from carveout.tables.accounts import DRAWN
 from carveout.tables.definitions import PAGEBLOCK_LETTERS
 from carveout.tables.parquet import read_table, write_table
+from carveout.wording.labels import Labels
 
 DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))
 
@@ -201,6 +202,39 @@ def test_a_requests_memmap_is_drawn_even_when_only_a_larger_one_is_free_of_it(
     written = texts(memmap_overhead.draw(comparison, Labels()))
     assert "lent: 256 MiB request" in written
     assert " 16 " in written
+
+
+def counted(tables: Path, *memmap_mib: float) -> pd.DataFrame:
+    """Hosts of 1, 2, ... GiB with pages of 4 KiB that were only counted, beside those that lend."""
+    phases = read_table("phases", tables / "phases.parquet", memmap_by_ram.COLUMNS)
+    one = phases.iloc[:1]
+    hosts = [
+        one.assign(
+            kernel="counted",
+            ram_bytes=gib * GIB,
+            request_bytes=None,
+            memmap_bytes=round(mib * MIB),
+        )
+        for gib, mib in enumerate(memmap_mib, start=1)
+    ]
+    return pd.concat([phases, *hosts])
+
+
+def test_the_memmap_is_drawn_over_what_is_computed(tables: Path) -> None:
+    figure = memmap_by_ram.draw(counted(tables, 16, 32, 40), Labels())
+    against, differences = figure.get_axes()
+    computed, found = against.get_lines()
+    assert np.asarray(computed.get_ydata(), dtype=float).tolist() == [16, 32, 48]
+    assert np.asarray(found.get_ydata(), dtype=float).tolist() == [16, 32, 40]
+    assert [text.get_text() for text in differences.texts] == ["0", "0", "-8"]
+    assert "4 KiB pages" in texts(figure)
+
+
+def test_hosts_that_were_only_counted_are_in_no_other_figure(tables: Path) -> None:
+    phases = read_table("phases", tables / "phases.parquet", accounts.COLUMNS)
+    more = phases.iloc[:1].assign(request_bytes=None, kernel="counted")
+    figure = accounts.draw(pd.concat([phases, more]), Labels())
+    assert "counted" not in texts(figure)
 
 
 def test_every_class_of_pageblock_has_a_colour_of_its_own(tables: Path) -> None:

@@ -9,12 +9,12 @@ from benchmarks.synthetic.records import KERNEL_FACTS, cell, trial, whole_cycle
 from benchmarks.synthetic.trials import made_trials
 
 from carveout.common.sizes import MIB
-from carveout.figures.labels import Labels, comparable_parts
 from carveout.records.outcomes import request_outcomes
 from carveout.report.text import comparison_text
 from carveout.statistics.summarize import compare, list_failures, summarize
 from carveout.study.geometry import GRANULES, geometry_of, granule_label
 from carveout.tables.rows import TrialRows
+from carveout.wording.labels import Labels, comparable_parts
 from tests.unit.made_cells import made_cell
 
 

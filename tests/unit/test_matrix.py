@@ -4,6 +4,7 @@
 import copy
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from carveout.common.errors import CarveoutError
+from carveout.common.sizes import GIB
 from carveout.study.cell import Cell, Point
 from carveout.study.matrix import read_matrix
 
@@ -80,7 +82,7 @@ def test_a_cells_trials_are_its_doses_times_its_seeds(config: dict[str, Any]) ->
     assert str(cell.points()[-1]) == "dose 12.5 %, seed 2"
 
 
-@pytest.mark.parametrize("name", ["config", "large", "smoke"])
+@pytest.mark.parametrize("name", ["config", "large", "review", "smoke"])
 def test_the_configs_that_carveout_brings_are_whole(name: str) -> None:
     source = Path(f"config/{name}.yaml")
     config = yaml.safe_load(source.read_text(encoding="utf-8"))
@@ -201,6 +203,73 @@ def test_a_granule_that_nobody_can_give_is_refused(config: dict[str, Any]) -> No
         CarveoutError, match=r"can give, found 2M; .*ordinary pages come one by one"
     ):
         read(config)
+
+
+CENSUS: dict[str, Any] = {
+    "ram": ["8GiB", "64GiB"],
+    "requests": {"nothing": {"question": "census"}},
+    "strategies": {"baseline": ["ordinary_pages"]},
+    "loads": {"idle": [0]},
+    "seeds": 1,
+}
+
+
+def test_a_part_has_keys_of_its_own_and_takes_the_others(config: dict[str, Any]) -> None:
+    config["also"] = [CENSUS, {"kernels": ["debian-6.1"]}]
+    matrix = read_matrix(copy.deepcopy(config), "job.yaml", WORKFLOW)
+    first, counted, older = matrix.parts
+    assert matrix.cells == [*first, *counted, *older]
+    assert matrix.kernels == ["debian-6.12", "debian-6.1"]
+    assert [(cell.kernel, cell.ram_bytes, cell.lends) for cell in counted] == [
+        ("debian-6.12", 8 * GIB, False),
+        ("debian-6.12", 64 * GIB, False),
+    ]
+    assert {cell.kernel for cell in older} == {"debian-6.1"}
+    assert [replace(cell, kernel="debian-6.12") for cell in older] == list(first)
+    assert set(matrix.loads) == set(config["loads"])
+
+
+def test_a_host_that_is_only_counted_may_be_larger_than_the_machine(config: dict[str, Any]) -> None:
+    config["also"] = [CENSUS]
+    *_, small, large = read(config)
+    assert 0 < small.touched_bytes < small.ram_bytes
+    assert large.touched_bytes < 3 * GIB
+
+
+@pytest.mark.parametrize(
+    ("also", "wanted"),
+    [
+        ([{"sedes": 3}], "key also.0: unknown key sedes"),
+        ([{"kernels": ["debian-2.4"]}], "part 1 of the key also: key kernels: unknown kernel"),
+        (
+            [CENSUS, {"ram": ["8GiB"], "lendable": "100MiB"}],
+            "part 2 of the key also: key lendable: wanted a multiple of the memory section",
+        ),
+        ([{"seeds": 2}], "key also: wanted every cell once, found debian-6.12/4GiB/baseline"),
+        (
+            [{**CENSUS, "loads": {"page_cache": {"from": 0, "to": 20, "step": 10, "finest": 5}}}],
+            "key loads.page_cache: wanted a list of doses, since requests.nothing lends nothing",
+        ),
+        (
+            [{**CENSUS, "requests": {"nothing": {"question": "census", "sizes": ["1GiB"]}}}],
+            "unknown key sizes; known are question",
+        ),
+    ],
+)
+def test_a_mistake_in_a_part_says_which(
+    config: dict[str, Any], also: list[dict[str, Any]], wanted: str
+) -> None:
+    config["also"] = also
+    with pytest.raises(CarveoutError, match=r"^job\.yaml: ") as caught:
+        read(config)
+    assert wanted in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_config_that_lends_nothing_is_refused(config: dict[str, Any]) -> None:
+    del config["figures"]
+    with pytest.raises(CarveoutError, match=r"job\.yaml: key requests: wanted sizes to lend"):
+        read(config | CENSUS)
 
 
 @pytest.fixture

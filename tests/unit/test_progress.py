@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Progress: one file of a run, counted by all its jobs."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from carveout.boots.progress import Progress, begin, describe
+from carveout.boots.progress import Progress, begin, describe, foretell
+from carveout.common.sizes import GIB
+from tests.unit.made_cells import made_cell
 
 
 def test_a_line_says_what_is_done_the_rate_the_time_left_and_what_came_of_it() -> None:
@@ -20,7 +24,8 @@ def test_a_line_says_what_is_done_the_rate_the_time_left_and_what_came_of_it() -
 
 def test_jobs_count_into_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "results" / "progress"
-    begin(path, [3])
+    begin(path, [made_cell(seeds=3)], cores=1)
+    capsys.readouterr()
     first = Progress(path)
     first.skip(1)
     first.count("completed", ["granted"])
@@ -38,7 +43,8 @@ def test_a_long_job_shows_where_it_stands(
 ) -> None:
     now_s = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now_s)
-    begin(tmp_path / "progress", [2])
+    begin(tmp_path / "progress", [made_cell(seeds=2)], cores=1)
+    capsys.readouterr()
     progress = Progress(tmp_path / "progress")
     now_s += 10
     progress.count("completed", ["partial"])
@@ -52,3 +58,35 @@ def test_a_runner_without_a_plan_says_nothing(
 ) -> None:
     Progress(tmp_path / "progress").finish_cell()
     assert capsys.readouterr().err == ""
+
+
+def test_a_run_says_how_long_it_takes_before_it_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(tmp_path / "progress", [made_cell(seeds=2)], cores=1)
+    said = capsys.readouterr().err
+    assert said.startswith("carveout: to boot and to try: 1 cells, 2 trials; ")
+    assert " min on 1 such cores" in said
+    begin(tmp_path / "nothing", [], cores=1)
+    assert capsys.readouterr().err == ""
+
+
+def foretold(cores: int = 1, cells: int = 1000, **members: Any) -> float:
+    """The hours that are foretold for so many cells."""
+    (hours,) = re.findall(r"([0-9.]+) h on", foretell([made_cell(**members)] * cells, cores))
+    return float(hours)
+
+
+def test_what_takes_longer_is_foretold_to() -> None:
+    few = foretold(seeds=4)
+    assert foretold(seeds=40) > 5 * few
+    assert foretold(seeds=4, ram_bytes=4 * GIB) > 2 * few
+    assert foretold(cores=2, seeds=4) == pytest.approx(few / 2, abs=0.1)
+    assert foretold(seeds=4, requests_bytes=(), question="census") > 0
+
+
+def test_what_is_not_booted_takes_no_time_and_a_ladder_takes_more() -> None:
+    away = made_cell(granule="1G")
+    assert "0 cells, 0 trials; 0 min" in foretell([away], 1)
+    climbs = made_cell(ladder={"finest_permille": 50, "resolution": 0.25})
+    assert "at least 1 trials; at least " in foretell([climbs, away], 1)

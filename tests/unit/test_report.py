@@ -10,7 +10,6 @@ import pytest
 from benchmarks.synthetic.trials import LOADS, VARIANTS, made_metadata, made_runs, made_trials
 
 from carveout.common.sizes import GIB, KIB, MIB
-from carveout.figures.labels import Labels, bytes_label, ns_label, percent_label, success_label
 from carveout.report.text import comparison_text, frontier_text
 from carveout.report.views import (
     ASIDE,
@@ -27,6 +26,8 @@ from carveout.statistics.pair import find_changes
 from carveout.statistics.summarize import compare, list_failures, summarize
 from carveout.statistics.turning_points import find_turning_points
 from carveout.tables.parquet import read_table, write_table
+from carveout.wording.labels import Labels
+from carveout.wording.quantities import bytes_label, ns_label, percent_label, success_label
 
 REPORT = Path("workflow/report")
 DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))

@@ -31,6 +31,12 @@ def test_a_load_may_go_on_whatever_is_asked() -> None:
     assert read({"sizes": ["64MiB"], "load_works": True}).needs_work
 
 
+def test_a_census_asks_for_nothing() -> None:
+    found = read({"question": "census"})
+    assert found == Requests((), "census", load_works=False, churn_steps=0)
+    assert not found.needs_work
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from carveout.common.schemas import load_yaml
-from carveout.figures.labels import Labels
 from carveout.report.views import COMPARISON_PARTS
 from carveout.study.matrix import read_matrix
+from carveout.wording.labels import Labels
 
 TEXTS = [Path(name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + [
     *Path("docs").glob("*.md"),

@@ -37,15 +37,18 @@ rule boot_guest:
     threads: 1
     resources:
         mem_mb=lambda wildcards, threads: job_memory_mb(
-            cell_of(wildcards).ram_bytes, threads
+            cell_of(wildcards).touched_bytes, threads
         ),
-        disk_mb=lambda wildcards, threads: job_disk_mb(
-            MATRIX.state_limit_bytes, threads
+        disk_mb=lambda wildcards, threads: (
+            job_disk_mb(MATRIX.state_limit_bytes, threads)
+            if cell_of(wildcards).lends
+            else 0
         ),
     params:
         code=code_digest("carveout.boots.cell_run"),
         cell=lambda wildcards: cell_of(wildcards).to_json(),
-        engine=config["boot"],
+        # A host that is only counted has one trial and may be large: no state of it is worth saving.
+        engine=lambda wildcards: config["boot"] if cell_of(wildcards).lends else "cold",
         wall_limit_s=config["limits"]["wall_s"],
         state_limit_bytes=MATRIX.state_limit_bytes,
         # Outlives the outputs: whatever is the reason to run a cell again, no trial that would come

@@ -3,6 +3,8 @@
 
 DESCRIPTIONS = [f"{folder}/strategy.yaml" for folder in STRATEGY_FOLDERS.values()]
 FIGURES = ["frontier", "memmap_overhead", "accounts", "success", "cost"]
+if not all(cell.lends for cell in MATRIX.cells):
+    FIGURES.append("memmap_by_ram")
 if "pageblock_map" in config["figures"]:
     FIGURES.append("pageblock_map")
 
@@ -51,6 +53,31 @@ rule draw_memmap_overhead:
         code=code_digest("carveout.figures.draw", "carveout.figures.memmap_overhead"),
     shell:
         "python -m carveout.figures.draw memmap_overhead {input.table:q}"
+        " --descriptions {input.descriptions:q}"
+        " --svg {output.svg:q} --png {output.png:q} >{log:q}"
+
+
+rule draw_memmap_by_ram:
+    input:
+        table=table("phases"),
+        digests=table_digests("phases"),
+        descriptions=DESCRIPTIONS,
+    output:
+        svg=report(
+            "<results>/figures/memmap_by_ram.svg",
+            caption="../report/memmap_by_ram.rst",
+            category="Figures",
+            labels={"figure": "memmap against RAM and page size"},
+        ),
+        png="<results>/figures/memmap_by_ram.png",
+    log:
+        "<logs>/figures/draw_memmap_by_ram.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.figures.draw", "carveout.figures.memmap_by_ram"),
+    shell:
+        "python -m carveout.figures.draw memmap_by_ram {input.table:q}"
         " --descriptions {input.descriptions:q}"
         " --svg {output.svg:q} --png {output.png:q} >{log:q}"
 

@@ -42,7 +42,7 @@ rule lock_packages:
         CONDA_ENVIRONMENT
     params:
         code=code_digest("carveout.machines.lock"),
-        names=[name for name in config["kernels"] if name not in OWN_KERNELS],
+        names=[name for name in MATRIX.kernels if name not in OWN_KERNELS],
         qemu=config["qemu"],
         exact="--exact" if config["exact_pins"] else "",
     shell:

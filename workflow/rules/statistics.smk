@@ -61,7 +61,7 @@ rule pair_trials:
         CONDA_ENVIRONMENT
     params:
         code=code_digest("carveout.statistics.pair"),
-        before=config["kernels"][0],
+        before=MATRIX.kernels[0],
     shell:
         "python -m carveout.statistics.pair {input.trials:q} --before {params.before:q}"
         " --changes {output.changes:q} >{log:q}"

@@ -86,11 +86,11 @@ def made_before_tables():
         *("<results>/lock.yaml", "<results>/lock.sha256", "<results>/qemu.json"),
         *(f"{guest}/busybox", f"{guest}/busybox.json", f"{guest}/carveout"),
         *expand(f"{guest}/loads/{{load}}.json", load=LOADS_WITH_PACKAGES),
-        *expand("<results>/kernels/{kernel}/kernel.json", kernel=config["kernels"]),
-        *expand(f"{guest}/{{kernel}}/carveout.ko", kernel=config["kernels"]),
+        *expand("<results>/kernels/{kernel}/kernel.json", kernel=MATRIX.kernels),
+        *expand(f"{guest}/{{kernel}}/carveout.ko", kernel=MATRIX.kernels),
         *expand(
             f"{guest}/{{kernel}}/{{part}}.{{kind}}",
-            kernel=config["kernels"],
+            kernel=MATRIX.kernels,
             part=parts,
             kind=["cpio", "sha256"],
         ),
@@ -98,9 +98,22 @@ def made_before_tables():
     ]
 
 
-def paths_of(part):
-    """Return each `machine`, `strategy_variant` or `scenario`: the cells' paths are their product."""
-    return list(dict.fromkeys(getattr(cell.path, part) for cell in MATRIX.cells))
+def products_of_paths():
+    """Return the cells' paths as arguments: of each part of the config the factors of a product."""
+    factors = {
+        "--machines": "machine",
+        "--variants": "strategy_variant",
+        "--scenarios": "scenario",
+    }
+    return [
+        word
+        for cells in MATRIX.parts
+        for option, factor in factors.items()
+        for word in (
+            option,
+            *dict.fromkeys(getattr(cell.path, factor) for cell in cells),
+        )
+    ]
 
 
 def folder_sources(folder):

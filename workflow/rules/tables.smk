@@ -9,9 +9,7 @@ rule collect_trials:
     input:
         trials=cell_files("trials"),
         runs=cell_files("runs"),
-        kernels=expand(
-            "<results>/kernels/{kernel}/kernel.json", kernel=config["kernels"]
-        ),
+        kernels=expand("<results>/kernels/{kernel}/kernel.json", kernel=MATRIX.kernels),
         lock="<results>/lock.yaml",
     output:
         tables=expand(
@@ -28,10 +26,7 @@ rule collect_trials:
     params:
         code=code_digest("carveout.tables.collect"),
         results=subpath(output[0], ancestor=2),
-        machines=paths_of("machine"),
-        variants=paths_of("strategy_variant"),
-        scenarios=paths_of("scenario"),
+        cells=products_of_paths(),
     shell:
-        "python -m carveout.tables.collect --results {params.results:q} --machines {params.machines:q}"
-        " --variants {params.variants:q} --scenarios {params.scenarios:q}"
+        "python -m carveout.tables.collect --results {params.results:q} {params.cells:q}"
         " --processes {threads} >{log:q}"

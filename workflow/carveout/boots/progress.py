@@ -10,22 +10,61 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from carveout.common.sizes import GIB
+from carveout.study.cell import Cell
+
 _SHOW_INTERVAL_S = 5
+_AN_HOUR_S = 3600
+
+# Wall time of one core: the means of the table `runs` of the main job, of config/large.yaml and of
+# config/review.yaml on the machine of docs/benchmarks.md.
+_BOOT_S = 5.5
+_TRIAL_S_PER_GIB = 5
+_CENSUS_S_PER_GIB = 0.3
 
 
-def begin(path: Path, trials_of_cells: Sequence[int]) -> None:
-    """Start the progress of a run that is to make cells of so many trials, if it is to make any."""
-    if trials_of_cells:
+def begin(path: Path, cells: Sequence[Cell], cores: int) -> None:
+    """Start the progress of a run that is to make some cells, if any, and say how long it takes."""
+    if cells:
         path.parent.mkdir(parents=True, exist_ok=True)
         plan = {
-            "trials": sum(trials_of_cells),
-            "cells": len(trials_of_cells),
+            "trials": sum(cell.planned_trials() for cell in cells),
+            "cells": len(cells),
             "start_s": time.time(),
         }
         path.write_text(json.dumps(plan) + "\n", encoding="utf-8")
+        print(foretell(cells, cores), file=sys.stderr)
+
+
+def foretell(cells: Iterable[Cell], cores: int) -> str:
+    """Return one line on how much is to be made and about how long that takes.
+
+    What an interrupted run has made of a cell already is not known here and counted again. Of a
+    ladder only the doses are known with which it begins.
+    """
+    made = [cell for cell in cells if cell.is_available]
+    trials = sum(cell.planned_trials() for cell in made)
+    work_s = sum(
+        (_BOOT_S if cell.lends else 0) + cell.planned_trials() * _trial_s(cell) for cell in made
+    )
+    least = "at least " if any(cell.ladder for cell in made) else ""
+    return (
+        f"carveout: to boot and to try: {len(made)} cells, {least}{trials} trials; "
+        f"{least}{_hours(work_s / cores)} on {cores} such cores as docs/benchmarks.md describes, "
+        "and whatever it takes to fetch and to build kernels that the cache does not have"
+    )
+
+
+def _trial_s(cell: Cell) -> float:
+    ram_gib = cell.ram_bytes / GIB
+    return _TRIAL_S_PER_GIB * ram_gib if cell.lends else _BOOT_S + _CENSUS_S_PER_GIB * ram_gib
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= _AN_HOUR_S else f"{seconds / 60:.0f} min"
 
 
 class Progress:

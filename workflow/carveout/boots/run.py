@@ -26,7 +26,7 @@ from carveout.boots.cell_run import (
 from carveout.boots.cell_trials import Result
 from carveout.boots.journal import Journal
 from carveout.boots.progress import Progress
-from carveout.common.errors import entry_point
+from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of, sha256_of_json, write_atomically
 from carveout.guests.command_line import most_memory_bytes
 from carveout.guests.engines import ENGINES, Boot
@@ -134,6 +134,22 @@ def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Re
     return results if is_booted else [*earlier_boots, *results]
 
 
+def _check_counted(run: CellRun, results: Iterable[Result]) -> None:
+    """Refuse hosts that were to be counted and were not: no row of a table would tell of them.
+
+    Raises:
+        CarveoutError: naming the cell and how its host ended.
+    """
+    for result in results:
+        trial = result["trial"]
+        if not any(record["record"] == "census" for record in trial["records"]):
+            cause, message = trial["ending"]["cause"], trial["ending"]["message"]
+            raise CarveoutError(
+                f"{run.cell.path}: wanted a census of its host, found that it ended with "
+                f"{cause or 'not_available'}: {message}; see {run.log}"
+            )
+
+
 @entry_point
 def main() -> None:
     """Run one cell."""
@@ -141,7 +157,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     args = _arguments()
     cell = Cell.from_json(args.cell)
-    check_memory(args.at_once * most_memory_bytes(cell.ram_bytes), str(cell.path))
+    check_memory(args.at_once * most_memory_bytes(cell.touched_bytes), str(cell.path))
     if args.engine == "fork":
         room_bytes = most_snapshot_bytes(args.at_once, args.state_limit_bytes)
         check_room(Path(tempfile.gettempdir()), room_bytes)
@@ -152,6 +168,8 @@ def main() -> None:
         journal = Journal(args.journal, run.made_by)
         results = _run_and_tell(run, journal, progress)
         journal.pack(result for result in results if "run" in result)
+        if not cell.lends:
+            _check_counted(run, results)
     write_atomically(args.runs, _lines(result["run"] for result in results if "run" in result))
     write_atomically(
         args.trials, _lines(result["trial"] for result in results if "trial" in result)

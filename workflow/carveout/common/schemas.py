@@ -86,13 +86,10 @@ def _fill_defaults(instance: Any, schema: Mapping[str, Any], root: Mapping[str, 
 
 
 def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "$ref" not in schema:
-        return schema
+    """Return a schema with what it refers to; what it says itself has the last word."""
     # Definitions in another file have no defaults.
-    definition: Mapping[str, Any] = root.get("$defs", {}).get(
-        schema["$ref"].removeprefix("#/$defs/"), {}
-    )
-    return definition
+    name = schema.get("$ref", "").removeprefix("#/$defs/")
+    return {**root.get("$defs", {}).get(name, {}), **schema}
 
 
 def _describe(error: ValidationError) -> str:

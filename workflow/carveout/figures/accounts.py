@@ -10,10 +10,10 @@ from matplotlib.patches import Patch
 
 from carveout.common.sizes import MIB
 from carveout.figures import style
-from carveout.figures.labels import VARIANT, Labels, comparable_parts
 from carveout.records.outcomes import PHASES
 from carveout.tables.accounts import ACCOUNTS, DRAWN, GROUPS, column
 from carveout.tables.schema import COMPARABLE
+from carveout.wording.labels import VARIANT, Labels, comparable_parts
 
 TABLE = "phases"
 COLUMNS = (
@@ -40,7 +40,7 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
 
     A bar is the mean over these trials: means of accounts sum to the RAM, medians do not.
     """
-    machines = dict(comparable_parts(phases))
+    machines = dict(comparable_parts(phases[phases["request_bytes"].notna()]))
     rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
     figure = style.new_figure((rows * style.ROW_IN * 1.75 + 1.3) * len(machines))
     for part, of_machine in zip(

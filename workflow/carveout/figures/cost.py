@@ -14,9 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from carveout.figures import style
-from carveout.figures.labels import Labels, comparable_parts, load_label, loads_of, ns_label
 from carveout.tables.rules import LEND_PARTS
 from carveout.tables.schema import COMPARABLE
+from carveout.wording.labels import Labels, comparable_parts, load_label, loads_of
+from carveout.wording.quantities import ns_label
 
 TABLE = "trials"
 COLUMNS = (

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.figures import style
-from carveout.figures.labels import Labels
 from carveout.tables.definitions import TABLES
 from carveout.tables.parquet import read_table
+from carveout.wording.labels import Labels
 
 
 @entry_point

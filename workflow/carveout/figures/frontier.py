@@ -12,8 +12,9 @@ from matplotlib.figure import Figure, SubFigure
 
 from carveout.common.sizes import MIB
 from carveout.figures import style
-from carveout.figures.labels import VARIANT, Labels, bytes_label, comparable_parts
 from carveout.tables.schema import COMPARABLE
+from carveout.wording.labels import VARIANT, Labels, comparable_parts
+from carveout.wording.quantities import bytes_label
 
 TABLE = "summary"
 _AMOUNTS = ("granted_mean_bytes", "granted_least_bytes", "granted_most_bytes")

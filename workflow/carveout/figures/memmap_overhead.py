@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from carveout.common.sizes import MIB
 from carveout.figures import style
-from carveout.figures.labels import Labels, comparable_parts
+from carveout.wording.labels import Labels, comparable_parts
 
 TABLE = "comparison"
 COLUMNS = None

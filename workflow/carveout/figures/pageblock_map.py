@@ -13,8 +13,9 @@ from matplotlib.patches import Patch
 
 from carveout.common.sizes import GIB
 from carveout.figures import style
-from carveout.figures.labels import Labels, bytes_label
 from carveout.records.outcomes import PHASES
+from carveout.wording.labels import Labels
+from carveout.wording.quantities import bytes_label
 
 TABLE = "phases"
 COLUMNS = (

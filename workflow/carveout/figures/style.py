@@ -16,13 +16,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from carveout.common.files import write_atomically
-from carveout.figures.labels import Labels, bytes_label
+from carveout.wording.labels import Labels
+from carveout.wording.quantities import bytes_label
 
 WIDTH_IN = 9.4
 ROW_IN = 0.27
 INK = "#222222"
 FAINT = "#d9d9d9"
 MUTED = "#767676"
+WRONG = "#C23B22"
 
 # People with any kind of colour vision tell these apart; the palette's grey, its eighth colour, is
 # for the baseline.

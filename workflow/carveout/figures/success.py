@@ -9,7 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from carveout.figures import style
-from carveout.figures.labels import Labels, comparable_parts, load_label, loads_of
+from carveout.wording.labels import Labels, comparable_parts, load_label, loads_of
 
 TABLE = "summary"
 COLUMNS = None

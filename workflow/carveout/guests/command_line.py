@@ -53,9 +53,9 @@ class GuestFiles:
     messages: Path
 
 
-def most_memory_bytes(ram_bytes: int) -> int:
-    """Return the most memory of the runner that one QEMU takes, for a machine with so much RAM."""
-    return ram_bytes + TRANSLATION_CACHE_BYTES + _QEMU_ITSELF_BYTES
+def most_memory_bytes(touched_bytes: int) -> int:
+    """Return the most memory of the runner that a QEMU takes whose guest touches so much RAM."""
+    return touched_bytes + TRANSLATION_CACHE_BYTES + _QEMU_ITSELF_BYTES
 
 
 def machine_args(machine: Machine) -> list[str]:
@@ -67,9 +67,12 @@ def machine_args(machine: Machine) -> list[str]:
     return [
         *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
-        *("-machine", "virt,gic-version=3,dtb-randomness=off"),
+        *("-machine", "virt,gic-version=3,dtb-randomness=off,memory-backend=ram"),
         *("-cpu", machine.cpu_model, "-smp", str(machine.cpus)),
-        *("-m", f"{machine.ram_bytes // 2**20}M"),
+        *("-m", f"{machine.ram_bytes // MIB}M"),
+        # Not reserved: of a host that is only counted, most RAM is never touched, and the machine
+        # may have less than it.
+        *("-object", f"memory-backend-ram,id=ram,size={machine.ram_bytes // MIB}M,reserve=off"),
         *("-accel", f"tcg,tb-size={TRANSLATION_CACHE_BYTES >> 20}"),
         *("-icount", "shift=0,sleep=off"),
         *("-seed", "1", "-rtc", "base=2020-01-01,clock=vm"),

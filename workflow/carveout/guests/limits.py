@@ -12,9 +12,9 @@ from carveout.guests.command_line import most_memory_bytes
 from carveout.guests.snapshots import most_snapshot_bytes
 
 
-def job_memory_mb(ram_bytes: int, guests: int) -> int:
-    """Return what the guests of a job take of the machine's memory at most, in MiB."""
-    return guests * most_memory_bytes(ram_bytes) // MIB
+def job_memory_mb(touched_bytes: int, guests: int) -> int:
+    """Return what guests that touch so much RAM take of the machine's memory at most, in MiB."""
+    return guests * most_memory_bytes(touched_bytes) // MIB
 
 
 def job_disk_mb(state_limit_bytes: int, guests: int) -> int:

@@ -12,19 +12,12 @@ import pandas as pd
 import rich.box
 import rich.table
 
-from carveout.figures.labels import (
-    NOTHING,
-    Labels,
-    bytes_label,
-    comparable_parts,
-    ns_label,
-    successes_label,
-    version_label,
-)
 from carveout.report.text import as_text
 from carveout.statistics.pair import LEAST_CHANGE, LEAST_PAIRS, is_relevant
 from carveout.tables.schema import KERNEL_COLUMNS
 from carveout.tables.statistics_tables import BEFORE, QUANTITIES
+from carveout.wording.labels import Labels, comparable_parts, version_label
+from carveout.wording.quantities import NOTHING, bytes_label, ns_label, successes_label
 
 # How each quantity is called, and how its values are written.
 _QUANTITIES: Mapping[str, tuple[str, Callable[[float], str]]] = {

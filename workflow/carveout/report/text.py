@@ -10,13 +10,9 @@ import rich.box
 import rich.console
 import rich.table
 
-from carveout.figures.labels import (
-    Labels,
-    bytes_label,
-    comparable_parts,
-    unavailable_variants,
-)
 from carveout.report import views
+from carveout.wording.labels import Labels, comparable_parts, unavailable_variants
+from carveout.wording.quantities import bytes_label
 
 # Wide enough for all columns: a terminal may wrap lines, but nothing is cut off.
 _TEXT_WIDTH = 240

@@ -6,13 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from carveout.figures.labels import (
+from carveout.wording.labels import VARIANT, Labels, load_label, loads_of
+from carveout.wording.quantities import (
     NOTHING,
-    VARIANT,
-    Labels,
     bytes_label,
-    load_label,
-    loads_of,
     ns_label,
     percent_label,
     success_label,

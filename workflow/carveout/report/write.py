@@ -18,19 +18,13 @@ from markupsafe import Markup
 from carveout.common.errors import entry_point
 from carveout.common.files import sha256_of_json, write_atomically
 from carveout.common.revision import git_revision
-from carveout.figures.labels import (
-    Labels,
-    bytes_label,
-    comparable_parts,
-    ns_label,
-    unavailable_variants,
-    version_label,
-)
 from carveout.report import views
 from carveout.report.changes import changes_text, read_changes
 from carveout.report.text import comparison_text, frontier_text
 from carveout.tables.parquet import read_metadata, read_table
 from carveout.tables.schema import COMPARABLE
+from carveout.wording.labels import Labels, comparable_parts, unavailable_variants, version_label
+from carveout.wording.quantities import bytes_label, ns_label
 
 _TRIAL_COLUMNS = (
     *(*COMPARABLE, "kernel_release", "page_bytes", "lendable_bytes", "cpus"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from carveout.common.sizes import format_size, parse_size
+from carveout.common.sizes import GIB, format_size, parse_size
 
 # The parts of a cell's path, as the rules' wildcards have them.
 MACHINE_PATH = "{kernel}/{ram}"
@@ -143,6 +143,22 @@ class Cell:
     def is_available(self) -> bool:
         """Whether the variant can give the granule at all; if not, nothing is booted."""
         return self.granule in self.variant.granules
+
+    @property
+    def lends(self) -> bool:
+        """Whether anything is asked of its hosts, or they are only counted."""
+        return bool(self.requests_bytes)
+
+    @property
+    def touched_bytes(self) -> int:
+        """What its host touches of the RAM at most.
+
+        One that is only counted touches the memmap, which is at most a 64th part of it, the page
+        tables that map it all, and the half of a GiB in which every kernel boots.
+        """
+        return (
+            self.ram_bytes if self.lends else min(self.ram_bytes, self.ram_bytes // 32 + GIB // 2)
+        )
 
     @property
     def path(self) -> CellPath:

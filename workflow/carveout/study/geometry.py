@@ -19,6 +19,9 @@ GRANULES: Mapping[str, int | None] = {
 }
 
 _PAGE_TABLE_ENTRY_BYTES = 8
+# Of 64-bit kernels without what only debugging adds (include/linux/mm_types.h); one that has it
+# shows as a memmap that is not what is computed.
+_STRUCT_PAGE_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ def geometry_of(name: str, entry: Mapping[str, Any]) -> Geometry:
         ),
         section_bytes=2**29 if page_bytes == 2**16 else 2**27,
     )
+
+
+def memmap_of(ram_bytes: int, page_bytes: int) -> int:
+    """Return the bytes of `struct page` for RAM of whole sections: one for each page."""
+    return ram_bytes // page_bytes * _STRUCT_PAGE_BYTES
 
 
 def granule_label(granule: str) -> str:

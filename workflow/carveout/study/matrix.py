@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a config asks for: machines x strategy variants x scenarios, checked before any boot."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,31 @@ from carveout.study.cell import Cell, Variant
 from carveout.study.doses import Doses, read_doses
 from carveout.study.geometry import GRANULES, Geometry, geometry_of
 from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
-from carveout.study.requests import Requests, check_granule, read_requests
+from carveout.study.requests import CENSUS, Requests, check_granule, read_requests
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """All cells of a config, with the plug-ins that they name."""
+    """All cells of a config, with the plug-ins that they name.
 
-    cells: Sequence[Cell]
+    Attributes:
+        parts: the cells of each product of machines, strategy variants and scenarios.
+    """
+
+    parts: Sequence[Sequence[Cell]]
     strategies: Mapping[str, Plugin]
     loads: Mapping[str, Plugin]
     state_limit_bytes: int
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, in the order of the config."""
+        return [cell for part in self.parts for cell in part]
+
+    @property
+    def kernels(self) -> list[str]:
+        """The names of all kernels, in the order of the config."""
+        return list(dict.fromkeys(cell.kernel for cell in self.cells))
 
 
 def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> Matrix:
@@ -38,6 +53,40 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         CarveoutError: the config asks for what cannot be made.
     """
     schemas.check(config, "config", source)
+    parts = [
+        _read_part(part, where, workflow_folder) for where, part in _parts(config, source).items()
+    ]
+    matrix = Matrix(
+        parts=[part.cells for part in parts],
+        strategies={name: of for part in parts for name, of in part.strategies.items()},
+        loads={name: of for part in parts for name, of in part.loads.items()},
+        state_limit_bytes=parse_size(config["limits"]["state"], f"{source}: key limits.state"),
+    )
+    _check_once(source, matrix.cells)
+    _check_lends(source, matrix.cells)
+    _check_map(config, source, matrix.cells)
+    return matrix
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One product of kernels, machines, strategy variants and scenarios."""
+
+    cells: Sequence[Cell]
+    strategies: Mapping[str, Plugin]
+    loads: Mapping[str, Plugin]
+
+
+def _parts(config: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
+    """Return the products that a config consists of, by what errors call them."""
+    further = {
+        f"{source}: part {number} of the key also": {**config, **keys}
+        for number, keys in enumerate(config["also"], start=1)
+    }
+    return {source: dict(config), **further}
+
+
+def _read_part(config: dict[str, Any], source: str, workflow_folder: Path) -> _Part:
     strategies = _read_plugins(config, source, workflow_folder, "strategy", "strategies")
     loads = _read_plugins(config, source, workflow_folder, "load", "loads")
     geometries = _geometries(config, source)
@@ -49,13 +98,14 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
     }
     _check_replication(config, source)
     lendable_bytes = parse_size(config["lendable"], f"{source}: key lendable")
+    where = f"{source}: key"
     requests = {}
     for kernel, geometry in geometries.items():
-        where = f"{source}: key"
         _check_sections(config, where, geometry)
         requests[kernel] = _requests(config, where, lendable_bytes, geometry, loads)
         _check_doses(config, where, geometry, loads, doses)
         _check_pieces(config, where, geometry, strategies)
+        _check_censuses(where, requests[kernel], doses)
     cells = [
         Cell(
             kernel=kernel,
@@ -88,13 +138,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         for granule in config["granules"]
     ]
     _check_available(config, source, cells)
-    _check_map(config, source, cells)
-    return Matrix(
-        cells=cells,
-        strategies=strategies,
-        loads=loads,
-        state_limit_bytes=parse_size(config["limits"]["state"], f"{source}: key limits.state"),
-    )
+    return _Part(cells, strategies, loads)
 
 
 def _read_plugins(
@@ -161,6 +205,41 @@ def _requests(
                     f"{load.description_file} does not say works: true"
                 )
     return found
+
+
+def _check_censuses(
+    where: str, requests: Mapping[str, Requests], doses: Mapping[str, Doses]
+) -> None:
+    """Refuse to climb a ladder of doses by what is lent where nothing is."""
+    for name, asked in requests.items():
+        for load, of_load in doses.items():
+            if asked.question == CENSUS and of_load.ladder:
+                raise CarveoutError(
+                    f"{where} loads.{load}: wanted a list of doses, since requests.{name} lends "
+                    "nothing by which a ladder could climb; list the doses, in a part of the key "
+                    "also if others need the ladder"
+                )
+
+
+def _check_once(source: str, cells: Sequence[Cell]) -> None:
+    """Refuse parts that have a cell in common."""
+    counts = Counter(str(cell.path) for cell in cells)
+    for path, count in counts.items():
+        if count > 1:
+            raise CarveoutError(
+                f"{source}: key also: wanted every cell once, found {path} in {count} parts; give "
+                "the parts different kernels, ram, strategies or loads, or their requests "
+                "different names"
+            )
+
+
+def _check_lends(source: str, cells: Sequence[Cell]) -> None:
+    """Refuse a config that lends nothing: there would be nothing to compare."""
+    if all(cell.question == CENSUS for cell in cells):
+        raise CarveoutError(
+            f"{source}: key requests: wanted sizes to lend, found the question {CENSUS} alone; "
+            "a census of hosts goes beside them, in a part of the key also"
+        )
 
 
 def _check_doses(

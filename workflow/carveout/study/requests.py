@@ -10,9 +10,10 @@ from carveout.common.sizes import format_size, parse_size
 from carveout.study.geometry import GRANULES
 
 # How much is to be had, or whether one size is; what repeats take with them; what comes back when
-# the host has no memory free.
-QUESTIONS = ("capacity", "request", "cycles", "return_under_pressure")
-_CAPACITY, _, _CYCLES, _ = QUESTIONS
+# the host has no memory free. Or nothing is lent, and the host is counted as it stands.
+CENSUS = "census"
+_CAPACITY, _CYCLES = "capacity", "cycles"
+QUESTIONS = (_CAPACITY, "request", _CYCLES, "return_under_pressure", CENSUS)
 _OF_CYCLES = ("times", "churn_steps")
 
 
@@ -21,7 +22,8 @@ class Requests:
     """One list of requests of a config.
 
     Attributes:
-        sizes_bytes: lent one after another by one host, each given back before the next.
+        sizes_bytes: lent one after another by one host, each given back before the next; none where
+            the question is a census.
         question: one of `QUESTIONS`.
         load_works: whether the load goes on while memory is lent.
         churn_steps: how many steps it goes on between two cycles.
@@ -64,7 +66,9 @@ def read_requests(
                 f"{where}: wanted the key {key} with the question {_CYCLES} only, "
                 f"found it with the question {question}"
             )
-    sizes = [_size_bytes(text, where, lendable_bytes, least_bytes) for text in asked["sizes"]]
+    sizes = [
+        _size_bytes(text, where, lendable_bytes, least_bytes) for text in asked.get("sizes", ())
+    ]
     return Requests(
         sizes_bytes=tuple(sizes * asked.get("times", 1)),
         question=question,

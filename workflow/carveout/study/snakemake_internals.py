@@ -31,6 +31,12 @@ def bound_local_resources(workflow: Any, room: Mapping[str, int]) -> None:
         workflow.register_resource(name, room[name])
 
 
+def cores_at_once(workflow: Any) -> int:
+    """Return on how many cores jobs run at a time, of jobs that run elsewhere one core each."""
+    settings = workflow.resource_settings
+    return int(settings.nodes or settings.cores or 1)
+
+
 def jobs_to_run(dag: Any, beginning: str) -> list[Any]:
     """Return the wildcards of all jobs that a run is to make of rules of such names."""
     return [job.wildcards for job in dag.needrun_jobs() if job.rule.name.startswith(beginning)]

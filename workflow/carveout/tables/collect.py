@@ -3,6 +3,7 @@
 
 import argparse
 import gc
+import itertools
 import multiprocessing
 import os
 from collections import defaultdict, deque
@@ -327,13 +328,13 @@ def _table(stream: bytes) -> pyarrow.Table:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="carveout.tables.collect", description=__doc__)
     parser.add_argument("--results", required=True, type=Path, help="the results folder")
-    # The cells are given as a product, which keeps the command line of a large matrix short.
+    # The cells are given as products, which keeps the command line of a large matrix short.
     for name, example in {
         "machines": "kernel/ram",
         "variants": "strategy/variant",
         "scenarios": "load.requests.granule",
     }.items():
-        parser.add_argument(f"--{name}", required=True, nargs="+", metavar=example)
+        parser.add_argument(f"--{name}", required=True, nargs="+", action="append", metavar=example)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
 
@@ -347,9 +348,8 @@ def main() -> None:
     args = _arguments()
     cells = [
         CellPath.parse(f"{machine}/{variant}/{scenario}")
-        for machine in args.machines
-        for variant in args.variants
-        for scenario in args.scenarios
+        for part in zip(args.machines, args.variants, args.scenarios, strict=True)
+        for machine, variant, scenario in itertools.product(*part)
     ]
     collect(args.results, cells, args.processes)
 

@@ -33,7 +33,7 @@ ZONES = ("dma", "dma32", "normal", "movable")
 ORDERS = range(14)
 
 # Goes up when a column comes, goes or means something else: CHANGELOG.md says what changed.
-TABLES_VERSION = "7"
+TABLES_VERSION = "8"
 
 REFUSED_BY = ("kernel", "driver", "carveout", "shell")
 _ORDER = ("kernel", "ram_bytes", "strategy", "variant", "scenario", "dose_target", "seed")
@@ -180,7 +180,8 @@ PHASES_TABLE = Table(
         "seed": integer(),
         "cycle": integer(least=1),
         "phase": text(values=PHASES),
-        "request_bytes": integer(least=1),
+        # Null of a host that was only counted.
+        "request_bytes": integer(least=1, null=True),
         # More than once where a driver moved memory under it.
         "census_tries": integer(least=1),
         # The books: they sum to ram_bytes. carveout.tables.accounts says what each holds.
@@ -206,6 +207,7 @@ PHASES_TABLE = Table(
         "free_scattered_bytes": integer(),
         "blocked_pageblocks": integer(),
         "first_pfn": integer(),
+        "page_bytes": integer(least=1),
         "pageblock_bytes": integer(least=1),
         "pageblocks": letters(PAGEBLOCK_LETTERS),
     },

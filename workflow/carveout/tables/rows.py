@@ -128,7 +128,8 @@ class TrialRows:
         return {
             "trials": _table("trials", self._request_columns(trials, censuses)),
             "phases": _table(
-                "phases", {**_of_trials(trials, censuses, _KEY), **censuses, _SIZE: sizes}
+                "phases",
+                {**_of_trials(trials, censuses, (*_KEY, "page_bytes")), **censuses, _SIZE: sizes},
             ),
         }
 

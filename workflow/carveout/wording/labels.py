@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How strategies, loads and quantities are written for people, in tables and figures alike."""
+"""How strategies, loads and machines are called, in tables and figures alike."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,17 +9,11 @@ from typing import Any, cast
 import pandas as pd
 
 from carveout.common import schemas
-from carveout.common.sizes import GIB, KIB, MIB
 from carveout.study.geometry import granule_label
 from carveout.tables.schema import COMPARABLE
-
-NOTHING = "–"
-_BYTE_UNITS = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
-_NS_UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1))
+from carveout.wording.quantities import bytes_label
 
 VARIANT = ["strategy", "variant"]
-# From this number on, a count is longer than a percentage and says no more.
-_MANY_TRIALS = 1000
 
 
 @dataclass(frozen=True)
@@ -144,50 +137,6 @@ def loads_of(frame: pd.DataFrame) -> list[tuple[str, float]]:
     """Return the (load, dose) pairs of a table: idle first, the rest by name."""
     pairs = frame[["load", "dose_target"]].drop_duplicates().itertuples(index=False, name=None)
     return sorted(pairs, key=lambda pair: (pair[0] != "idle", pair))
-
-
-def bytes_label(size_bytes: float | None) -> str:
-    """Return a size in the largest binary unit that leaves at least 1."""
-    return _scaled(size_bytes, _BYTE_UNITS, "bytes")
-
-
-def ns_label(duration_ns: float | None) -> str:
-    """Return a duration in the largest unit that leaves at least 1."""
-    return _scaled(duration_ns, _NS_UNITS, "ns")
-
-
-def percent_label(share: float | None) -> str:
-    """Return a share of 1 in whole percent."""
-    return NOTHING if share is None or pd.isna(share) else f"{round(share * 100)} %"
-
-
-def success_label(row: Mapping[str, Any]) -> str:
-    """Return a success rate with its interval: 17/20 (64 to 95 %); of many trials, in percent."""
-    digits = 0 if row["trials"] < _MANY_TRIALS else 1
-    low, high = (f"{row[name] * 100:.{digits}f}" for name in ("success_low", "success_high"))
-    return f"{successes_label(row['successes'], row['trials'])} ({low}–{high} %)"
-
-
-def successes_label(successes: int, trials: int) -> str:
-    """Return how many of the trials succeeded: 17/20, or 92.5 % where they are many."""
-    if trials < _MANY_TRIALS:
-        return f"{successes}/{trials}"
-    return f"{successes / trials * 100:.1f} %"
-
-
-def _scaled(value: float | None, units: Sequence[tuple[str, float]], smallest: str) -> str:
-    if value is None or pd.isna(value):
-        return NOTHING
-    for unit, factor in units:
-        if abs(value) >= factor:
-            return f"{_three_digits(value / factor)} {unit}"
-    return f"{value:.0f} {smallest}" if value else "0"
-
-
-def _three_digits(value: float) -> str:
-    """Return a number of three digits where it has them, without needless zeros."""
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:.{digits}f}".rstrip("0").rstrip(".") if digits else f"{value:.0f}"
 
 
 def _description(name: str, content: Mapping[str, Any]) -> Description:

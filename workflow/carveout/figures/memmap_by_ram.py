@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Figure: the memmap of idle hosts against their RAM, counted, and beside it computed."""
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from carveout.common.sizes import GIB, MIB
+from carveout.figures import style
+from carveout.study.geometry import memmap_of
+from carveout.tables.schema import KERNEL_COLUMNS
+from carveout.wording.labels import VARIANT, Labels, version_label
+from carveout.wording.quantities import bytes_label
+
+TABLE = "phases"
+_KERNEL = list(KERNEL_COLUMNS)
+COLUMNS = (*_KERNEL, *VARIANT, "ram_bytes", "page_bytes", "request_bytes", "memmap_bytes")
+_HOST = [*_KERNEL, *VARIANT, "page_bytes", "ram_bytes"]
+_PANEL_IN = 3.1
+
+
+def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
+    """Draw what was counted over what the geometry says, and by how much the two differ."""
+    counted = phases[phases["request_bytes"].isna()]
+    hosts = counted.groupby(_HOST, sort=False)["memmap_bytes"].median().reset_index()
+    sizes = hosts[["ram_bytes", "page_bytes"]].itertuples(index=False, name=None)
+    hosts["computed_bytes"] = [memmap_of(*host) for host in sizes]
+    hosts["line"] = [_label(host, hosts, labels) for host in hosts.to_dict("records")]
+    lines = list(dict.fromkeys(hosts["line"]))
+    figure = style.new_figure(max(_PANEL_IN, len(lines) * style.ROW_IN + 1.2))
+    against, differences = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    _draw_against_ram(against, hosts, lines)
+    _draw_differences(differences, hosts, lines)
+    figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def _label(host: Mapping[Hashable, object], hosts: pd.DataFrame, labels: Labels) -> str:
+    """Return what one host is called: its kernel, and its strategy where there are several."""
+    version = version_label(str(host["kernel_version"]), str(host["kernel_pinned"]))
+    name = f"{host['kernel']} ({version})"
+    if len(hosts[VARIANT].drop_duplicates()) == 1:
+        return name
+    return f"{name}, {labels.variant(str(host['strategy']), str(host['variant']))}"
+
+
+def _draw_against_ram(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> None:
+    ram_gib = sorted(hosts["ram_bytes"].unique() / GIB)
+    for page_bytes in sorted(hosts["page_bytes"].unique()):
+        of_pages = hosts[hosts["page_bytes"] == page_bytes]
+        computed = of_pages.drop_duplicates("ram_bytes").sort_values("ram_bytes")
+        ax.plot(
+            computed["ram_bytes"] / GIB,
+            computed["computed_bytes"] / MIB,
+            color=style.MUTED,
+            linewidth=0.8,
+            linestyle=(0, (4, 3)),
+            zorder=1,
+            label="computed" if page_bytes == hosts["page_bytes"].min() else None,
+        )
+        last = computed.iloc[-1]
+        ax.annotate(
+            f"{bytes_label(page_bytes)} pages",
+            (last["ram_bytes"] / GIB, last["computed_bytes"] / MIB),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+    for place, line in enumerate(lines):
+        of_line = hosts[hosts["line"] == line]
+        # Several kernels have the same memmap: their marks stand within each other.
+        ax.plot(
+            of_line["ram_bytes"] / GIB,
+            of_line["memmap_bytes"].astype(float) / MIB,
+            linestyle="none",
+            marker=style.MARKERS[place % len(style.MARKERS)],
+            markersize=3.5 + 1.8 * (len(lines) - 1 - place),
+            markerfacecolor="none",
+            markeredgecolor=style.PALETTE[place % len(style.PALETTE)],
+            label=line,
+        )
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log", base=4)
+    ax.set(xlabel="RAM, GiB", ylabel="memmap, MiB", title="counted")
+    ax.xaxis.set_major_locator(FixedLocator(ram_gib))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.set_xlim(ram_gib[0] * 0.75, ram_gib[-1] * 3)
+    ax.grid(visible=True, axis="both")
+
+
+def _draw_differences(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> None:
+    """Write by how much what was counted differs from what is computed: for most, not at all."""
+    rams = sorted(hosts["ram_bytes"].unique())
+    for _, host in hosts.iterrows():
+        difference = host["memmap_bytes"] - host["computed_bytes"]
+        ax.annotate(
+            f"{difference / MIB:+.3g}" if difference else "0",
+            (rams.index(host["ram_bytes"]), lines.index(host["line"])),
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=style.WRONG if difference else style.INK,
+            fontweight="bold" if difference else "normal",
+        )
+    ax.set_xticks(range(len(rams)), [f"{ram / GIB:g}" for ram in rams])
+    ax.set_yticks(range(len(lines)), [line.partition(" ")[0] for line in lines])
+    ax.set(
+        xlim=(-0.6, len(rams) - 0.4),
+        ylim=(len(lines) - 0.5, -0.5),
+        xlabel="RAM, GiB",
+        title="counted less computed, MiB",
+    )
+    ax.grid(visible=False)

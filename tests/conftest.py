@@ -15,12 +15,16 @@ from filelock import FileLock
 from carveout.tables.parquet import read_table
 
 CHECKOUT = Path(__file__).parent.parent
+USUAL_KERNEL = "debian-6.12"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the option that runs a load's doses with more seeds."""
+    """Adds the options by which a test is run with more seeds, or on another kernel."""
     parser.addoption(
         "--seeds", type=int, default=1, help="seeds of each load and dose in test_doses.py"
+    )
+    parser.addoption(
+        "--kernel", default=USUAL_KERNEL, help="run the configs tests/guest/*.yaml on this kernel"
     )
 
 
@@ -79,9 +83,13 @@ def copy_checkout(path: Path) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def checkout(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Checkout:
     """The copy in which all runs of this session are made."""
-    return copy_checkout(tmp_path_factory.mktemp("checkout"))
+    made = copy_checkout(tmp_path_factory.mktemp("checkout"))
+    for config in (made.path / "tests/guest").glob("*.yaml"):
+        usual, wanted = f"[{USUAL_KERNEL}]", f"[{request.config.getoption('--kernel')}]"
+        config.write_text(config.read_text().replace(usual, wanted))
+    return made
 
 
 @pytest.fixture(scope="session")

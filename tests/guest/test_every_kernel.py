@@ -18,9 +18,9 @@ STRUCT_PAGE_BYTES = 64
 SMOKE = load_yaml(CHECKOUT / "config/smoke.yaml")
 # With 64K pages a pageblock has 512 MiB, and so has a section: less is no question for them.
 LARGER: dict[str, Any] = {
-    "ram": ["8GiB"],
-    "lendable": "2GiB",
-    "requests": {"quarter_then_whole": ["512MiB", "2GiB"]},
+    "ram": ["4GiB"],
+    "lendable": "1GiB",
+    "requests": {"half_then_whole": ["512MiB", "1GiB"]},
     "loads": {"idle": [0], "anonymous_memory": [50], "unmovable_pages": [25]},
 }
 KERNELS: dict[str, dict[str, Any]] = {

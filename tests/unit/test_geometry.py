@@ -94,5 +94,17 @@ def test_a_kernel_may_have_other_pageblocks() -> None:
     assert geometry_of("some", entry).pageblock_bytes == 2 * MIB
 
 
+@pytest.mark.parametrize(
+    ("page_bytes", "granules"),
+    [(4096, ("page", "2M")), (16384, ("page", "2M", "32M")), (65536, ("page", "2M", "32M"))],
+)
+def test_a_huge_page_gives_all_blocks_up_to_its_size(
+    page_bytes: int, granules: tuple[str, ...]
+) -> None:
+    geometry = geometry_of("some", {"page_bytes": page_bytes})
+    assert geometry.granules_of(["huge_page", "page"]) == granules
+    assert geometry.granules_of(["single", "2M"]) == ("2M", "single")
+
+
 def test_every_granule_has_words() -> None:
     assert len({granule_label(granule) for granule in GRANULES}) == len(GRANULES)

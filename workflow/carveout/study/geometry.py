@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The sizes in which memory comes: what a kernel's page size decides, and what a VM needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ GRANULES: Mapping[str, int | None] = {
     "single": None,
 }
 
+# In a list of granules: all blocks up to the kernel's transparent huge page.
+HUGE_PAGE = "huge_page"
+
 _PAGE_TABLE_ENTRY_BYTES = 8
 # Of 64-bit kernels without what only debugging adds (include/linux/mm_types.h); one that has it
 # shows as a memmap that is not what is computed.
@@ -33,31 +36,42 @@ class Geometry:
         pageblock_bytes: the piece that has a migratetype; CMA areas consist of whole ones, and no
             strategy works by less.
         section_bytes: the piece that has a memmap; hot-plugged memory comes in whole ones.
+        huge_page_bytes: a transparent huge page.
     """
 
     kernel: str
     pageblock_bytes: int
     section_bytes: int
+    huge_page_bytes: int
+
+    def granules_of(self, stated: Sequence[str]) -> tuple[str, ...]:
+        """Return granules of which `HUGE_PAGE` stands for all that a huge page is made of."""
+        return tuple(
+            name
+            for name, size_bytes in GRANULES.items()
+            if name in stated
+            or (HUGE_PAGE in stated and size_bytes and size_bytes <= self.huge_page_bytes)
+        )
 
 
 def geometry_of(name: str, entry: Mapping[str, Any]) -> Geometry:
     """Return the geometry of a kernel, by the entry that names it: the running kernel must agree.
 
-    A pageblock is what one page of last-level page table maps, as a huge page is
-    (include/linux/pageblock-flags.h); an entry may state another. A section has 27 bits, with 64K
-    pages 29 (arch/arm64/include/asm/sparsemem.h).
+    A huge page is what one page of last-level page table maps, and so is a pageblock
+    (include/linux/pageblock-flags.h), but for an entry that states another. A section has 27 bits,
+    with 64K pages 29 (arch/arm64/include/asm/sparsemem.h).
 
     Args:
         name: the kernel's.
         entry: has `page_bytes`, and may have `pageblock_bytes`.
     """
     page_bytes = entry["page_bytes"]
+    huge_page_bytes = page_bytes * page_bytes // _PAGE_TABLE_ENTRY_BYTES
     return Geometry(
         kernel=name,
-        pageblock_bytes=entry.get(
-            "pageblock_bytes", page_bytes * page_bytes // _PAGE_TABLE_ENTRY_BYTES
-        ),
+        pageblock_bytes=entry.get("pageblock_bytes", huge_page_bytes),
         section_bytes=2**29 if page_bytes == 2**16 else 2**27,
+        huge_page_bytes=huge_page_bytes,
     )
 
 

@@ -132,7 +132,7 @@ def _read_part(config: dict[str, Any], source: str, workflow_folder: Path) -> _P
         )
         for kernel, geometry in geometries.items()
         for ram_bytes in _rams(config, source, lendable_bytes)
-        for variant in _variants(config, source, strategies, ram_bytes, lendable_bytes)
+        for variant in _variants(config, source, strategies, geometry, ram_bytes)
         for load in config["loads"]
         for name, asked in requests[kernel].items()
         for granule in config["granules"]
@@ -280,9 +280,13 @@ def _variants(
     config: Mapping[str, Any],
     source: str,
     strategies: Mapping[str, Plugin],
+    geometry: Geometry,
     ram_bytes: int,
-    lendable_bytes: int,
 ) -> list[Variant]:
+    sizes_bytes = {
+        "ram_bytes": ram_bytes,
+        "lendable_bytes": parse_size(config["lendable"], f"{source}: key lendable"),
+    }
     chosen = []
     for name, wanted in config["strategies"].items():
         known = strategies[name].content["variants"]
@@ -292,15 +296,17 @@ def _variants(
                     f"{source}: key strategies.{name}: unknown variant {variant}; "
                     f"known are {', '.join(known)}"
                 )
-            chosen.append(_fill_variant(strategies[name], variant, ram_bytes, lendable_bytes))
+            chosen.append(_fill_variant(strategies[name], variant, geometry, sizes_bytes))
     return chosen
 
 
-def _fill_variant(strategy: Plugin, name: str, ram_bytes: int, lendable_bytes: int) -> Variant:
+def _fill_variant(
+    strategy: Plugin, name: str, geometry: Geometry, sizes_bytes: Mapping[str, int]
+) -> Variant:
     content = strategy.content["variants"][name]
     where = f"{strategy.description_file}: key variants.{name}"
     parameters = content.get("parameters", {})
-    values = {"ram_bytes": ram_bytes, "lendable_bytes": lendable_bytes, **parameters}
+    values = {**sizes_bytes, **parameters}
     boot_ram = render(content.get("boot_ram_bytes", "{{ ram_bytes }}"), values, where)
     if not boot_ram.isdecimal():
         raise CarveoutError(f"{where}.boot_ram_bytes: wanted a number of bytes, found {boot_ram!r}")
@@ -312,7 +318,7 @@ def _fill_variant(strategy: Plugin, name: str, ram_bytes: int, lendable_bytes: i
         boot_ram_bytes=int(boot_ram),
         kernel_args=render(content.get("kernel_args", ""), values, where),
         qemu_args=tuple(render(text, values, where) for text in content.get("qemu_args", [])),
-        granules=tuple(content.get("granules", GRANULES)),
+        granules=geometry.granules_of(content.get("granules", tuple(GRANULES))),
         why_no_other=content.get("why_no_other"),
     )
 

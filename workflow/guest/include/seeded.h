@@ -19,9 +19,6 @@ struct seeded_chunk {
 	size_t nr;
 };
 
-/* Chunks have 2^0 to 2^10 pages: from one page to two huge pages of 2 MiB. */
-#define SEEDED_CHUNK_ORDERS 11
-
 static inline __u64 seeded_next(struct seeded *seeded)
 {
 	__u64 value = seeded->state += 0x9e3779b97f4a7c15ull;
@@ -37,13 +34,15 @@ static inline size_t seeded_below(struct seeded *seeded, size_t limit)
 }
 
 /*
- * A random naturally aligned chunk of a range of nr_pages: as much of its start as
- * is not taken yet, at most most_pages, now taken. It may be empty: call again.
+ * A random naturally aligned chunk, of one page to largest_pages, a power of two, all
+ * orders as often, of a range of nr_pages: as much of its start as is not taken yet,
+ * at most most_pages, now taken. It may be empty: call again.
  */
 static inline struct seeded_chunk seeded_take_chunk(struct seeded *seeded, char *taken,
-						    size_t nr_pages, size_t most_pages)
+						    size_t largest_pages, size_t nr_pages,
+						    size_t most_pages)
 {
-	size_t order = seeded_below(seeded, SEEDED_CHUNK_ORDERS);
+	size_t order = seeded_below(seeded, __builtin_ctzl(largest_pages) + 1);
 	size_t first = seeded_below(seeded, nr_pages) >> order << order;
 	size_t nr = 0;
 

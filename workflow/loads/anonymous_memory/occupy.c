@@ -26,10 +26,12 @@
 #define MADV_COLD 20
 #endif
 
-#define STRIPE_BYTES (4ul << 20)
+#define LEAST_STRIPE_BYTES (4ul << 20)
 #define SPARE_BYTES (16ul << 20)
+#define HUGE_PAGE_FILE "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"
 
 static size_t page_bytes;
+static size_t stripe_bytes;
 
 struct area {
 	char *start;
@@ -76,7 +78,8 @@ static size_t drop_random_chunk(struct area *area, struct seeded *seeded, size_t
 	size_t stripe = area->stripes[seeded_below(seeded, area->nr_touched)];
 	size_t first = first_page(area, stripe);
 	struct seeded_chunk chunk = seeded_take_chunk(seeded, area->dropped + first,
-						      pages_of(area, stripe), most_pages);
+						      area->stripe_pages, pages_of(area, stripe),
+						      most_pages);
 
 	madvise(address(area, first + chunk.first), chunk.nr * page_bytes, MADV_DONTNEED);
 	area->nr_held -= chunk.nr;
@@ -112,28 +115,38 @@ static void live(struct area *area, struct seeded *seeded, size_t held_pages)
 	close(reached);
 }
 
-/*
- * At a multiple of a stripe, and nothing around it: a huge page must not bring memory of another
- * stripe that is not its turn yet, or that never is.
- */
+/* A huge page must not bring memory of another stripe that is not its turn yet. */
+static size_t find_stripe_bytes(void)
+{
+	FILE *file = fopen(HUGE_PAGE_FILE, "r");
+	size_t huge_page_bytes = 0;
+
+	if (file && fscanf(file, "%zu", &huge_page_bytes) != 1)
+		huge_page_bytes = 0;
+	if (file)
+		fclose(file);
+	return huge_page_bytes > LEAST_STRIPE_BYTES ? huge_page_bytes : LEAST_STRIPE_BYTES;
+}
+
+/* At a multiple of a stripe, and nothing around it: for the same reason, and as what never is. */
 static char *map_aligned(size_t bytes)
 {
-	char *mapped = mmap(NULL, bytes + STRIPE_BYTES, PROT_READ | PROT_WRITE,
+	char *mapped = mmap(NULL, bytes + stripe_bytes, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	size_t before = -(uintptr_t)mapped % STRIPE_BYTES;
+	size_t before = -(uintptr_t)mapped % stripe_bytes;
 
 	if (mapped == MAP_FAILED)
 		return NULL;
 	if (before)
 		munmap(mapped, before);
-	munmap(mapped + before + bytes, STRIPE_BYTES - before);
+	munmap(mapped + before + bytes, stripe_bytes - before);
 	return mapped + before;
 }
 
 static int make_area(struct area *area, size_t nr_pages, bool huge)
 {
 	area->nr_pages = nr_pages;
-	area->stripe_pages = STRIPE_BYTES / page_bytes;
+	area->stripe_pages = stripe_bytes / page_bytes;
 	area->nr_stripes = (nr_pages + area->stripe_pages - 1) / area->stripe_pages;
 	area->stripes = calloc(area->nr_stripes, sizeof(*area->stripes));
 	area->dropped = calloc(nr_pages, 1);
@@ -165,7 +178,7 @@ static void touch(struct area *area, size_t page)
  */
 static int touch_what_came_along(struct area *area, size_t stripe)
 {
-	unsigned char present[STRIPE_BYTES / page_bytes];
+	unsigned char present[area->stripe_pages];
 	size_t first = first_page(area, stripe), nr = pages_of(area, stripe);
 
 	if (mincore(address(area, first), nr * page_bytes, present))
@@ -220,6 +233,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	page_bytes = sysconf(_SC_PAGESIZE);
+	stripe_bytes = find_stripe_bytes();
 	held_pages = strtoull(argv[1], NULL, 10) / page_bytes;
 	life.seeded.state = strtoull(argv[2], NULL, 10);
 	huge = strcmp(argv[3], "ordinary");

@@ -17,6 +17,7 @@
 
 #define STRIPE_BYTES 1048576ul
 #define WINDOW_BYTES 131072ul
+#define LARGEST_CHUNK_BYTES (4ul << 20)
 
 struct files {
 	int *descriptors;
@@ -86,6 +87,7 @@ static void drop_random_chunks(struct seeded *seeded, const struct files *files,
 	while (wanted) {
 		size_t file = seeded_below(seeded, files->nr);
 		struct seeded_chunk chunk = seeded_take_chunk(seeded, dropped + file * pages_each,
+							      LARGEST_CHUNK_BYTES / page_bytes,
 							      pages_each, wanted);
 
 		if (chunk.nr)

@@ -20,6 +20,7 @@
 
 #define NR_FILES 16
 #define STRIPE_BYTES 1048576ul
+#define LARGEST_CHUNK_BYTES (4ul << 20)
 #define BLOCK_BYTES 512	/* of st_blocks */
 
 struct files {
@@ -68,13 +69,14 @@ static int allocate_in_seeded_order(struct files *files, struct seeded *seeded)
 static int punch_random_chunks(struct files *files, struct seeded *seeded, size_t held_pages)
 {
 	size_t pages_each = files->stripes_each * (STRIPE_BYTES / files->page_bytes);
+	size_t largest_pages = LARGEST_CHUNK_BYTES / files->page_bytes;
 	char *punched = calloc(NR_FILES, pages_each);
 	int error = punched ? 0 : -1;
 
 	while (!error && files->nr_held > held_pages) {
 		size_t file = seeded_below(seeded, NR_FILES);
 		struct seeded_chunk chunk = seeded_take_chunk(seeded, punched + file * pages_each,
-							      pages_each,
+							      largest_pages, pages_each,
 							      files->nr_held - held_pages);
 
 		if (chunk.nr)

@@ -45,6 +45,7 @@ onstart:
             for wildcards in snakemake_internals.jobs_to_run(workflow.dag, "boot_")
         ],
         cores=snakemake_internals.cores_at_once(workflow),
+        boots_each=config["boot"] == "cold",
     )
 
 

@@ -19,6 +19,7 @@ from carveout.wording.labels import Labels
 
 OLD = "debian-6.12-arm64"
 NEW = "my-tree"
+PAIRS = {(OLD, NEW)}
 LABELS = Labels.read(sorted(Path("workflow/strategies").glob("*/strategy.yaml")))
 
 
@@ -49,7 +50,7 @@ def of_quantity(changes: pd.DataFrame, quantity: str) -> dict[str, Any]:
 
 
 def test_equal_kernels_change_nothing(old: pd.DataFrame) -> None:
-    changes = find_changes(with_new(old), OLD)
+    changes = find_changes(with_new(old), PAIRS)
     assert len(changes) == len(old[list(CURVE)].drop_duplicates()) * 7
     assert not changes["significant"].any()
     assert (changes[["pairs_up", "pairs_down"]] == 0).all(axis=None)
@@ -64,15 +65,15 @@ def test_equal_kernels_change_nothing(old: pd.DataFrame) -> None:
 
 
 def test_one_kernel_is_compared_with_nothing(old: pd.DataFrame, tmp_path: Path) -> None:
-    for before in (OLD, NEW):
-        changes = find_changes(old, before)
+    for pairs in (PAIRS, {(NEW, OLD)}, set[tuple[str, str]]()):
+        changes = find_changes(old, pairs)
         write_table("changes", changes, tmp_path / "changes.parquet")
         assert read_table("changes", tmp_path / "changes.parquet").empty
         assert changes_text(changes, LABELS) == ""
 
 
 def test_the_table_fits_its_schema(old: pd.DataFrame, tmp_path: Path) -> None:
-    changes = find_changes(with_new(old, lend_ns=old["lend_ns"] * 2), OLD)
+    changes = find_changes(with_new(old, lend_ns=old["lend_ns"] * 2), PAIRS)
     write_table("changes", changes, tmp_path / "changes.parquet", made_metadata())
     assert len(read_table("changes", tmp_path / "changes.parquet")) == len(changes)
     assert set(changes["before_kernel"]) == {OLD}
@@ -87,7 +88,7 @@ def test_fewer_successes_are_found_and_nothing_else_is(old: pd.DataFrame) -> Non
             outcome=old["outcome"].mask(worse, "partial"),
             granted_bytes=old["granted_bytes"].mask(worse, 2 * MIB),
         ),
-        OLD,
+        PAIRS,
     )
     found = changes[changes["significant"]]
     assert set(found["variant"]) == {"2M_boot"}
@@ -110,7 +111,7 @@ def test_costs_are_of_pairs_in_which_both_succeeded(old: pd.DataFrame) -> None:
         outcome=["refused"] * 2 + ["granted"] * (len(rows) - 2),
         lend_ns=rows["lend_ns"].mask(rows["seed"] <= 2, 10**12) * 2,
     )
-    row = of_quantity(find_changes(new, OLD), "lend_ns_per_gib")
+    row = of_quantity(find_changes(new, PAIRS), "lend_ns_per_gib")
     kept = rows[rows["seed"] > 2]
     per_gib = kept["lend_ns"] / kept["lent_bytes"] * GIB
     assert row["pairs"] == row["pairs_up"] == len(kept)
@@ -123,14 +124,14 @@ def test_costs_are_of_pairs_in_which_both_succeeded(old: pd.DataFrame) -> None:
 
 def test_a_verification_that_failed_is_no_success(old: pd.DataFrame) -> None:
     rows = of_one_curve(old)
-    changes = find_changes(with_new(rows, verify="failed"), OLD)
+    changes = find_changes(with_new(rows, verify="failed"), PAIRS)
     assert of_quantity(changes, "success")["pairs_down"] == len(rows)
     assert of_quantity(changes, "lend_ns_per_gib")["pairs"] == 0
 
 
 def test_a_real_but_tiny_change_is_not_significant(old: pd.DataFrame) -> None:
     rows = of_one_curve(old)
-    changes = find_changes(with_new(rows, lend_ns=rows["lend_ns"] + 1), OLD)
+    changes = find_changes(with_new(rows, lend_ns=rows["lend_ns"] + 1), PAIRS)
     tiny = of_quantity(changes, "lend_ns_per_gib")
     assert tiny["pairs_up"] == tiny["pairs"] == len(rows)
     assert tiny["p_corrected"] < LEVEL
@@ -142,7 +143,7 @@ def test_one_outlier_against_all_others_is_no_change(old: pd.DataFrame) -> None:
     """The mean rises, and all pairs but one fall: there is no telling which way it went."""
     rows = of_one_curve(old)
     lend_ns = (rows["lend_ns"] * 9 // 10).mask(rows["seed"] == 1, rows["lend_ns"] * 1000)
-    row = of_quantity(find_changes(with_new(rows, lend_ns=lend_ns), OLD), "lend_ns_per_gib")
+    row = of_quantity(find_changes(with_new(rows, lend_ns=lend_ns), PAIRS), "lend_ns_per_gib")
     assert (row["pairs_up"], row["pairs_down"]) == (1, len(rows) - 1)
     assert row["difference"] > 0
     assert row["p_corrected"] < LEVEL
@@ -151,7 +152,7 @@ def test_one_outlier_against_all_others_is_no_change(old: pd.DataFrame) -> None:
 
 def test_what_comes_from_nothing_is_a_change(old: pd.DataFrame) -> None:
     rows = of_one_curve(old).assign(pages_migrated=0)
-    changes = find_changes(with_new(rows, pages_migrated=7), OLD)
+    changes = find_changes(with_new(rows, pages_migrated=7), PAIRS)
     row = of_quantity(changes, "pages_migrated")
     assert pd.isna(row["relative_change"])
     assert row["significant"]
@@ -161,7 +162,7 @@ def test_what_comes_from_nothing_is_a_change(old: pd.DataFrame) -> None:
 def test_trials_without_a_partner_are_counted_and_not_paired(old: pd.DataFrame) -> None:
     rows = of_one_curve(old)
     new = rows.assign(kernel=NEW, dose_target=[2.5] * 3 + [0.0] * (len(rows) - 3))
-    changes = find_changes(pd.concat([rows.iloc[:-1], new]), OLD)
+    changes = find_changes(pd.concat([rows.iloc[:-1], new]), PAIRS)
     for row in changes.to_dict("records"):
         assert (row["unpaired_before"], row["unpaired_after"]) == (3, 4)
         assert row["pairs"] == len(rows) - 4
@@ -170,7 +171,7 @@ def test_trials_without_a_partner_are_counted_and_not_paired(old: pd.DataFrame) 
 
 def test_kernels_without_any_common_trial_have_rows_without_numbers(old: pd.DataFrame) -> None:
     rows = of_one_curve(old)
-    changes = find_changes(pd.concat([rows, rows.assign(kernel=NEW, dose_target=50.0)]), OLD)
+    changes = find_changes(pd.concat([rows, rows.assign(kernel=NEW, dose_target=50.0)]), PAIRS)
     assert (changes["pairs"] == 0).all()
     assert changes[["before", "after", "p_value", "p_corrected"]].isna().all(axis=None)
     assert "7 have no pair" in changes_text(changes, LABELS)
@@ -178,7 +179,7 @@ def test_kernels_without_any_common_trial_have_rows_without_numbers(old: pd.Data
 
 def test_one_pair_tells_nothing(old: pd.DataFrame) -> None:
     rows = of_one_curve(old).iloc[:1]
-    changes = find_changes(with_new(rows, lend_ns=rows["lend_ns"] * 5), OLD)
+    changes = find_changes(with_new(rows, lend_ns=rows["lend_ns"] * 5), PAIRS)
     row = of_quantity(changes, "lend_ns_per_gib")
     assert row["p_value"] == 1
     assert row["relative_change"] == pytest.approx(4)
@@ -189,7 +190,7 @@ def test_one_pair_tells_nothing(old: pd.DataFrame) -> None:
 
 def test_a_few_lends_that_succeed_with_one_kernel_alone_are_named(old: pd.DataFrame) -> None:
     rows = of_one_curve(old)
-    changes = find_changes(with_new(rows, outcome=["refused"] * 3 + ["granted"] * 9), OLD)
+    changes = find_changes(with_new(rows, outcome=["refused"] * 3 + ["granted"] * 9), PAIRS)
     assert not changes["significant"].any()
     text = changes_text(changes, LABELS)
     assert "Too few to tell, of successes: 12/12 → 9/12 of mem carveout, idle, 256 MiB." in text
@@ -203,7 +204,7 @@ def test_lends_that_nobody_had_are_equal(old: pd.DataFrame) -> None:
         **dict.fromkeys(("lend_ns", "give_back_ns", "memmap_lent_bytes")),
         **dict.fromkeys(("pages_migrated", "regained_bytes")),
     )
-    changes = find_changes(with_new(failed.astype(old.dtypes.to_dict())), OLD)
+    changes = find_changes(with_new(failed.astype(old.dtypes.to_dict())), PAIRS)
     success = of_quantity(changes, "success")
     assert (success["before"], success["after"], success["relative_change"]) == (0, 0, 0)
     assert success["p_value"] == 1
@@ -211,8 +212,8 @@ def test_lends_that_nobody_had_are_equal(old: pd.DataFrame) -> None:
 
 
 def test_what_cannot_be_given_is_not_compared(old: pd.DataFrame) -> None:
-    assert find_changes(with_new(old, outcome="not_available"), OLD)["pairs"].sum() == 0
-    assert find_changes(with_new(old.assign(outcome="not_available")), OLD).empty
+    assert find_changes(with_new(old, outcome="not_available"), PAIRS)["pairs"].sum() == 0
+    assert find_changes(with_new(old.assign(outcome="not_available")), PAIRS).empty
 
 
 def test_tied_pairs_are_tested_exactly(old: pd.DataFrame) -> None:
@@ -220,13 +221,13 @@ def test_tied_pairs_are_tested_exactly(old: pd.DataFrame) -> None:
     rows = of_one_curve(old).iloc[:8]
     differences = np.array([1, 1, 2, 2, 2, -1, 3, 0])
     new = with_new(rows, pages_migrated=rows["pages_migrated"] + differences)
-    row = of_quantity(find_changes(new, OLD), "pages_migrated")
+    row = of_quantity(find_changes(new, PAIRS), "pages_migrated")
     assert row["p_value"] == pytest.approx(wilcoxon(differences[:-1].astype(float)).pvalue)
 
 
 def test_all_comparisons_are_corrected_together(old: pd.DataFrame) -> None:
     cheaper = old["lend_ns"].mask(old["strategy"] == "cma", old["lend_ns"] // 2)
-    changes = find_changes(with_new(old, lend_ns=cheaper, pages_migrated=3), OLD)
+    changes = find_changes(with_new(old, lend_ns=cheaper, pages_migrated=3), PAIRS)
     tested = changes[changes["pairs_up"] + changes["pairs_down"] >= LEAST_PAIRS]
     assert changes["p_corrected"].notna().sum() == len(tested) > 50
     corrected = false_discovery_control(tested["p_value"].to_numpy(float))
@@ -241,14 +242,15 @@ def test_chance_alone_is_rarely_called_a_change(old: pd.DataFrame) -> None:
         return (old["lend_ns"] * random.lognormal(0, 0.3, len(old))).astype("Int64")
 
     found = [
-        find_changes(with_new(old.assign(lend_ns=noisy()), lend_ns=noisy()), OLD) for _ in range(5)
+        find_changes(with_new(old.assign(lend_ns=noisy()), lend_ns=noisy()), PAIRS)
+        for _ in range(5)
     ]
     assert sum(int(changes["significant"].sum()) for changes in found) <= 2
 
 
 def test_several_kernels_are_each_compared_with_the_first(old: pd.DataFrame) -> None:
     kernels = [old, *(old.assign(kernel=name, kernel_version="7") for name in ("a", "b"))]
-    changes = find_changes(pd.concat(kernels), OLD)
+    changes = find_changes(pd.concat(kernels), {(OLD, "a"), (OLD, "b")})
     assert set(changes["kernel"]) == {"a", "b"}
     labels = [found.label for found in read_changes(changes, LABELS)]
     assert labels == [
@@ -261,6 +263,12 @@ def test_several_kernels_are_each_compared_with_the_first(old: pd.DataFrame) -> 
 def test_requests_of_one_size_are_told_apart(old: pd.DataFrame) -> None:
     rows = of_one_curve(old)
     both = pd.concat([rows, rows.assign(cycle=2)])
-    text = changes_text(find_changes(with_new(both, lend_ns=both["lend_ns"] * 2), OLD), LABELS)
+    text = changes_text(find_changes(with_new(both, lend_ns=both["lend_ns"] * 2), PAIRS), LABELS)
     assert "256 MiB (quarter then whole, cycle 2)" in text
     assert "…" not in text
+
+
+def test_machines_that_one_kernel_lacks_are_not_compared(old: pd.DataFrame) -> None:
+    larger = old.assign(ram_bytes=old["ram_bytes"] * 2)
+    changes = find_changes(pd.concat([with_new(old), larger]), PAIRS)
+    pd.testing.assert_frame_equal(changes, find_changes(with_new(old), PAIRS))

@@ -298,6 +298,21 @@ def test_a_host_that_was_only_counted_is_in_the_censuses_alone(tmp_path: Path) -
     assert len(trials) == 16
 
 
+def test_two_kernels_that_are_the_same_to_the_bit_have_the_same_trials(tmp_path: Path) -> None:
+    cells = some_cells()
+    others = {
+        replace(path, kernel="commented"): [
+            {**made, "cell": {**made["cell"], "kernel": "commented"}} for made in trials
+        ]
+        for path, trials in cells.items()
+    }
+    collect(written(tmp_path, cells | others), cells | others)
+    trials = read_table("trials", tmp_path / "tables" / "trials.parquet")
+    assert len(trials) == 32
+    assert trials["trial_id"].nunique() == 8
+    assert set(trials["kernel"]) == {"commented", "debian-6.12"}
+
+
 @pytest.mark.parametrize(("processes", "piece_bytes"), [(1, 3000), (1, 30_000), (2, 30_000)])
 def test_the_tables_are_the_same_however_they_are_collected(
     processes: int, piece_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -350,7 +365,7 @@ def test_a_census_that_does_not_balance_says_whose_and_by_how_much(tmp_path: Pat
     lent["accounts"] = lent["accounts"] | {"free": lent["accounts"]["free"] - 4096}
     wanted = (
         "wanted: the accounts sum to ram_bytes; found 4294963200 and 4294967296, which is -4096, "
-        "for trial_id 4GiB-idle.twice.page-3, cycle 2, phase lent"
+        "for kernel debian-6.12, trial_id 4GiB-idle.twice.page-3, cycle 2, phase lent"
     )
     with pytest.raises(CarveoutError, match=wanted):
         collect(written(tmp_path, cells), cells)

@@ -8,13 +8,14 @@ import pytest
 from benchmarks.synthetic.records import KERNEL_FACTS, cell, trial, whole_cycle
 from benchmarks.synthetic.trials import made_trials
 
+from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
 from carveout.records.outcomes import request_outcomes
 from carveout.report.text import comparison_text
 from carveout.statistics.summarize import compare, list_failures, summarize
 from carveout.study.geometry import GRANULES, geometry_of, granule_label
 from carveout.tables.rows import TrialRows
-from carveout.wording.labels import Labels, comparable_parts
+from carveout.wording.labels import Labels, comparable_parts, unavailable_labels
 from tests.unit.made_cells import made_cell
 
 
@@ -70,7 +71,48 @@ def test_what_is_not_available_is_no_failure_and_in_no_figure() -> None:
         assert "cma" in set(table["strategy"])
         ((_, shown),) = comparable_parts(table)
         assert "cma" not in set(shown["strategy"])
-    assert "Not available in any pages: cma area\n" in comparison_text(compare(trials), Labels())
+    missing = unavailable_labels(summarize(trials), Labels())
+    text = comparison_text(compare(trials), Labels(), missing)
+    assert "Not available in any pages: cma area\n" in text
+
+
+def unrun(trials: pd.DataFrame, **where: str) -> pd.DataFrame:
+    """The trials, of which those with some values are not available, with a reason."""
+    missing = pd.Series(data=True, index=trials.index)
+    for column, value in where.items():
+        missing &= trials[column] == value
+    return trials.assign(
+        outcome=trials["outcome"].mask(missing, "not_available"),
+        message=trials["message"].mask(missing, "the running kernel has no telepathy"),
+    )
+
+
+def test_a_load_that_a_kernel_cannot_run_is_no_failure_and_is_named() -> None:
+    trials = made_trials()
+    some = unrun(trials, load="unmovable_pages")
+    whole, without_load = (
+        compare(made[made["load"] != "unmovable_pages"] if made is trials else made)
+        for made in (trials, some)
+    )
+    names = ["strategy", "variant", "request_bytes", "trials", "successes", "success_rate"]
+    pd.testing.assert_frame_equal(whole[names], without_load[names])
+    missing = unavailable_labels(summarize(some), Labels())
+    assert list(missing.values()) == [
+        "every variant under unmovable pages (the running kernel has no telepathy)"
+    ]
+    one = unavailable_labels(summarize(unrun(some, strategy="cma")), Labels())
+    assert "cma area (the running kernel has no telepathy), every variant under" in str(one)
+
+
+def test_a_machine_on_which_nothing_can_be_had_is_named() -> None:
+    trials = made_trials()
+    away = unrun(trials.assign(kernel="lab-64k"), load="idle")
+    away = away.assign(outcome="not_available", message="no telepathy")
+    both = pd.concat([trials, away])
+    missing = unavailable_labels(summarize(both), Labels())
+    text = comparison_text(compare(both), Labels(), missing)
+    assert text.count("lab-64k") == 1
+    assert "no telepathy" in text
 
 
 def test_granules_are_compared_apart() -> None:
@@ -85,13 +127,13 @@ def test_granules_are_compared_apart() -> None:
     [(4096, 2 * MIB, 128 * MIB), (16384, 32 * MIB, 128 * MIB), (65536, 512 * MIB, 512 * MIB)],
 )
 def test_the_page_size_decides(page_bytes: int, pageblock_bytes: int, section_bytes: int) -> None:
-    found = geometry_of("some", {"page_bytes": page_bytes})
+    found = geometry_of("some", {"page_bytes": page_bytes}, "kernels.yaml")
     assert (found.pageblock_bytes, found.section_bytes) == (pageblock_bytes, section_bytes)
 
 
 def test_a_kernel_may_have_other_pageblocks() -> None:
     entry = {"page_bytes": 65536, "pageblock_bytes": 2 * MIB}
-    assert geometry_of("some", entry).pageblock_bytes == 2 * MIB
+    assert geometry_of("some", entry, "kernels.yaml").pageblock_bytes == 2 * MIB
 
 
 @pytest.mark.parametrize(
@@ -101,9 +143,16 @@ def test_a_kernel_may_have_other_pageblocks() -> None:
 def test_a_huge_page_gives_all_blocks_up_to_its_size(
     page_bytes: int, granules: tuple[str, ...]
 ) -> None:
-    geometry = geometry_of("some", {"page_bytes": page_bytes})
+    geometry = geometry_of("some", {"page_bytes": page_bytes}, "kernels.yaml")
     assert geometry.granules_of(["huge_page", "page"]) == granules
     assert geometry.granules_of(["single", "2M"]) == ("2M", "single")
+
+
+@pytest.mark.parametrize("pageblock_bytes", [3 * MIB, 512 * MIB, 300_000])
+def test_pageblocks_that_no_kernel_has_are_refused(pageblock_bytes: int) -> None:
+    entry = {"page_bytes": 4096, "pageblock_bytes": pageblock_bytes}
+    with pytest.raises(CarveoutError, match=r"^own\.yaml: kernel mine: wanted as pageblock_bytes"):
+        geometry_of("mine", entry, "own.yaml")
 
 
 def test_every_granule_has_words() -> None:

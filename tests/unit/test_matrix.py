@@ -2,6 +2,7 @@
 """The config as a whole: what it asks for, and every way in which it is refused."""
 
 import copy
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -245,7 +246,7 @@ def test_a_host_that_is_only_counted_may_be_larger_than_the_machine(config: dict
             [CENSUS, {"ram": ["8GiB"], "lendable": "100MiB"}],
             "part 2 of the key also: key lendable: wanted a multiple of the memory section",
         ),
-        ([{"seeds": 2}], "key also: wanted every cell once, found debian-6.12/4GiB/baseline"),
+        ([{"seeds": 2}], "wanted every cell once, found debian-6.12/4GiB/baseline"),
         (
             [{**CENSUS, "loads": {"page_cache": {"from": 0, "to": 20, "step": 10, "finest": 5}}}],
             "key loads.page_cache: wanted a list of doses, since requests.nothing lends nothing",
@@ -264,6 +265,79 @@ def test_a_mistake_in_a_part_says_which(
         read(config)
     assert wanted in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_census_does_not_need_is_not_asked_of_it(config: dict[str, Any]) -> None:
+    config |= {"replication": {"interval_width": 0.2}, "granules": ["2M"]}
+    small = {**CENSUS, "ram": ["512MiB"], "kernels": ["debian-6.12", "lab-64k"]}
+    config["also"] = [small | {"strategies": {"baseline": "all"}, "seeds": 1}]
+    config["strategies"] = {"cma": "all"}
+    config["figures"] = {}
+    counted = [cell for cell in read(config) if not cell.lends]
+    assert {(cell.granule, cell.replication) for cell in counted} == {("page", None)}
+    assert all(cell.is_available for cell in counted)
+
+
+def test_a_counted_host_with_a_load_touches_what_it_carries(config: dict[str, Any]) -> None:
+    config["also"] = [{**CENSUS, "loads": {"anonymous_memory": [0, 60]}}]
+    assert {cell.touched_bytes == cell.ram_bytes for cell in read(config)[-2:]} == {True}
+
+
+def test_kernels_are_held_against_the_first_of_their_part(config: dict[str, Any]) -> None:
+    config["kernels"] = ["debian-6.12", "debian-6.1"]
+    config["also"] = [{"kernels": ["lab", "lab-nonotifier"]}, CENSUS]
+    matrix = read_matrix(copy.deepcopy(config), "job.yaml", WORKFLOW)
+    assert matrix.kernel_pairs == [("debian-6.12", "debian-6.1"), ("lab", "lab-nonotifier")]
+
+
+def test_the_map_may_be_of_a_later_part(config: dict[str, Any]) -> None:
+    part = {"ram": ["8GiB"], "loads": {"anonymous_memory": [45]}}
+    config["also"] = [part]
+    config["figures"]["pageblock_map"]["dose"] = 45
+    assert read(config)
+
+
+def test_the_finest_dose_of_a_ladder_is_checked_too(config: dict[str, Any]) -> None:
+    ladder = {"from": 0, "to": 60, "step": 20, "finest": 2.5}
+    config |= {"kernels": ["debian-6.12-16k"], "ram": ["1GiB"], "lendable": "512MiB", "figures": {}}
+    config |= {"requests": {"half": ["512MiB"]}, "strategies": {"cma": "all"}}
+    config["loads"] = {"unmovable_pages": ladder}
+    with pytest.raises(CarveoutError, match=r"found 2\.5 % of 32 pageblocks of 32MiB"):
+        read(config)
+    ladder["finest"] = 5
+    assert read(config)
+
+
+def test_the_example_of_parts_fits_the_main_job() -> None:
+    text = Path("config/README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```\n(also:\n.*?)```", text, re.DOTALL)
+    config = yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8"))
+    assert len(read_matrix(config | yaml.safe_load(example), "main", WORKFLOW).parts) == 3
+
+
+def test_every_variant_meets_every_kernel_in_the_review() -> None:
+    config = yaml.safe_load(Path("config/review.yaml").read_text(encoding="utf-8"))
+    matrix = read_matrix(config, "review", WORKFLOW)
+    wanted = {
+        (kernel, path.parent.name, variant)
+        for kernel in matrix.kernels
+        for path in WORKFLOW.glob("strategies/*/strategy.yaml")
+        for variant in yaml.safe_load(path.read_text(encoding="utf-8"))["variants"]
+    }
+    cells = [cell for cell in matrix.cells if cell.lends]
+    assert {(c.kernel, c.variant.strategy, c.variant.name) for c in cells} == wanted
+    assert len(matrix.kernels) == 6
+
+
+def test_a_kernel_that_is_pinned_wrongly_is_one_line(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/kernels.yaml").write_text("kernels: {mine: {suites: [sid]}}\n")
+    (tmp_path / "workflow").symlink_to(WORKFLOW.absolute())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CarveoutError, match=r"^config/kernels\.yaml: key .*required property"):
+        read(config)
 
 
 def test_a_config_that_lends_nothing_is_refused(config: dict[str, Any]) -> None:

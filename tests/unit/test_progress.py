@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from carveout.boots.progress import Progress, begin, describe, foretell
-from carveout.common.sizes import GIB
+from carveout.common.sizes import GIB, MIB
 from tests.unit.made_cells import made_cell
 
 
@@ -24,7 +24,7 @@ def test_a_line_says_what_is_done_the_rate_the_time_left_and_what_came_of_it() -
 
 def test_jobs_count_into_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "results" / "progress"
-    begin(path, [made_cell(seeds=3)], cores=1)
+    begin(path, [made_cell(seeds=3)], cores=1, boots_each=False)
     capsys.readouterr()
     first = Progress(path)
     first.skip(1)
@@ -43,7 +43,7 @@ def test_a_long_job_shows_where_it_stands(
 ) -> None:
     now_s = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now_s)
-    begin(tmp_path / "progress", [made_cell(seeds=2)], cores=1)
+    begin(tmp_path / "progress", [made_cell(seeds=2)], cores=1, boots_each=False)
     capsys.readouterr()
     progress = Progress(tmp_path / "progress")
     now_s += 10
@@ -63,17 +63,17 @@ def test_a_runner_without_a_plan_says_nothing(
 def test_a_run_says_how_long_it_takes_before_it_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    begin(tmp_path / "progress", [made_cell(seeds=2)], cores=1)
+    begin(tmp_path / "progress", [made_cell(seeds=2)], cores=1, boots_each=False)
     said = capsys.readouterr().err
-    assert said.startswith("carveout: to boot and to try: 1 cells, 2 trials; ")
-    assert " min on 1 such cores" in said
-    begin(tmp_path / "nothing", [], cores=1)
+    assert said.startswith("carveout: to make: 1 cells with 2 trials, which takes 0 min on 1 cores")
+    begin(tmp_path / "nothing", [], cores=1, boots_each=False)
     assert capsys.readouterr().err == ""
 
 
-def foretold(cores: int = 1, cells: int = 1000, **members: Any) -> float:
-    """The hours that are foretold for so many cells."""
-    (hours,) = re.findall(r"([0-9.]+) h on", foretell([made_cell(**members)] * cells, cores))
+def foretold(cores: int = 1, *, boots_each: bool = False, **members: Any) -> float:
+    """The hours that are foretold for a thousand cells."""
+    said = foretell([made_cell(**members)] * 1000, cores, boots_each=boots_each)
+    (hours,) = re.findall(r"([0-9.]+) h on", said)
     return float(hours)
 
 
@@ -82,11 +82,17 @@ def test_what_takes_longer_is_foretold_to() -> None:
     assert foretold(seeds=40) > 5 * few
     assert foretold(seeds=4, ram_bytes=4 * GIB) > 2 * few
     assert foretold(cores=2, seeds=4) == pytest.approx(few / 2, abs=0.1)
+    assert foretold(seeds=4, requests_bytes=(MIB,) * 100) > 50 * few
+    assert foretold(seeds=4, boots_each=True) > 1.5 * few
     assert foretold(seeds=4, requests_bytes=(), question="census") > 0
 
 
 def test_what_is_not_booted_takes_no_time_and_a_ladder_takes_more() -> None:
     away = made_cell(granule="1G")
-    assert "0 cells, 0 trials; 0 min" in foretell([away], 1)
+    assert "0 cells with 0 trials, which takes 0 min" in foretell([away], 1, boots_each=False)
     climbs = made_cell(ladder={"finest_permille": 50, "resolution": 0.25})
-    assert "at least 1 trials; at least " in foretell([climbs, away], 1)
+    assert "1 cells with at least 1 trials, which takes at least " in foretell(
+        [climbs, away], 1, boots_each=False
+    )
+    ends = made_cell(replication={"interval_width": 0.3, "least_seeds": 1})
+    assert "with at most 1 trials" in foretell([ends], 1, boots_each=False)

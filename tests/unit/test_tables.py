@@ -86,7 +86,7 @@ def change(**columns: Any) -> pd.DataFrame:
         (change(outcome="crashed", cause=None), ["a host that died has a cause"]),
         (change(outcome="load_killed", cause="panic"), ["killed by lack of memory"]),
         (change(asked_bytes=2**40), ["no more is asked of the strategy"]),
-        (change(trial_id="same"), ["one row for each trial_id, cycle"]),
+        (change(trial_id="same"), ["one row for each kernel, trial_id, cycle"]),
         (change(lend_map_ns=7), ["lend_ns is the sum of its parts", "cycle 1"]),
         (change(lend_rest_ns=change()["lend_rest_ns"] + 5), ["which is -5"]),
         (change(zero_pages=0), ["zero_ns is known where, and only where"]),

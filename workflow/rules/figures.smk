@@ -175,7 +175,9 @@ rule draw_pageblock_map:
         CONDA_ENVIRONMENT
     params:
         code=code_digest("carveout.figures.draw", "carveout.figures.pageblock_map"),
-        trial=[
+        # The same trial on several hosts: that of the config's first kernel.
+        trial=[f"kernel={MATRIX.kernels[0]}"]
+        + [
             f"{'dose_target' if key == 'dose' else key}={value}"
             for key, value in config["figures"].get("pageblock_map", {}).items()
         ],

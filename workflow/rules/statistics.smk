@@ -61,7 +61,7 @@ rule pair_trials:
         CONDA_ENVIRONMENT
     params:
         code=code_digest("carveout.statistics.pair"),
-        before=MATRIX.kernels[0],
+        pairs=["/".join(pair) for pair in MATRIX.kernel_pairs],
     shell:
-        "python -m carveout.statistics.pair {input.trials:q} --before {params.before:q}"
+        "python -m carveout.statistics.pair {input.trials:q} --pairs {params.pairs:q}"
         " --changes {output.changes:q} >{log:q}"

@@ -16,7 +16,7 @@ from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
 from carveout.study import snakemake_internals
 from carveout.study.cell import CELL_PATH
-from carveout.study.jobs import prepare_environment
+from carveout.common.jobs import prepare_environment
 from carveout.study.matrix import read_matrix
 from carveout.study.sources import code_digest
 

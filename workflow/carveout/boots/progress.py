@@ -19,15 +19,22 @@ from carveout.study.cell import Cell
 _SHOW_INTERVAL_S = 5
 _AN_HOUR_S = 3600
 
-# Wall time of one core: the means of the table `runs` of the main job, of config/large.yaml and of
-# config/review.yaml on the machine of docs/benchmarks.md.
+# Wall time of one core: means of the table `runs` of the main job and of config/large.yaml, and of
+# censuses of 1 and of 64 GiB, on the machine that the README names ("What it costs").
 _BOOT_S = 5.5
-_TRIAL_S_PER_GIB = 5
+_CYCLE_S_PER_GIB = 5
 _CENSUS_S_PER_GIB = 0.3
 
 
-def begin(path: Path, cells: Sequence[Cell], cores: int) -> None:
-    """Start the progress of a run that is to make some cells, if any, and say how long it takes."""
+def begin(path: Path, cells: Sequence[Cell], cores: int, *, boots_each: bool) -> None:
+    """Start the progress of a run that is to make some cells, if any, and say how long it takes.
+
+    Args:
+        path: the run's file.
+        cells: what it is to make.
+        cores: on how many it makes them.
+        boots_each: whether every trial boots, or is a fork.
+    """
     if cells:
         path.parent.mkdir(parents=True, exist_ok=True)
         plan = {
@@ -36,31 +43,33 @@ def begin(path: Path, cells: Sequence[Cell], cores: int) -> None:
             "start_s": time.time(),
         }
         path.write_text(json.dumps(plan) + "\n", encoding="utf-8")
-        print(foretell(cells, cores), file=sys.stderr)
+        print(foretell(cells, cores, boots_each=boots_each), file=sys.stderr)
 
 
-def foretell(cells: Iterable[Cell], cores: int) -> str:
+def foretell(cells: Iterable[Cell], cores: int, *, boots_each: bool) -> str:
     """Return one line on how much is to be made and about how long that takes.
 
     What an interrupted run has made of a cell already is not known here and counted again. Of a
-    ladder only the doses are known with which it begins.
+    ladder only the doses are known with which it begins, and seeds that may end early are counted.
     """
     made = [cell for cell in cells if cell.is_available]
     trials = sum(cell.planned_trials() for cell in made)
-    work_s = sum(
-        (_BOOT_S if cell.lends else 0) + cell.planned_trials() * _trial_s(cell) for cell in made
-    )
+    work_s = sum(_work_s(cell, boots_each=boots_each or not cell.lends) for cell in made)
     least = "at least " if any(cell.ladder for cell in made) else ""
+    most = "at most " if any(cell.replication for cell in made) else ""
+    bound = "" if least and most else least or most
     return (
-        f"carveout: to boot and to try: {len(made)} cells, {least}{trials} trials; "
-        f"{least}{_hours(work_s / cores)} on {cores} such cores as docs/benchmarks.md describes, "
-        "and whatever it takes to fetch and to build kernels that the cache does not have"
+        f"carveout: to make: {len(made)} cells with {bound}{trials} trials, which takes "
+        f"{bound}{_hours(work_s / cores)} on {cores} cores like those of the README, "
+        "and what it takes to fetch and to build kernels that the cache does not have"
     )
 
 
-def _trial_s(cell: Cell) -> float:
-    ram_gib = cell.ram_bytes / GIB
-    return _TRIAL_S_PER_GIB * ram_gib if cell.lends else _BOOT_S + _CENSUS_S_PER_GIB * ram_gib
+def _work_s(cell: Cell, *, boots_each: bool) -> float:
+    ram_gib, trials = cell.ram_bytes / GIB, cell.planned_trials()
+    cycles_s = _CYCLE_S_PER_GIB * len(cell.requests_bytes) * ram_gib
+    trial_s = cycles_s if cell.lends else _CENSUS_S_PER_GIB * ram_gib
+    return _BOOT_S * (trials if boots_each else 1) + trials * trial_s
 
 
 def _hours(seconds: float) -> str:

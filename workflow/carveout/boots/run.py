@@ -146,7 +146,8 @@ def _check_counted(run: CellRun, results: Iterable[Result]) -> None:
             cause, message = trial["ending"]["cause"], trial["ending"]["message"]
             raise CarveoutError(
                 f"{run.cell.path}: wanted a census of its host, found that it ended with "
-                f"{cause or 'not_available'}: {message}; see {run.log}"
+                f"{cause or 'not_available'}: {message}; see {run.log}, or leave the variant out "
+                "of that part of the key also"
             )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from carveout.common.errors import CarveoutError
 
+_NEEDED = ("PATH", "HOME", "TMPDIR")
+
 
 class ProgramError(CarveoutError):
     """A program failed.
@@ -28,6 +30,7 @@ def run_program(
     *,
     folder: Path | None = None,
     variables: Mapping[str, str] | None = None,
+    is_apart: bool = False,
 ) -> str:
     """Run a program that needs no input and return what it printed.
 
@@ -36,6 +39,8 @@ def run_program(
         purpose: what it is run for, for the error: `unpack a.deb`.
         folder: where it is run.
         variables: added to the environment. Its language is always English.
+        is_apart: whether the environment has nothing else of the user's but where programs and
+            temporary files are: what decides about bytes that are to be the same everywhere.
 
     Raises:
         CarveoutError: the program is missing, or it failed; then the message has the first errors
@@ -50,7 +55,7 @@ def run_program(
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, "LC_ALL": "C", **(variables or {})},
+            env={**_environment(is_apart=is_apart), "LC_ALL": "C", **(variables or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -65,6 +70,11 @@ def run_program(
         words = " ".join(errors[:3] or said[-1:] or ["it said nothing"])
         raise ProgramError(f"could not {purpose}: {words}", "\n".join(said))
     return done.stdout.strip()
+
+
+def _environment(*, is_apart: bool) -> dict[str, str]:
+    names = _NEEDED if is_apart else os.environ.keys()
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def is_success(command: Sequence[str]) -> bool:

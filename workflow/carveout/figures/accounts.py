@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
+from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
 from carveout.figures import style
 from carveout.records.outcomes import PHASES
@@ -41,6 +42,11 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     A bar is the mean over these trials: means of accounts sum to the RAM, medians do not.
     """
     machines = dict(comparable_parts(phases[phases["request_bytes"].notna()]))
+    if not machines:
+        raise CarveoutError(
+            "wanted censuses of hosts that lend for the figure accounts, found none: no host that "
+            "was to lend lived long enough; see the table failures"
+        )
     rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
     figure = style.new_figure((rows * style.ROW_IN * 1.75 + 1.3) * len(machines))
     for part, of_machine in zip(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: the memmap of idle hosts against their RAM, counted, and beside it computed."""
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
@@ -78,7 +79,7 @@ def _draw_against_ram(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> No
             of_line["memmap_bytes"].astype(float) / MIB,
             linestyle="none",
             marker=style.MARKERS[place % len(style.MARKERS)],
-            markersize=3.5 + 1.8 * (len(lines) - 1 - place),
+            markersize=3.5 + min(1.8, 12 / len(lines)) * (len(lines) - 1 - place),
             markerfacecolor="none",
             markeredgecolor=style.PALETTE[place % len(style.PALETTE)],
             label=line,
@@ -110,7 +111,7 @@ def _draw_differences(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> No
             fontweight="bold" if difference else "normal",
         )
     ax.set_xticks(range(len(rams)), [f"{ram / GIB:g}" for ram in rams])
-    ax.set_yticks(range(len(lines)), [line.partition(" ")[0] for line in lines])
+    ax.set_yticks(range(len(lines)), [re.sub(r" \(.*?\)", "", line) for line in lines])
     ax.set(
         xlim=(-0.6, len(rams) - 0.4),
         ylim=(len(lines) - 0.5, -0.5),

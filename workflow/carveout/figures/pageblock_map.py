@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: the host's pageblocks before, during and after one lend."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,14 @@ from matplotlib.patches import Patch
 from carveout.common.sizes import GIB
 from carveout.figures import style
 from carveout.records.outcomes import PHASES
-from carveout.wording.labels import Labels
+from carveout.tables.schema import COMPARABLE
+from carveout.wording.labels import Labels, comparable_parts
 from carveout.wording.quantities import bytes_label
 
 TABLE = "phases"
 COLUMNS = (
-    *("trial_id", "strategy", "variant", "scenario", "dose_target", "seed", "cycle"),
-    *("phase", "first_pfn", "pageblock_bytes", "pageblocks"),
+    *(*COMPARABLE, "trial_id", "strategy", "variant", "scenario", "dose_target", "seed", "cycle"),
+    *("phase", "first_pfn", "page_bytes", "pageblock_bytes", "pageblocks"),
 )
 # Letter: name and colour. Lightness falls from absent to lent, so that grey prints are legible too.
 _CLASSES = {
@@ -42,11 +42,12 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     """Draw the three pageblock maps of one trial's cycle.
 
     Args:
-        phases: the censuses of one trial and cycle; of several machines, the first is drawn.
+        phases: the censuses of one trial and cycle; of several hosts, the first is drawn.
         labels: how the strategy is called.
     """
     first = phases.iloc[0]
-    phases = phases[phases["trial_id"] == first["trial_id"]]
+    of_first = (phases["trial_id"] == first["trial_id"]) & (phases["kernel"] == first["kernel"])
+    phases = phases[of_first]
     pageblock_bytes = int(first["pageblock_bytes"])
     maps = dict(zip(phases["phase"], phases["pageblocks"], strict=True))
     # A section with 4K pages; where pageblocks are larger there are few of them.
@@ -57,7 +58,8 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     for ax, phase in zip(axes, PHASES, strict=True):
         _draw_map(ax, maps.get(phase), per_row, grid_rows)
         ax.set_title(_PANEL_TITLES[phase])
-    _draw_addresses(axes[0], int(first["first_pfn"]), pageblock_bytes, per_row, grid_rows)
+    start_bytes = int(first["first_pfn"]) * int(first["page_bytes"])
+    _draw_addresses(axes[0], start_bytes, pageblock_bytes, per_row, grid_rows)
     figure.suptitle(_title(first, labels), x=0.01, ha="left", fontsize=9)
     _draw_legend(figure, maps, pageblock_bytes)
     return figure
@@ -85,16 +87,13 @@ def _draw_map(ax: Axes, text: str | None, per_row: int, grid_rows: int) -> None:
 
 
 def _draw_addresses(
-    ax: Axes, first_pfn: int, pageblock_bytes: int, per_row: int, grid_rows: int
+    ax: Axes, start_bytes: int, pageblock_bytes: int, per_row: int, grid_rows: int
 ) -> None:
     """Label the rows with their physical addresses, at whole GiB."""
-    # On arm64 a pageblock is what one page of page-table entries of 8 bytes maps.
-    page_bytes = math.isqrt(8 * pageblock_bytes)
     row_bytes = per_row * pageblock_bytes
     rows_per_gib = max(1, GIB // row_bytes)
     step = max(rows_per_gib, grid_rows // 8 // rows_per_gib * rows_per_gib)
     places = list(range(0, grid_rows, step))
-    start_bytes = first_pfn * page_bytes
     ax.set_yticks(
         [place - 0.5 for place in places],
         [bytes_label(start_bytes + place * row_bytes) for place in places],
@@ -107,7 +106,8 @@ def _title(first: "pd.Series[Any]", labels: Labels) -> str:
     variant = labels.variant(str(first["strategy"]), str(first["variant"]))
     dose = f"dose {first['dose_target']:g} %"
     trial = f"{first['scenario']}, {dose}, seed {first['seed']}, cycle {first['cycle']}"
-    return f"{variant}: {trial}"
+    ((machine, _),) = comparable_parts(first.to_frame().T)
+    return f"{machine}\n{variant}: {trial}"
 
 
 def _draw_legend(figure: Figure, maps: dict[str, str], pageblock_bytes: int) -> None:

@@ -28,7 +28,8 @@ def build_module(kernel: Kernel, source: Path, includes: Sequence[Path], output:
         folder = Path(name) / source.name
         shutil.copytree(source, folder)
         command = _make_command(kernel, folder, includes)
-        print(run_program(command, f"build {source} for kernel {kernel.release}"), flush=True)
+        purpose = f"build {source} for kernel {kernel.release}"
+        print(run_program(command, purpose, is_apart=True), flush=True)
         (module,) = folder.glob("*.ko")
         run_program([f"{_CROSS}strip", "--strip-debug", str(module)], f"strip {module.name}")
         write_atomically(output, module.read_bytes())

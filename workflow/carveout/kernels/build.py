@@ -25,7 +25,6 @@ _ENVIRONMENT = {
     "KBUILD_BUILD_USER": "carveout",
     "KBUILD_BUILD_HOST": "carveout",
     "KBUILD_BUILD_VERSION": "1",
-    "MAKEFLAGS": "",
 }
 
 
@@ -55,8 +54,10 @@ class Recipe:
 
 
 def compiler_version() -> str:
-    """Return what the compiler that builds kernels says it is."""
-    return run_program([f"{_CROSS}gcc", "--version"], "build a kernel").splitlines()[0]
+    """Return what the compiler and the linker that build kernels say they are."""
+    programs = (f"{_CROSS}{name}" for name in ("gcc", "ld"))
+    said = [run_program([program, "--version"], "build a kernel") for program in programs]
+    return ", ".join(version.splitlines()[0] for version in said)
 
 
 def build(tree: Path, recipe: Recipe, folder: Path) -> None:
@@ -136,14 +137,19 @@ def _install(tree: Path, folder: Path) -> None:
     # The same compiler on both sides: or the script builds its programs anew, to run on arm64.
     names = {"srctree": ".", "SRCARCH": "arm64", "CC": "cc", "HOSTCC": "cc", "MAKE": "make"}
     run_program(
-        ["sh", script, str(headers)], "take a kernel's headers", folder=tree, variables=names
+        ["sh", script, str(headers)],
+        "take a kernel's headers",
+        folder=tree,
+        variables=names,
+        is_apart=True,
     )
 
 
 def _make(tree: Path, *words: str, what: str) -> None:
     jobs = len(os.sched_getaffinity(0))
     command = ["make", "--silent", f"--jobs={jobs}", "ARCH=arm64", f"CROSS_COMPILE={_CROSS}"]
-    run_program([*command, *words], f"build {what}", folder=tree, variables=_ENVIRONMENT)
+    purpose = f"build {what}"
+    run_program([*command, *words], purpose, folder=tree, variables=_ENVIRONMENT, is_apart=True)
 
 
 def _as_kconfig(option: str) -> str:

@@ -4,6 +4,7 @@
 import functools
 import platform
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -60,7 +61,7 @@ class OwnImage:
             held = [_digests(self.modules, self._module_files())]
             held.append(_digests(self.headers, header_files(self.headers)))
             return sha256_of_json([_TAKING, release, sha256_of(self.image), *held])
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             named = getattr(error, "filename", None) or self.image
             said = getattr(error, "strerror", None) or str(error)
             raise CarveoutError(

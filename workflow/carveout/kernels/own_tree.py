@@ -77,7 +77,8 @@ class OwnTree:
                     f"{self.tree} has changed; run again"
                 )
             if not is_git_tree(self.tree):
-                run_program(["make", "--silent", "mrproper"], "clean a copy", folder=copied)
+                command = ["make", "--silent", "mrproper"]
+                run_program(command, "clean a copy", folder=copied, is_apart=True)
             build(copied, self._recipe(), folder)
 
     def _recipe(self) -> Recipe:

@@ -3,6 +3,7 @@
 
 import io
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ import rich.console
 import rich.table
 
 from carveout.report import views
-from carveout.wording.labels import Labels, comparable_parts, unavailable_variants
+from carveout.wording.labels import Labels, comparable_parts
 from carveout.wording.quantities import bytes_label
 
 # Wide enough for all columns: a terminal may wrap lines, but nothing is cut off.
@@ -33,10 +34,18 @@ def frontier_text(points: pd.DataFrame, labels: Labels) -> str:
     )
 
 
-def comparison_text(comparison: pd.DataFrame, labels: Labels) -> str:
-    """Return the comparison as plain text, a few tables per machine."""
+def comparison_text(
+    comparison: pd.DataFrame, labels: Labels, unavailable: Mapping[str, str] | None = None
+) -> str:
+    """Return the comparison as plain text, a few tables per machine, and what cannot be had.
+
+    Args:
+        comparison: the table.
+        labels: the strategies' descriptions.
+        unavailable: what `carveout.wording.labels.unavailable_labels` says.
+    """
     texts = []
-    missing = unavailable_variants(comparison, labels)
+    missing = dict(unavailable or {})
     for machine, rows in comparable_parts(comparison):
         parts = views.comparison_parts(views.comparison_view(rows, labels))
         texts += [
@@ -44,7 +53,8 @@ def comparison_text(comparison: pd.DataFrame, labels: Labels) -> str:
             for title, part in zip(views.COMPARISON_PARTS, parts, strict=True)
         ]
         if machine in missing:
-            texts.append(f"Not available {machine.rpartition(', ')[2]}: {missing[machine]}\n")
+            texts.append(f"Not available {machine.rpartition(', ')[2]}: {missing.pop(machine)}\n")
+    texts += [f"{machine}\nNot available: {all_of_it}\n" for machine, all_of_it in missing.items()]
     return "\n".join(texts)
 
 

@@ -113,7 +113,8 @@ def success_view(summary: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     key = ["strategy", "variant", "load", "dose_target", "request_bytes"]
     sums = summary.groupby(key)[["successes", "trials"]].sum().reset_index()
     sums["text"] = [
-        successes_label(*counts) for counts in zip(sums["successes"], sums["trials"], strict=True)
+        successes_label(*counts) if counts[1] else NOTHING
+        for counts in zip(sums["successes"], sums["trials"], strict=True)
     ]
     wide = sums.pivot_table(index=key[:2], columns=key[2:], values="text", aggfunc="first")
     wide = wide.reindex(pd.MultiIndex.from_tuples(labels.variants(summary)))

@@ -23,7 +23,13 @@ from carveout.report.changes import changes_text, read_changes
 from carveout.report.text import comparison_text, frontier_text
 from carveout.tables.parquet import read_metadata, read_table
 from carveout.tables.schema import COMPARABLE
-from carveout.wording.labels import Labels, comparable_parts, unavailable_variants, version_label
+from carveout.wording.labels import (
+    UNAVAILABLE,
+    Labels,
+    comparable_parts,
+    unavailable_labels,
+    version_label,
+)
 from carveout.wording.quantities import bytes_label, ns_label
 
 _TRIAL_COLUMNS = (
@@ -68,7 +74,7 @@ def write_report(
     failures = read_table("failures", tables / "failures.parquet")
     frontiers = dict(comparable_parts(_curves(tables)))
     trials = read_table("trials", tables / "trials.parquet", _TRIAL_COLUMNS)
-    missing = unavailable_variants(comparison, labels)
+    missing = unavailable_labels(summary, labels)
     successes, failed = dict(comparable_parts(summary)), dict(comparable_parts(failures))
     page = _template(template).render(
         machines=[
@@ -82,6 +88,7 @@ def write_report(
             }
             for machine, rows in comparable_parts(comparison)
         ],
+        missing={label: text for label, text in missing.items() if label not in successes},
         changes=[
             {"label": found.label, "view": _changes_html(found.view), "rest": found.rest}
             for found in read_changes(_changes(tables), labels)
@@ -288,7 +295,13 @@ def main() -> None:
         part
         for part in (
             frontier_text(_curves(wanted.tables), labels),
-            comparison_text(read_table("comparison", wanted.tables / "comparison.parquet"), labels),
+            comparison_text(
+                read_table("comparison", wanted.tables / "comparison.parquet"),
+                labels,
+                unavailable_labels(
+                    read_table("summary", wanted.tables / "summary.parquet", UNAVAILABLE), labels
+                ),
+            ),
             changes_text(_changes(wanted.tables), labels),
         )
         if part

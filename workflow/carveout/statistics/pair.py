@@ -7,7 +7,7 @@ ones: so each trial is held against its partner, and only then are the differenc
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,13 +53,12 @@ COLUMNS = (
 _Numbers = npt.NDArray[np.float64]
 
 
-def find_changes(trials: pd.DataFrame, before: str) -> pd.DataFrame:
+def find_changes(trials: pd.DataFrame, pairs: Collection[tuple[str, str]]) -> pd.DataFrame:
     """Return the table `changes`: each curve and quantity, with another kernel than before.
 
     Args:
         trials: the table `trials`, at least its `COLUMNS`.
-        before: the kernel that all others are compared with, by its name; of trials that have
-            none of it nothing is compared.
+        pairs: names of kernels, the one before first. Only machines that both have are compared.
     """
     of_kernels = list(_derive(trials).groupby(list(KERNEL_COLUMNS), sort=False))
     names = [f"{BEFORE}{name}" for name in KERNEL_COLUMNS]
@@ -67,8 +66,8 @@ def find_changes(trials: pd.DataFrame, before: str) -> pd.DataFrame:
         dict(zip(names, old, strict=True)) | dict(zip(KERNEL_COLUMNS, new, strict=True)) | row
         for old, of_old in of_kernels
         for new, of_new in of_kernels
-        if old[0] == before != new[0]
-        for row in _rows(of_old, of_new)
+        if (old[0], new[0]) in pairs
+        for row in _rows(*_of_common_machines(of_old, of_new))
     ]
     table = pd.DataFrame(rows, columns=[*CHANGES.columns]).astype(CHANGES.dtypes())
     return _judged(table)
@@ -84,6 +83,12 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
         give_back_ns_per_gib=run["give_back_ns"] / lent_gib,
         memmap_bytes_per_gib=run["memmap_lent_bytes"] / lent_gib,
     )[[*KERNEL_COLUMNS, *_PARTNERS, *QUANTITIES]]
+
+
+def _of_common_machines(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the trials of hosts with as much RAM as the other kernel's have, too."""
+    both = set(old["ram_bytes"]) & set(new["ram_bytes"])
+    return old[old["ram_bytes"].isin(both)], new[new["ram_bytes"].isin(both)]
 
 
 def _rows(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -189,10 +194,13 @@ def main() -> None:
         prog="python -m carveout.statistics.pair", description=main.__doc__
     )
     parser.add_argument("trials", type=Path)
-    parser.add_argument("--before", required=True, help="the kernel that others are compared with")
+    parser.add_argument(
+        "--pairs", nargs="*", default=[], metavar="BEFORE/AFTER", help="kernels to be compared"
+    )
     parser.add_argument("--changes", type=Path, required=True)
     wanted = parser.parse_args()
-    changes = find_changes(read_table("trials", wanted.trials, COLUMNS), wanted.before)
+    pairs = {(before, after) for before, _, after in (pair.partition("/") for pair in wanted.pairs)}
+    changes = find_changes(read_table("trials", wanted.trials, COLUMNS), pairs)
     write_table("changes", changes, wanted.changes, read_metadata(wanted.trials))
 
 

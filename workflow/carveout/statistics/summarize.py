@@ -150,10 +150,11 @@ def _most_frequent(failed: pd.DataFrame, key: list[str], column: str) -> pd.Data
 def wilson_intervals(successes: Sequence[int], trials: Sequence[int]) -> pd.DataFrame:
     """Return the 95 % Wilson score interval of each success rate, as columns low and high.
 
-    A table has many cells but few different counts, so each is computed once.
+    Of no trials there is none. A table has many cells but few different counts, so each is
+    computed once.
     """
     pairs = pd.DataFrame({"successes": list(successes), "trials": list(trials)})
-    known = pairs.drop_duplicates()
+    known = pairs[pairs["trials"] > 0].drop_duplicates()
     intervals = [wilson_interval(k, n) for k, n in known.itertuples(index=False, name=None)]
     known = known.assign(low=[i.low for i in intervals], high=[i.high for i in intervals])
     return pairs.merge(known, how="left")[["low", "high"]]
@@ -196,13 +197,13 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
-    """Return trials, outcomes, successes and the success rate with its interval."""
+    """Return trials that were run, outcomes, successes and the success rate with its interval."""
     counts = groups[[*OUTCOMES, "verify_failed", "success", "short", "explained"]].sum()
     counts = counts.rename(columns={"success": "successes"})
-    counts.insert(0, "trials", groups.size())
+    counts.insert(0, "trials", groups.size() - counts["not_available"])
     intervals = wilson_intervals(counts["successes"].tolist(), counts["trials"].tolist())
     return counts.assign(
-        success_rate=counts["successes"] / counts["trials"],
+        success_rate=counts["successes"] / counts["trials"].where(counts["trials"] > 0),
         success_low=intervals["low"].to_numpy(),
         success_high=intervals["high"].to_numpy(),
     )

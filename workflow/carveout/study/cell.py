@@ -142,7 +142,7 @@ class Cell:
     @property
     def is_available(self) -> bool:
         """Whether the variant can give the granule at all; if not, nothing is booted."""
-        return self.granule in self.variant.granules
+        return not self.lends or self.granule in self.variant.granules
 
     @property
     def lends(self) -> bool:
@@ -153,12 +153,13 @@ class Cell:
     def touched_bytes(self) -> int:
         """What its host touches of the RAM at most.
 
-        One that is only counted touches the memmap, which is at most a 64th part of it, the page
-        tables that map it all, and the half of a GiB in which every kernel boots.
+        One that carries nothing and is only counted touches the memmap, which is at most a 64th
+        part of it, the page tables that map it all, and the half of a GiB in which a kernel boots;
+        but for kernels that write to all RAM by themselves (KASAN, init_on_free).
         """
-        return (
-            self.ram_bytes if self.lends else min(self.ram_bytes, self.ram_bytes // 32 + GIB // 2)
-        )
+        carries = self.lends or any(self.doses_permille)
+        counted_bytes = self.ram_bytes // 32 + GIB // 2
+        return self.ram_bytes if carries else min(self.ram_bytes, counted_bytes)
 
     @property
     def path(self) -> CellPath:

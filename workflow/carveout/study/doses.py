@@ -25,6 +25,14 @@ class Doses:
     permille: tuple[int, ...]
     ladder: Mapping[str, Any] | None
 
+    @property
+    def possible_permille(self) -> Sequence[int]:
+        """All doses that may be tried, in their order."""
+        doses = sorted(self.permille)
+        if self.ladder is None:
+            return doses
+        return range(doses[0], doses[-1] + 1, self.ladder["finest_permille"])
+
 
 def read_doses(wanted: Sequence[float] | Mapping[str, float], where: str, dose_of: str) -> Doses:
     """Return the doses that a config asks for.

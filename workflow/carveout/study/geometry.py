@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from carveout.common.errors import CarveoutError
 from carveout.common.sizes import GIB, MIB
 
 # Any page, a block of stage-2 translation (arm64 with 4K pages: a level-2 block, 16 of them with
@@ -33,8 +34,7 @@ class Geometry:
 
     Attributes:
         kernel: its name.
-        pageblock_bytes: the piece that has a migratetype; CMA areas consist of whole ones, and no
-            strategy works by less.
+        pageblock_bytes: the piece that has a migratetype; CMA areas consist of whole ones.
         section_bytes: the piece that has a memmap; hot-plugged memory comes in whole ones.
         huge_page_bytes: a transparent huge page.
     """
@@ -54,7 +54,7 @@ class Geometry:
         )
 
 
-def geometry_of(name: str, entry: Mapping[str, Any]) -> Geometry:
+def geometry_of(name: str, entry: Mapping[str, Any], source: str) -> Geometry:
     """Return the geometry of a kernel, by the entry that names it: the running kernel must agree.
 
     A huge page is what one page of last-level page table maps, and so is a pageblock
@@ -64,13 +64,25 @@ def geometry_of(name: str, entry: Mapping[str, Any]) -> Geometry:
     Args:
         name: the kernel's.
         entry: has `page_bytes`, and may have `pageblock_bytes`.
+        source: the file that has the entry, for errors.
+
+    Raises:
+        CarveoutError: no kernel has such pageblocks.
     """
     page_bytes = entry["page_bytes"]
     huge_page_bytes = page_bytes * page_bytes // _PAGE_TABLE_ENTRY_BYTES
+    pageblock_bytes = entry.get("pageblock_bytes", huge_page_bytes)
+    section_bytes = 2**29 if page_bytes == 2**16 else 2**27
+    if pageblock_bytes.bit_count() != 1 or pageblock_bytes > section_bytes:
+        raise CarveoutError(
+            f"{source}: kernel {name}: wanted as pageblock_bytes a power of two, at most a section "
+            f"of {section_bytes} bytes, found {pageblock_bytes}; say what the kernel has as pages "
+            "per block in /proc/pagetypeinfo, in bytes"
+        )
     return Geometry(
         kernel=name,
-        pageblock_bytes=entry.get("pageblock_bytes", huge_page_bytes),
-        section_bytes=2**29 if page_bytes == 2**16 else 2**27,
+        pageblock_bytes=pageblock_bytes,
+        section_bytes=section_bytes,
         huge_page_bytes=huge_page_bytes,
     )
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a config asks for: machines x strategy variants x scenarios, checked before any boot."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,26 @@ from typing import Any
 
 from carveout.common import schemas
 from carveout.common.errors import CarveoutError
-from carveout.common.sizes import format_size, parse_size
+from carveout.common.sizes import parse_size
 from carveout.study.cell import Cell, Variant
-from carveout.study.doses import Doses, read_doses
+from carveout.study.checks import (
+    check_available,
+    check_censuses,
+    check_doses,
+    check_lends,
+    check_map,
+    check_once,
+    check_pieces,
+    check_replication,
+    check_room,
+    check_sections,
+)
+from carveout.study.doses import read_doses
 from carveout.study.geometry import GRANULES, Geometry, geometry_of
 from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
-from carveout.study.requests import CENSUS, Requests, check_granule, read_requests
+from carveout.study.requests import Requests, check_granule, is_lend, read_requests
+
+_BY_SECTIONS = "mem= and virtio-mem work by whole sections"
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,18 @@ class Matrix:
         """The names of all kernels, in the order of the config."""
         return list(dict.fromkeys(cell.kernel for cell in self.cells))
 
+    @property
+    def kernel_pairs(self) -> list[tuple[str, str]]:
+        """The kernels to be held against each other: of each part the first and any other."""
+        return list(
+            dict.fromkeys(
+                (part[0].kernel, cell.kernel)
+                for part in self.parts
+                for cell in part
+                if cell.kernel != part[0].kernel
+            )
+        )
+
 
 def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> Matrix:
     """Check a config as a whole and spell out its cells.
@@ -62,9 +87,9 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         loads={name: of for part in parts for name, of in part.loads.items()},
         state_limit_bytes=parse_size(config["limits"]["state"], f"{source}: key limits.state"),
     )
-    _check_once(source, matrix.cells)
-    _check_lends(source, matrix.cells)
-    _check_map(config, source, matrix.cells)
+    check_once(source, matrix.cells)
+    check_lends(source, matrix.cells)
+    check_map(config, source, matrix.cells)
     return matrix
 
 
@@ -96,16 +121,21 @@ def _read_part(config: dict[str, Any], source: str, workflow_folder: Path) -> _P
         )
         for name in config["loads"]
     }
-    _check_replication(config, source)
     lendable_bytes = parse_size(config["lendable"], f"{source}: key lendable")
     where = f"{source}: key"
     requests = {}
+    if lends := any(map(is_lend, config["requests"].values())):
+        check_replication(config, source)
+        check_room(config, source)
     for kernel, geometry in geometries.items():
-        _check_sections(config, where, geometry)
+        check_sections("ram", config["ram"], where, geometry, "its memmap comes in whole sections")
+        if lends:
+            check_sections("lendable", [config["lendable"]], where, geometry, _BY_SECTIONS)
         requests[kernel] = _requests(config, where, lendable_bytes, geometry, loads)
-        _check_doses(config, where, geometry, loads, doses)
-        _check_pieces(config, where, geometry, strategies)
-        _check_censuses(where, requests[kernel], doses)
+        check_doses(config, where, geometry, loads, doses)
+        check_censuses(where, requests[kernel], doses)
+        if lends:
+            check_pieces(config, where, geometry, strategies)
     cells = [
         Cell(
             kernel=kernel,
@@ -127,17 +157,19 @@ def _read_part(config: dict[str, Any], source: str, workflow_folder: Path) -> _P
             churn_steps=asked.churn_steps,
             granule=granule,
             seeds=config["seeds"],
-            replication=config.get("replication"),
+            replication=config.get("replication") if asked.sizes_bytes else None,
             guest_limit_s=config["limits"]["guest_s"],
         )
         for kernel, geometry in geometries.items()
-        for ram_bytes in _rams(config, source, lendable_bytes)
+        for ram_bytes in (parse_size(text, f"{where} ram") for text in config["ram"])
         for variant in _variants(config, source, strategies, geometry, ram_bytes)
         for load in config["loads"]
         for name, asked in requests[kernel].items()
-        for granule in config["granules"]
+        # Who is only counted gives nothing, in pieces of whatever size.
+        for granule in (config["granules"] if asked.sizes_bytes else ["page"])
     ]
-    _check_available(config, source, cells)
+    if lends:
+        check_available(config, source, cells)
     return _Part(cells, strategies, loads)
 
 
@@ -154,35 +186,19 @@ def _read_plugins(
 def _geometries(config: Mapping[str, Any], source: str) -> dict[str, Geometry]:
     """Return the geometry of each kernel of a config."""
     path = Path("config/kernels.yaml")
-    known = {**schemas.load_yaml(path)["kernels"], **config["own_kernels"]}
+    pinned = schemas.load_yaml(path)
+    schemas.check(pinned, "kernels", str(path))
+    known = {**pinned["kernels"], **config["own_kernels"]}
     for name in config["kernels"]:
         if name not in known:
             raise CarveoutError(
                 f"{source}: key kernels: unknown kernel {name}; "
                 f"known in {path} and own_kernels are {', '.join(sorted(known))}"
             )
-    return {name: geometry_of(name, known[name]) for name in config["kernels"]}
-
-
-def _check_replication(config: Mapping[str, Any], source: str) -> None:
-    rule = config.get("replication")
-    if rule is not None and rule["least_seeds"] > config["seeds"]:
-        raise CarveoutError(
-            f"{source}: key replication.least_seeds: wanted at most the {config['seeds']} of the "
-            f"key seeds, found {rule['least_seeds']}"
-        )
-
-
-def _check_sections(config: Mapping[str, Any], where: str, geometry: Geometry) -> None:
-    """Refuse what is no whole number of sections: mem= and virtio-mem work by these."""
-    for key, sizes in (("lendable", [config["lendable"]]), ("ram", config["ram"])):
-        for text in sizes:
-            if parse_size(text, f"{where} {key}") % geometry.section_bytes:
-                raise CarveoutError(
-                    f"{where} {key}: wanted a multiple of the memory section of "
-                    f"{format_size(geometry.section_bytes)} of kernel {geometry.kernel}, "
-                    f"found {text}; mem= and virtio-mem work by whole sections"
-                )
+    return {
+        name: geometry_of(name, known[name], source if name in config["own_kernels"] else str(path))
+        for name in config["kernels"]
+    }
 
 
 def _requests(
@@ -205,75 +221,6 @@ def _requests(
                     f"{load.description_file} does not say works: true"
                 )
     return found
-
-
-def _check_censuses(
-    where: str, requests: Mapping[str, Requests], doses: Mapping[str, Doses]
-) -> None:
-    """Refuse to climb a ladder of doses by what is lent where nothing is."""
-    for name, asked in requests.items():
-        for load, of_load in doses.items():
-            if asked.question == CENSUS and of_load.ladder:
-                raise CarveoutError(
-                    f"{where} loads.{load}: wanted a list of doses, since requests.{name} lends "
-                    "nothing by which a ladder could climb; list the doses, in a part of the key "
-                    "also if others need the ladder"
-                )
-
-
-def _check_once(source: str, cells: Sequence[Cell]) -> None:
-    """Refuse parts that have a cell in common."""
-    counts = Counter(str(cell.path) for cell in cells)
-    for path, count in counts.items():
-        if count > 1:
-            raise CarveoutError(
-                f"{source}: key also: wanted every cell once, found {path} in {count} parts; give "
-                "the parts different kernels, ram, strategies or loads, or their requests "
-                "different names"
-            )
-
-
-def _check_lends(source: str, cells: Sequence[Cell]) -> None:
-    """Refuse a config that lends nothing: there would be nothing to compare."""
-    if all(cell.question == CENSUS for cell in cells):
-        raise CarveoutError(
-            f"{source}: key requests: wanted sizes to lend, found the question {CENSUS} alone; "
-            "a census of hosts goes beside them, in a part of the key also"
-        )
-
-
-def _check_doses(
-    config: Mapping[str, Any],
-    where: str,
-    geometry: Geometry,
-    loads: Mapping[str, Plugin],
-    doses: Mapping[str, Doses],
-) -> None:
-    """Refuse a dose of pageblocks that is less than one of them."""
-    least_blocks = min(parse_size(text, f"{where} ram") for text in config["ram"])
-    least_blocks //= geometry.pageblock_bytes
-    for name, load in loads.items():
-        if load.content["dose"]["of"] != "pageblocks":
-            continue
-        for permille in doses[name].permille:
-            if 0 < permille * least_blocks < 1000:
-                raise CarveoutError(
-                    f"{where} loads.{name}: wanted doses of a pageblock at least, found "
-                    f"{permille / 10:g} % of {least_blocks} pageblocks of "
-                    f"{format_size(geometry.pageblock_bytes)} with kernel {geometry.kernel}; "
-                    "raise the dose or the key ram"
-                )
-
-
-def _rams(config: Mapping[str, Any], source: str, lendable_bytes: int) -> list[int]:
-    sizes_bytes = [parse_size(text, f"{source}: key ram") for text in config["ram"]]
-    for text, size_bytes in zip(config["ram"], sizes_bytes, strict=True):
-        if lendable_bytes >= size_bytes:
-            raise CarveoutError(
-                f"{source}: key lendable: wanted less than the RAM of {text}, "
-                f"found {config['lendable']}; Linux needs the rest"
-            )
-    return sizes_bytes
 
 
 def _variants(
@@ -320,57 +267,4 @@ def _fill_variant(
         qemu_args=tuple(render(text, values, where) for text in content.get("qemu_args", [])),
         granules=geometry.granules_of(content.get("granules", tuple(GRANULES))),
         why_no_other=content.get("why_no_other"),
-    )
-
-
-def _check_available(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) -> None:
-    """Refuse a granule that nobody can give: there would be nothing to compare."""
-    for granule in config["granules"]:
-        if not any(cell.is_available for cell in cells if cell.granule == granule):
-            raise CarveoutError(
-                f"{source}: key granules: wanted a granule that some variant of the key strategies "
-                f"can give, found {granule}; {cells[0].variant.strategy} {cells[0].variant.name}: "
-                f"{cells[0].variant.why_no_other}"
-            )
-
-
-def _check_pieces(
-    config: Mapping[str, Any], where: str, geometry: Geometry, strategies: Mapping[str, Plugin]
-) -> None:
-    """Refuse a lendable size that a variant cannot set aside whole."""
-    for name, wanted in config["strategies"].items():
-        known = strategies[name].content["variants"]
-        for variant in known if wanted == "all" else set(wanted) & set(known):
-            piece_bytes = known[variant].get("piece_bytes", geometry.pageblock_bytes)
-            if parse_size(config["lendable"], f"{where} lendable") % piece_bytes:
-                raise CarveoutError(
-                    f"{where} lendable: wanted a multiple of the pieces of {name} {variant}, "
-                    f"{format_size(piece_bytes)} with kernel {geometry.kernel}, "
-                    f"found {config['lendable']}"
-                )
-
-
-def _check_map(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) -> None:
-    """Refuse a config that does not run the trial whose pageblock map is to be drawn."""
-    wanted = config["figures"].get("pageblock_map")
-    if wanted is None:
-        return
-    for cell in cells:
-        names = {
-            "strategy": cell.variant.strategy,
-            "variant": cell.variant.name,
-            "scenario": cell.scenario,
-        }
-        if all(wanted[key] == value for key, value in names.items()):
-            sure_seeds = cell.replication["least_seeds"] if cell.replication else cell.seeds
-            is_run = wanted["dose"] in [dose / 10 for dose in cell.doses_permille]
-            is_run &= cell.is_available
-            is_run &= wanted["seed"] <= sure_seeds and wanted["cycle"] <= len(cell.requests_bytes)
-            if is_run:
-                return
-            break
-    raise CarveoutError(
-        f"{source}: key figures.pageblock_map: wanted a trial that this config runs, found "
-        f"{wanted['strategy']} {wanted['variant']} {wanted['scenario']} dose {wanted['dose']} "
-        f"seed {wanted['seed']} cycle {wanted['cycle']}; name one that it does"
     )

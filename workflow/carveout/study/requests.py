@@ -40,6 +40,11 @@ class Requests:
         return self.load_works or self.question == _CYCLES
 
 
+def is_lend(wanted: Sequence[str] | Mapping[str, Any]) -> bool:
+    """Return whether a list of requests, as a config has it, asks for anything."""
+    return not isinstance(wanted, Mapping) or wanted.get("question") != CENSUS
+
+
 def read_requests(
     wanted: Sequence[str] | Mapping[str, Any], where: str, lendable_bytes: int, least_bytes: int
 ) -> Requests:

@@ -120,8 +120,12 @@ def collect(results: Path, cells: Iterable[CellPath], processes: int = 1) -> Non
 
 
 def _ids(trials: pyarrow.Table) -> pyarrow.ChunkedArray:
-    """Return the ids of the trials that rows are of, each once: every trial has a first cycle."""
-    return trials.filter(pyarrow.compute.field("cycle") == 1)["trial_id"]
+    """Return the ids of the trials that rows are of, each once: every trial has a first cycle.
+
+    Each stands behind its kernel's name: two that are the same to the bit have the same trials.
+    """
+    first = trials.filter(pyarrow.compute.field("cycle") == 1)
+    return pyarrow.compute.binary_join_element_wise(first["kernel"], first["trial_id"], " ")
 
 
 def _check_once(ids: Sequence[pyarrow.ChunkedArray]) -> None:

@@ -162,7 +162,8 @@ TRIALS = Table(
         "pressure_left_bytes": measured(),
         "pressure_killed": boolean(null=True),
     },
-    key=("trial_id", "cycle"),
+    # Of two kernels that are the same to the bit, as one with a comment more, trials are the same.
+    key=("kernel", "trial_id", "cycle"),
     order=(*_ORDER, "cycle", "trial_id"),
     rules=rules.OF_TRIALS,
 )
@@ -211,7 +212,7 @@ PHASES_TABLE = Table(
         "pageblock_bytes": integer(least=1),
         "pageblocks": letters(PAGEBLOCK_LETTERS),
     },
-    key=("trial_id", "cycle", "phase"),
+    key=("kernel", "trial_id", "cycle", "phase"),
     order=(*_ORDER, "cycle", "phase", "trial_id"),
     rules=rules.OF_PHASES,
     # Small groups: the pageblock map finds its three rows without reading all maps.
@@ -238,7 +239,7 @@ RUNS = Table(
         "qemu_version": text(null=True),
         "guest_exit": text(null=True),
     },
-    key=("trial_id",),
+    key=("kernel", "trial_id"),
     order=(*_ORDER, "trial_id"),
 )
 

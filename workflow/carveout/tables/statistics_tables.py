@@ -28,16 +28,18 @@ def _quantiles(prefix: str) -> dict[str, pa.Column]:
     return {f"{prefix}_p{q:02d}": number(null=True) for q in QUANTILES}
 
 
-# A cell may have fewer trials than were asked for: its seeds may end early.
-_COUNTS = {"trials": integer(least=1), "trials_asked": integer(least=1)} | {
+# A cell may have fewer trials than were asked for: its seeds may end early. Those that were not
+# available were not run, and are no trials.
+_COUNTS = {"trials": integer(), "trials_asked": integer(least=1)} | {
     outcome: integer() for outcome in OUTCOMES
 }
 _SUCCESS = {
     "verify_failed": integer(),
     "successes": integer(),
-    "success_rate": number(most=1),
-    "success_low": number(most=1),
-    "success_high": number(most=1),
+    # Null where nothing was run.
+    "success_rate": number(most=1, null=True),
+    "success_low": number(most=1, null=True),
+    "success_high": number(most=1, null=True),
 }
 _SHARES = {
     # Medians over the trials that were granted anything at all.
@@ -72,8 +74,8 @@ _PER_GIB = {
     for name in ("lend_ns", *(f"lend_{part}_ns" for part in LEND_PARTS), "content_ns", "zero_ns")
 }
 _SUCCESS_RULE = rule(
-    "outcomes add up to trials",
-    lambda t: t[list(OUTCOMES)].sum(axis=1) == t["trials"],
+    "outcomes of what was run add up to trials",
+    lambda t: t[list(OUTCOMES)].sum(axis=1) == t["trials"] + t["not_available"],
 )
 
 SUMMARY = Table(
@@ -177,8 +179,8 @@ FAILURES = Table(
 TURNING_POINTS = Table(
     columns={
         **{name: column for name, column in CELL_COLUMNS.items() if name in CURVE},
-        # What the curve is made of.
-        "trials": integer(least=1),
+        # What the curve is made of; nothing where the kernel cannot run it.
+        "trials": integer(),
         "doses": integer(least=1),
         "ladder": text(null=True),
         "least_dose": number(most=100),

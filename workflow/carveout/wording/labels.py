@@ -14,6 +14,8 @@ from carveout.tables.schema import COMPARABLE
 from carveout.wording.quantities import bytes_label
 
 VARIANT = ["strategy", "variant"]
+# The columns of `summary` by which it is said what cannot be had.
+UNAVAILABLE = (*COMPARABLE, *VARIANT, "load", "trials", "not_available", "why_not_available")
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,38 @@ def comparable_parts(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return _parts(frame[~_is_unavailable(frame)])
 
 
-def unavailable_variants(frame: pd.DataFrame, labels: Labels) -> dict[str, str]:
-    """Return the variants that cannot be had, and why, by the label of what is compared."""
-    return {
-        label: ", ".join(
-            labels.variant(strategy, variant) + _reason(rows, strategy, variant)
-            for strategy, variant in labels.variants(rows)
-        )
-        for label, rows in _parts(frame[_is_unavailable(frame)])
-    }
+def unavailable_labels(summary: pd.DataFrame, labels: Labels) -> dict[str, str]:
+    """Return what cannot be had and why, by the label of what is compared: variants, and loads.
+
+    Args:
+        summary: the table `summary`, at least its `UNAVAILABLE`.
+        labels: the strategies' descriptions.
+    """
+    found = {}
+    for label, rows in _parts(summary):
+        away = rows[_is_unavailable(rows)]
+        if not away.empty:
+            run = labels.variants(rows[~_is_unavailable(rows)])
+            variants = [pair for pair in labels.variants(away) if pair not in run]
+            under_loads = away[[pair in run for pair in _pairs(away)]]
+            found[label] = ", ".join(
+                [
+                    *(labels.variant(*pair) + _reason(away, *pair) for pair in variants),
+                    *_under_loads(under_loads, run, labels),
+                ]
+            )
+    return found
+
+
+def _under_loads(away: pd.DataFrame, run: Sequence[tuple[str, str]], labels: Labels) -> list[str]:
+    """Return which variants cannot be had under which loads alone, and why."""
+    texts = []
+    for load, rows in away.groupby("load"):
+        pairs = labels.variants(rows)
+        names = [labels.variant(*pair) for pair in pairs]
+        who = "every variant" if len(pairs) == len(run) else " and ".join(names)
+        texts.append(f"{who} under {load_label(str(load), 0)}{_reason(rows, *pairs[0])}")
+    return texts
 
 
 def _reason(rows: pd.DataFrame, strategy: str, variant: str) -> str:
@@ -117,12 +142,16 @@ def _reason(rows: pd.DataFrame, strategy: str, variant: str) -> str:
     return f" ({reasons.iloc[0]})" if len(reasons) else ""
 
 
+def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    return list(frame[VARIANT].itertuples(index=False, name=None))
+
+
 def _is_unavailable(frame: pd.DataFrame) -> "pd.Series[bool]":
     """Return which rows are of trials, or of groups of trials, that nothing was run for."""
     if "outcome" in frame:
         return frame["outcome"] == "not_available"
     if "not_available" in frame:
-        return frame["not_available"] == frame["trials"]
+        return frame["trials"] == 0
     return pd.Series(data=False, index=frame.index)
 
 

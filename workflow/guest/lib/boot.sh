@@ -77,7 +77,7 @@ check_geometry() {
 	[ -e $block_size ] || return 0
 	block_bytes=$((0x$(cat $block_size)))
 	[ "$block_bytes" -eq "${STATED_SECTION_BYTES:-$block_bytes}" ] ||
-		fault error "the running kernel has memory blocks of $block_bytes bytes, not of $STATED_SECTION_BYTES: carveout knows no such geometry"
+		fault error "the running kernel has memory blocks of $block_bytes bytes, not of $STATED_SECTION_BYTES: carveout knows no such geometry, see workflow/carveout/study/geometry.py"
 }
 
 # The runner gives GRANULE_BYTES, but where the kernel's sizes decide. PIECE_BYTES is what is asked of

@@ -128,7 +128,7 @@ static size_t find_stripe_bytes(void)
 	return huge_page_bytes > LEAST_STRIPE_BYTES ? huge_page_bytes : LEAST_STRIPE_BYTES;
 }
 
-/* At a multiple of a stripe, and nothing around it: for the same reason, and as what never is. */
+/* At a multiple of a stripe, and nothing around it: no huge page reaches beyond the area. */
 static char *map_aligned(size_t bytes)
 {
 	char *mapped = mmap(NULL, bytes + stripe_bytes, PROT_READ | PROT_WRITE,

@@ -8,6 +8,7 @@
 # make sanitize builds kernels with KASAN, lockdep and KCSAN and runs everything on them (CONTRIBUTING.md)
 # make faults   plants errors in the measuring and sees whether the tests catch each; takes long
 # make same-kernel  builds the kernel `lab` twice from nothing and compares all of its bytes
+# make kernels  runs the small job, the review and a user's own trees on every kernel; takes hours
 # make bench    measures what carveout itself costs (docs/benchmarks.md); wants an idle machine
 # make relock   pins the newest packages (config/kernels.yaml, config/qemus.yaml)
 # make relock-python   pins the newest Python packages (envs/requirements.txt)
@@ -53,6 +54,11 @@ faults: install
 .PHONY: same-kernel
 same-kernel: install
 	pytest -s -m long -k same_kernel tests/guest/test_built_kernels.py
+
+.PHONY: kernels
+kernels: install
+	pytest -m long tests/guest/test_every_kernel.py tests/guest/test_review.py \
+		tests/guest/test_before_and_after.py tests/guest/test_built_kernels.py
 
 .PHONY: bench
 bench: install

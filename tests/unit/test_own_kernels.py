@@ -249,6 +249,14 @@ def _overwrite(name: str, content: bytes) -> Callable[[dict[str, str], Path], No
         (_overwrite("Image", b"MZ" + bytes(100)), r"mine.image: wanted an arm64 Image"),
         (_overwrite("Image", b"\x1f\x8b"), r"mine: wanted files that can be read"),
         (
+            _overwrite("Image", gzip.compress(bytes(99))[:12] + b"no deflate"),
+            r"mine: wanted files that can be read",
+        ),
+        (
+            _overwrite("headers/include/config/kernel.release", b"6.12.\xff"),
+            r"mine: wanted files that can be read",
+        ),
+        (
             _overwrite("Image", arm64_image(3)),
             "mine: wanted page_bytes 4096 as stated, the image has 65536",
         ),

@@ -27,6 +27,18 @@ def test_program_runs_in_a_folder_with_variables_in_english_and_without_input(
     assert said == f"{tmp_path}\nC i a"
 
 
+def test_program_that_runs_apart_sees_nothing_of_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LLVM", "KBUILD_OUTPUT", "MAKEFLAGS", "KCFLAGS"):
+        monkeypatch.setenv(name, "mine")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    said = run_program(["env"], "look around", variables={"ADDED": "a"}, is_apart=True)
+    names = {line.partition("=")[0] for line in said.splitlines()}
+    assert names <= {"ADDED", "HOME", "LC_ALL", "PATH", "TMPDIR"}
+    assert f"TMPDIR={tmp_path}" in said.splitlines()
+
+
 def test_missing_program_is_named_with_what_to_do() -> None:
     with pytest.raises(CarveoutError) as error:
         run_program(["nosuchprogram", "word"], "unpack a.deb")

@@ -179,8 +179,8 @@ FAILURES = Table(
 TURNING_POINTS = Table(
     columns={
         **{name: column for name, column in CELL_COLUMNS.items() if name in CURVE},
-        # What the curve is made of; nothing where the kernel cannot run it.
-        "trials": integer(),
+        # What the curve is made of.
+        "trials": integer(least=1),
         "doses": integer(least=1),
         "ladder": text(null=True),
         "least_dose": number(most=100),

@@ -5,11 +5,12 @@
  *   occupy BYTES SEED huge|ordinary
  *
  * In all it touches a quarter more than it shall hold, stripe after stripe in seeded order.
- * Whenever it holds SPARE_BYTES more than it shall, and at the end, it drops random chunks of
- * what it has touched, so that its memory has holes. Meanwhile it notes in /run/reached how much
- * it holds. It prints held_bytes=, as the kernel counts them, and sleeps; or it goes on when it is
- * told to: in each step it drops a chunk, and touches what it dropped before until it holds as much
- * again. The kernel gives it transparent huge pages unless it is "ordinary".
+ * Whenever it holds SPARE_BYTES more than it shall, or would with the next stripe where that is
+ * larger, and at the end, it drops random chunks of what it has touched, so that its memory has
+ * holes. Meanwhile it notes in /run/reached how much it holds. It prints held_bytes=, as the kernel
+ * counts them, and sleeps; or it goes on when it is told to: in each step it drops a chunk, and
+ * touches what it dropped before until it holds as much again. The kernel gives it transparent huge
+ * pages unless it is "ordinary".
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -98,6 +99,16 @@ static void drop_random_chunks(struct area *area, struct seeded *seeded, size_t 
 	madvise(area->start, area->nr_pages * page_bytes, MADV_COLD);
 }
 
+/* A stripe as large as a huge page of larger pages is no small excess: its room comes first. */
+static void make_room(struct area *area, struct seeded *seeded, size_t most_pages)
+{
+	size_t next_pages = pages_of(area, area->stripes[area->nr_touched]);
+	size_t left_pages = most_pages > next_pages ? most_pages - next_pages : 0;
+
+	if (next_pages > SPARE_BYTES / page_bytes && area->nr_held > left_pages)
+		drop_random_chunks(area, seeded, left_pages);
+}
+
 static void live(struct area *area, struct seeded *seeded, size_t held_pages)
 {
 	size_t most_pages = held_pages + SPARE_BYTES / page_bytes;
@@ -105,6 +116,7 @@ static void live(struct area *area, struct seeded *seeded, size_t held_pages)
 
 	seeded_shuffle(seeded, area->stripes, area->nr_stripes);
 	while (area->nr_touched < area->nr_stripes) {
+		make_room(area, seeded, most_pages);
 		touch_next_stripe(area);
 		if (worker_note(reached, area->nr_held * page_bytes))
 			perror("occupy: /run/reached");

@@ -268,6 +268,14 @@ def test_requests_of_one_size_are_told_apart(old: pd.DataFrame) -> None:
     assert "…" not in text
 
 
+def test_curves_that_one_kernel_lacks_are_not_compared(old: pd.DataFrame) -> None:
+    both = with_new(old)
+    mine = both["kernel"] == NEW
+    changes = find_changes(both[~mine | (both["strategy"] != "cma")], PAIRS)
+    assert "cma" not in set(changes["strategy"])
+    assert len(changes) > 0
+
+
 def test_machines_that_one_kernel_lacks_are_not_compared(old: pd.DataFrame) -> None:
     larger = old.assign(ram_bytes=old["ram_bytes"] * 2)
     changes = find_changes(pd.concat([with_new(old), larger]), PAIRS)

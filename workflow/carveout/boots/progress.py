@@ -19,11 +19,11 @@ from carveout.study.cell import Cell
 _SHOW_INTERVAL_S = 5
 _AN_HOUR_S = 3600
 
-# Wall time of one core: means of the table `runs` of the main job and of config/large.yaml, and of
-# censuses of 1 and of 64 GiB, on the machine that the README names ("What it costs").
-_BOOT_S = 5.5
-_CYCLE_S_PER_GIB = 5
-_CENSUS_S_PER_GIB = 0.3
+# Wall time of one core: about the means of the table `runs` of the main job, of config/large.yaml and
+# of config/review.yaml on the machine that the README names ("What it costs").
+_BOOT_S = 5
+_CYCLE_S_PER_GIB = 4
+_CENSUS_S_PER_GIB = 0.15
 
 
 def begin(path: Path, cells: Sequence[Cell], cores: int, *, boots_each: bool) -> None:

@@ -66,7 +66,7 @@ def _draw_against_ram(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> No
         ax.annotate(
             f"{bytes_label(page_bytes)} pages",
             (last["ram_bytes"] / GIB, last["computed_bytes"] / MIB),
-            xytext=(6, 0),
+            xytext=(11, 0),
             textcoords="offset points",
             va="center",
             fontsize=8,

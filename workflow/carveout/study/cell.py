@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from carveout.common.sizes import GIB, format_size, parse_size
+from carveout.study.doses import possible_doses
 
 # The parts of a cell's path, as the rules' wildcards have them.
 MACHINE_PATH = "{kernel}/{ram}"
@@ -174,9 +175,7 @@ class Cell:
 
     def points(self) -> list[Point]:
         """Return all trials that the cell may have, in the order of the tables."""
-        doses: Sequence[int] = sorted(self.doses_permille)
-        if self.ladder:
-            doses = range(doses[0], doses[-1] + 1, self.ladder["finest_permille"])
+        doses = possible_doses(self.doses_permille, self.ladder)
         return [Point(dose, seed) for dose in doses for seed in range(1, self.seeds + 1)]
 
     def planned_trials(self) -> int:

@@ -28,10 +28,13 @@ class Doses:
     @property
     def possible_permille(self) -> Sequence[int]:
         """All doses that may be tried, in their order."""
-        doses = sorted(self.permille)
-        if self.ladder is None:
-            return doses
-        return range(doses[0], doses[-1] + 1, self.ladder["finest_permille"])
+        return possible_doses(self.permille, self.ladder)
+
+
+def possible_doses(permille: Sequence[int], ladder: Mapping[str, Any] | None) -> Sequence[int]:
+    """Return all doses that may be tried, in their order: of a ladder down to its finest steps."""
+    doses = sorted(permille)
+    return range(doses[0], doses[-1] + 1, ladder["finest_permille"]) if ladder else doses
 
 
 def read_doses(wanted: Sequence[float] | Mapping[str, float], where: str, dose_of: str) -> Doses:

@@ -27,6 +27,7 @@ from carveout.study.geometry import GRANULES, Geometry, geometry_of
 from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
 from carveout.study.requests import Requests, check_granule, is_lend, read_requests
 
+_PINS = Path("config/kernels.yaml")
 _BY_SECTIONS = "mem= and virtio-mem work by whole sections"
 
 
@@ -78,8 +79,10 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         CarveoutError: the config asks for what cannot be made.
     """
     schemas.check(config, "config", source)
+    kernels = _known_kernels(config, source)
     parts = [
-        _read_part(part, where, workflow_folder) for where, part in _parts(config, source).items()
+        _read_part(part, where, workflow_folder, kernels)
+        for where, part in _parts(config, source).items()
     ]
     matrix = Matrix(
         parts=[part.cells for part in parts],
@@ -111,10 +114,15 @@ def _parts(config: Mapping[str, Any], source: str) -> dict[str, dict[str, Any]]:
     return {source: dict(config), **further}
 
 
-def _read_part(config: dict[str, Any], source: str, workflow_folder: Path) -> _Part:
+def _read_part(
+    config: dict[str, Any],
+    source: str,
+    workflow_folder: Path,
+    kernels: Mapping[str, Geometry],
+) -> _Part:
     strategies = _read_plugins(config, source, workflow_folder, "strategy", "strategies")
     loads = _read_plugins(config, source, workflow_folder, "load", "loads")
-    geometries = _geometries(config, source)
+    geometries = _chosen(config, source, kernels)
     doses = {
         name: read_doses(
             config["loads"][name], f"{source}: key loads.{name}", loads[name].content["dose"]["of"]
@@ -183,22 +191,28 @@ def _read_plugins(
     }
 
 
-def _geometries(config: Mapping[str, Any], source: str) -> dict[str, Geometry]:
-    """Return the geometry of each kernel of a config."""
-    path = Path("config/kernels.yaml")
-    pinned = schemas.load_yaml(path)
-    schemas.check(pinned, "kernels", str(path))
-    known = {**pinned["kernels"], **config["own_kernels"]}
+def _known_kernels(config: Mapping[str, Any], source: str) -> dict[str, Geometry]:
+    """Return the geometry of every kernel that a config may name."""
+    pinned = schemas.load_yaml(_PINS)
+    schemas.check(pinned, "kernels", str(_PINS))
+    return {
+        name: geometry_of(name, entry, where)
+        for where, entries in ((str(_PINS), pinned["kernels"]), (source, config["own_kernels"]))
+        for name, entry in entries.items()
+    }
+
+
+def _chosen(
+    config: Mapping[str, Any], source: str, kernels: Mapping[str, Geometry]
+) -> dict[str, Geometry]:
+    """Return the kernels that a config names."""
     for name in config["kernels"]:
-        if name not in known:
+        if name not in kernels:
             raise CarveoutError(
                 f"{source}: key kernels: unknown kernel {name}; "
-                f"known in {path} and own_kernels are {', '.join(sorted(known))}"
+                f"known in {_PINS} and own_kernels are {', '.join(sorted(kernels))}"
             )
-    return {
-        name: geometry_of(name, known[name], source if name in config["own_kernels"] else str(path))
-        for name in config["kernels"]
-    }
+    return {name: kernels[name] for name in config["kernels"]}
 
 
 def _requests(

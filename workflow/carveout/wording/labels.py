@@ -127,7 +127,7 @@ def unavailable_labels(summary: pd.DataFrame, labels: Labels) -> dict[str, str]:
 def _under_loads(away: pd.DataFrame, run: Sequence[tuple[str, str]], labels: Labels) -> list[str]:
     """Return which variants cannot be had under which loads alone, and why."""
     texts = []
-    for load, rows in away.groupby("load"):
+    for (load, _), rows in away.groupby(["load", "why_not_available"], dropna=False):
         pairs = labels.variants(rows)
         names = [labels.variant(*pair) for pair in pairs]
         who = "every variant" if len(pairs) == len(run) else " and ".join(names)

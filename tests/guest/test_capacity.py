@@ -131,7 +131,7 @@ def test_a_variant_that_cannot_give_a_granule_says_why(trials: pd.DataFrame) -> 
         *(("2M_run_time", granule) for granule in ("32M", "single")),
         ("32M_run_time", "single"),
     }
-    assert missing["message"].str.contains("2 MiB|32 MiB|one by one").all()
+    assert missing["message"].str.contains("2 MiB|32 MiB|one by one|one page of page table").all()
     assert missing["granted_bytes"].eq(0).all()
     assert missing["lend_ns"].isna().all()
 

@@ -10,10 +10,13 @@ from carveout.common.sizes import format_size, parse_size
 from carveout.study.geometry import GRANULES
 
 # How much is to be had, or whether one size is; what repeats take with them; what comes back when
-# the host has no memory free. Or nothing is lent, and the host is counted as it stands.
+# the host has little memory free, or none. Or nothing is lent: the host is counted as it stands.
 CENSUS = "census"
 _CAPACITY, _CYCLES = "capacity", "cycles"
-QUESTIONS = (_CAPACITY, "request", _CYCLES, "return_under_pressure", CENSUS)
+QUESTIONS = (
+    *(_CAPACITY, "request", _CYCLES, "return_under_pressure", "return_without_memory"),
+    CENSUS,
+)
 _OF_CYCLES = ("times", "churn_steps")
 
 

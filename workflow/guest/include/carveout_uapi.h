@@ -231,6 +231,14 @@ struct carveout_scribble {
 	__u64 bytes;		/* out: free memory that was had */
 };
 
+/* Leaves the host without free memory until it is told to end, or the file is closed. */
+struct carveout_starve {
+	__u32 begin;		/* or end */
+	__u32 reserved;		/* 0 */
+	__u64 held_bytes;	/* out */
+	__u64 left_bytes;	/* out: free, and withheld from ordinary allocations */
+};
+
 struct carveout_pattern {
 	__u64 seed;
 	__u64 pages_checked;
@@ -282,5 +290,6 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_HOLD		_IO(0xca, 32)
 /* For tests: frees a block of lent pages, from this page on, and leaves the lend as it is. */
 #define CARVEOUT_IOC_LOSE		_IOW(0xca, 33, __u64)
+#define CARVEOUT_IOC_STARVE		_IOWR(0xca, 34, struct carveout_starve)
 
 #endif

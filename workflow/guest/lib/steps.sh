@@ -287,19 +287,34 @@ let_workers_die() {
 	done
 }
 
-# The memory comes back while the host has none free. Whoever fills it is the first to be killed, before
-# any load, however large.
+# The memory comes back while the host has little free, or none whenever a file of the kernel's is
+# written. Whoever fills it is the first to be killed, before any load, however large.
 fill_memory() {
 	pressure_json=null
+	[ "$QUESTION" != return_without_memory ] || {
+		filled_bytes=0
+		left_bytes=0
+		export CARVEOUT_STARVE=1
+	}
 	[ "$QUESTION" = return_under_pressure ] || return 0
 	let_workers_die 0
 	filled=$(carveout fill $LEFT_BYTES 3>&-) || fault error "the memory could not be filled"
 	eval "$filled"
 }
 
-# That the filler was killed says what the give back needed: it is no death of the load's.
 empty_memory() {
-	[ "$QUESTION" = return_under_pressure ] || return 0
+	filler_killed=false
+	case $QUESTION in
+	return_under_pressure) end_filler ;;
+	return_without_memory) unset CARVEOUT_STARVE ;;
+	*) return 0 ;;
+	esac
+	pressure_json="{\"filled_bytes\":$filled_bytes,\"left_bytes\":$left_bytes,\
+\"filler_killed\":$filler_killed}"
+}
+
+# That the filler was killed says what the give back needed: it is no death of the load's.
+end_filler() {
 	filler_killed=true
 	if worker_lives "$filler_pid"; then
 		filler_killed=false
@@ -309,8 +324,6 @@ empty_memory() {
 		oom_kills_seen=$((oom_kills_seen + 1))
 	fi
 	let_workers_die 1000
-	pressure_json="{\"filled_bytes\":$filled_bytes,\"left_bytes\":$left_bytes,\
-\"filler_killed\":$filler_killed}"
 }
 
 # Where nothing was lent, nothing came back, and there is nothing to say.

@@ -55,6 +55,8 @@ u64 seeded(u64 seed, u64 index);
 
 int scribble_free_memory(struct carveout_scribble *scribble);
 int lends_lose(u64 index);
+int starve_host(struct file *file, struct carveout_starve *starve);
+void starve_release(struct file *file);
 
 int reuse_probe(struct carveout_reuse *reuse);
 int unmovable_place(struct carveout_unmovable *request);

@@ -38,6 +38,7 @@ union argument {
 	struct carveout_reuse reuse;
 	struct carveout_zero zero;
 	struct carveout_scribble scribble;
+	struct carveout_starve starve;
 	struct carveout_unmovable unmovable;
 	u64 number;
 };
@@ -83,6 +84,8 @@ static int answer(struct file *file, unsigned int request, union argument *argum
 		return scribble_free_memory(&argument->scribble);
 	case CARVEOUT_IOC_LOSE:
 		return lends_lose(argument->number);
+	case CARVEOUT_IOC_STARVE:
+		return starve_host(file, &argument->starve);
 	}
 	return -ENOTTY;
 }
@@ -139,6 +142,7 @@ static int carveout_open(struct inode *inode, struct file *file)
 
 static int carveout_release(struct inode *inode, struct file *file)
 {
+	starve_release(file);
 	mapping_release(file);
 	return 0;
 }

@@ -7,7 +7,6 @@
  * still, so a reading during which these counters have changed is thrown away.
  */
 
-#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/sched/signal.h>
@@ -61,19 +60,9 @@ static char block_letter(const struct block *block)
 /* Of memory that pfn_to_online_page() does not know: Linux's own, a device's, or none. */
 static enum carveout_account absent_account(unsigned long pfn)
 {
-	struct dev_pagemap *device;
-
 	if (!pfn_valid(pfn))
 		return CARVEOUT_HIDDEN;
-#ifdef HAS_PAGEMAP_HINT
-	device = get_dev_pagemap(pfn, NULL);
-#else
-	device = get_dev_pagemap(pfn);
-#endif
-	if (!device)
-		return CARVEOUT_OFFLINE;
-	put_dev_pagemap(device);
-	return CARVEOUT_DEVICE_MEMORY;
+	return frame_is_device(pfn) ? CARVEOUT_DEVICE_MEMORY : CARVEOUT_OFFLINE;
 }
 
 /* The account for one of three places, of which a CMA area may lie in either zone. */
@@ -130,7 +119,7 @@ static enum carveout_account account_of(const struct frame_run *run, const struc
 	}
 }
 
-/* Reserved frames and the kernel's own, of which some hold what has an account of its own. */
+/* Reserved frames, the kernel's own and a device's, of which some hold what has an account. */
 static enum carveout_account special_account(unsigned long pfn, enum carveout_account account)
 {
 	switch (memmap_payer(pfn)) {
@@ -150,7 +139,7 @@ static void add_unlent(struct carveout_census *census, const struct frame_run *r
 	unsigned long i;
 
 	if (account != CARVEOUT_RESERVED && account != CARVEOUT_UNMOVABLE &&
-	    account != CARVEOUT_OFFLINE) {
+	    account != CARVEOUT_OFFLINE && account != CARVEOUT_DEVICE_MEMORY) {
 		census->accounts[account] += pages;
 		return;
 	}

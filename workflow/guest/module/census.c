@@ -147,14 +147,25 @@ static void add_unlent(struct carveout_census *census, const struct frame_run *r
 		census->accounts[special_account(pfn + i, account)]++;
 }
 
+/* Memmap on itself is never given to the page allocator, and nothing about its frames says so. */
+static unsigned long managed_pages(const struct frame_run *run, unsigned long pfn)
+{
+	unsigned long i, pages = run->pages;
+
+	if (!run->page || run->state == FRAME_RESERVED || run->state == FRAME_OFFLINE)
+		return 0;
+	for (i = 0; run->state == FRAME_KERNEL && i < run->pages; i++)
+		pages -= memmap_payer(pfn + i) == MEMMAP_SELF;
+	return pages;
+}
+
 static void add_to_checks(struct carveout_census *census, const struct frame_run *run,
 			  const struct block *block, unsigned long pfn)
 {
 	struct carveout_count *checks = census->checks;
 	unsigned long waiting;
 
-	if (run->page && run->state != FRAME_RESERVED && run->state != FRAME_OFFLINE)
-		checks[CARVEOUT_CHECK_MANAGED].frames += run->pages;
+	checks[CARVEOUT_CHECK_MANAGED].frames += managed_pages(run, pfn);
 	if (run->state == FRAME_PAGE_TABLE)
 		checks[CARVEOUT_CHECK_PAGE_TABLES].frames += run->pages;
 	if (run->state != FRAME_FREE)
@@ -306,6 +317,14 @@ static int census_read_once(struct carveout_census *census, const struct extents
 	return ret;
 }
 
+/* Either the kernel counts rightly, or it took off what it had never counted, and no more. */
+static void note_page_tables(struct carveout_count *tables, unsigned long counted)
+{
+	tables->counter = counted;
+	if (tables->frames == counted + kernel_tables_gone())
+		tables->counter = tables->frames;
+}
+
 static void census_note_counters(struct carveout_census *census, const struct counters *counters)
 {
 	int order;
@@ -316,7 +335,7 @@ static void census_note_counters(struct carveout_census *census, const struct co
 	census->checks[CARVEOUT_CHECK_FREE].counter = counters->free;
 	census->checks[CARVEOUT_CHECK_FREE_CMA].counter = counters->free_cma;
 	census->checks[CARVEOUT_CHECK_WAITING].counter = counters->waiting;
-	census->checks[CARVEOUT_CHECK_PAGE_TABLES].counter = counters->page_tables;
+	note_page_tables(&census->checks[CARVEOUT_CHECK_PAGE_TABLES], counters->page_tables);
 	census->checks[CARVEOUT_CHECK_MANAGED].counter = counters->managed;
 }
 

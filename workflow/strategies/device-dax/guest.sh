@@ -107,7 +107,7 @@ serve_at_first() {
 	first_block=$(((device_start_bytes + block_bytes - 1) / block_bytes))
 	end_block=$(((device_start_bytes + device_bytes) / block_bytes))
 	echo "$device" >$DAX/drivers/device_dax/unbind
-	echo 1 >"$DAX/devices/$device/memmap_on_memory" ||
+	[ "$MEMMAP_ON_MEMORY" -eq 0 ] || echo 1 >"$DAX/devices/$device/memmap_on_memory" ||
 		unavailable "the running kernel adds no device DAX with its memmap on itself"
 	[ -e $DAX/drivers/kmem ] || unavailable "the running kernel has no module kmem"
 	echo "$device" >$DAX/drivers/kmem/new_id
@@ -117,7 +117,7 @@ serve_at_first() {
 # Whether all blocks are Linux's.
 serves() {
 	for block in $(seq "$first_block" $((end_block - 1))); do
-		grep -qx online "$BLOCKS/memory$block/state" || return
+		grep -qsx online "$BLOCKS/memory$block/state" || return
 	done
 	[ "$first_block" -lt "$end_block" ]
 }
@@ -139,7 +139,7 @@ take_from_linux() {
 
 put_online() {
 	for block in $(seq "$first_block" $((end_block - 1))); do
-		grep -qx online "$BLOCKS/memory$block/state" ||
+		grep -qsx online "$BLOCKS/memory$block/state" ||
 			operate online write "$BLOCKS/memory$block/state" online_movable
 	done
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.bench import BASELINE, IDLE, Bench, Job, images_of
 from benchmarks.cost import Cost
 from benchmarks.table import Row
-from carveout.boots.cell_run import cell_machine, guest_parameters
+from carveout.boots.cell_run import cell_device_tree, cell_machine, guest_parameters
 from carveout.common.errors import CarveoutError
 from carveout.guests.command_line import file_args, machine_args
 from carveout.guests.engines import Boot, guest_files
@@ -67,10 +67,13 @@ def _run_loop(bench: Bench, job: Job, cell: Cell, seeds: int) -> Cost:
 def _loop(job: Job, cell: Cell, folder: Path, seeds: int) -> str:
     """Write the guest's files and return the shell script, which needs only these and QEMU."""
     qemu = qemu_program(str(job.results / "qemu.json"))
+    machine = cell_machine(cell, qemu)
+    kernel = unpacked_kernel(job.results / "kernels" / cell.kernel / "kernel.json").image
     boot = Boot(
-        machine=cell_machine(cell, qemu),
-        kernel=unpacked_kernel(job.results / "kernels" / cell.kernel / "kernel.json").image,
+        machine=machine,
+        kernel=kernel,
         initrd=folder / "initrd",
+        device_tree=cell_device_tree(cell, machine, kernel, folder),
         parameters=guest_parameters(cell),
         digests={},
         state_limit_bytes=0,

@@ -7,14 +7,10 @@ import pytest
 
 from carveout.records.outcomes import bad_pages
 from tests.conftest import Checkout
-from tests.guest.device_tree import of_the_machine, with_reserved_memory
 from tests.guest.records import Cells, Trial
 
 REQUESTS = 2
 PAGE_BYTES = 4096
-RAM_START = 2**30
-RAM_BYTES = 2**30
-HIDDEN_BYTES = 2**29
 MEMORY_BLOCK_BYTES = 2**27
 LOADS = ("idle", "anonymous_memory", "page_cache", "unmovable_pages")
 
@@ -168,11 +164,6 @@ def test_what_came_back_in_an_earlier_cycle_is_not_said_again(cells: Cells) -> N
 
 
 def test_a_carve_out_leaves_alone_what_the_firmware_reserves(checkout: Checkout) -> None:
-    tree = of_the_machine(checkout.path / "tests/guest/machine.dtb")
-    reserved_start = RAM_START + RAM_BYTES - HIDDEN_BYTES + 128 * 2**20
-    (checkout.path / "tests/guest/reserved.dtb").write_bytes(
-        with_reserved_memory(tree, reserved_start, 2**20)
-    )
     made = Cells(checkout, "tests/guest/verify.yaml")
     made.make("takes_reserved/only/idle.twice.page")
     trial = made.trial("takes_reserved/only/idle.twice.page")

@@ -19,11 +19,12 @@ from carveout.boots.trial import Ending, run_trial
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of_json
 from carveout.guests.command_line import GuestFiles, Machine, machine_args, synchronous_args
+from carveout.guests.device_tree import merge_device_tree
 from carveout.guests.engines import Boot, Engine, EngineFactory
 from carveout.guests.guest import GuestDiedError, Usage
 from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import Cell, Point
-from carveout.study.geometry import GRANULES
+from carveout.study.geometry import GRANULES, RAM_START_BYTES
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ def guest_parameters(cell: Cell) -> str:
     values: dict[str, str | int] = {
         "STATED_PAGEBLOCK_BYTES": cell.pageblock_bytes,
         "STATED_SECTION_BYTES": cell.section_bytes,
+        "STATED_RAM_START_BYTES": RAM_START_BYTES,
+        "NEEDS": "\n".join(
+            f"{need['file']}|{need['why']}|{need.get('says', '')}" for need in cell.variant.needs
+        ),
         "RAM_BYTES": cell.ram_bytes,
         "BOOT_RAM_BYTES": cell.variant.boot_ram_bytes,
         "LENDABLE_BYTES": cell.lendable_bytes,
@@ -78,6 +83,15 @@ def cell_machine(cell: Cell, qemu: str) -> Machine:
             *synchronous_args(qemu, cell.variant.qemu_args),
         ],
     )
+
+
+def cell_device_tree(cell: Cell, machine: Machine, kernel: Path, folder: Path) -> Path | None:
+    """Return the device tree that a cell's variant makes of its machine's, if it makes any."""
+    variant = cell.variant
+    if variant.device_tree is None:
+        return None
+    where = f"{variant.strategy} {variant.name}"
+    return merge_device_tree(machine, kernel, variant.device_tree, folder, where)
 
 
 def trial_id(run: CellRun, point: Point | None) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from carveout.boots.cell_run import (
     CellRun,
+    cell_device_tree,
     cell_machine,
     guest_parameters,
     run_cell,
@@ -78,15 +79,19 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
     qemu = qemu_program(args.qemu)
     kernel = unpacked_kernel(args.kernel)
     initrd = _join_images(args.images, folder)
+    machine = cell_machine(cell, qemu)
+    device_tree = cell_device_tree(cell, machine, kernel.image, folder)
     boot = Boot(
-        machine=cell_machine(cell, qemu),
+        machine=machine,
         kernel=kernel.image,
         initrd=initrd,
+        device_tree=device_tree,
         parameters=guest_parameters(cell),
         digests={
             "kernel": sha256_of(kernel.image),
             "initrd": sha256_of(initrd),
             "qemu": qemu_version(qemu),
+            **({"device_tree": sha256_of(device_tree)} if device_tree else {}),
         },
         state_limit_bytes=args.state_limit_bytes,
     )

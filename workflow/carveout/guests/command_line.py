@@ -47,6 +47,7 @@ class GuestFiles:
 
     kernel: Path
     initrd: Path
+    device_tree: Path | None
     parameters: Path
     console: Path
     records: Path
@@ -110,6 +111,7 @@ def file_args(files: GuestFiles) -> list[str]:
     """Return QEMU's arguments for a guest's files."""
     return [
         *("-kernel", str(files.kernel), "-initrd", str(files.initrd)),
+        *(("-dtb", str(files.device_tree)) if files.device_tree else ()),
         *("-fw_cfg", f"name=opt/carveout/parameters,file={files.parameters}"),
         *("-chardev", f"file,id=console,path={files.console},append=on"),
         *("-serial", "chardev:console"),

@@ -33,6 +33,7 @@ class Boot:
     """All that determines a cell's boot, and nothing of a single trial: that adds only its point.
 
     Attributes:
+        device_tree: in place of QEMU's own, or None.
         digests: of what QEMU and the guest are made of, by name.
         state_limit_bytes: what a saved state of it may take on disk.
     """
@@ -40,6 +41,7 @@ class Boot:
     machine: Machine
     kernel: Path
     initrd: Path
+    device_tree: Path | None
     parameters: str
     digests: Mapping[str, str]
     state_limit_bytes: int
@@ -256,6 +258,7 @@ def guest_files(boot: Boot, folder: Path) -> GuestFiles:
     return GuestFiles(
         kernel=boot.kernel,
         initrd=boot.initrd,
+        device_tree=boot.device_tree,
         parameters=parameters,
         console=folder / "console.log",
         records=folder / "records.jsonl",

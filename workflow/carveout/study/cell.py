@@ -82,6 +82,8 @@ class Variant:
     Attributes:
         parameters: what ``guest.sh`` finds in its environment, in upper case.
         boot_ram_bytes: what QEMU's ``-m`` gives; the rest of the RAM is a device's.
+        device_tree: source that is merged with what QEMU says of its machine, or None.
+        needs: files of the running kernel, with what they say or None, and why they are needed.
         granules: those that it can give, of `carveout.study.geometry.GRANULES`.
         why_no_other: why it can give no other, or None.
     """
@@ -92,6 +94,8 @@ class Variant:
     boot_ram_bytes: int
     kernel_args: str
     qemu_args: Sequence[str]
+    device_tree: str | None
+    needs: Sequence[Mapping[str, str]]
     granules: Sequence[str]
     why_no_other: str | None
 

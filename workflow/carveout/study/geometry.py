@@ -22,6 +22,9 @@ GRANULES: Mapping[str, int | None] = {
 # In a list of granules: all blocks up to the kernel's transparent huge page.
 HUGE_PAGE = "huge_page"
 
+# Where the RAM of QEMU's machine `virt` begins (VIRT_MEM in hw/arm/virt.c); the guest must agree.
+RAM_START_BYTES = GIB
+
 _PAGE_TABLE_ENTRY_BYTES = 8
 # Of 64-bit kernels without what only debugging adds (include/linux/mm_types.h); one that has it
 # shows as a memmap that is not what is computed.
@@ -34,12 +37,14 @@ class Geometry:
 
     Attributes:
         kernel: its name.
+        page_bytes: its base page.
         pageblock_bytes: the piece that has a migratetype; CMA areas consist of whole ones.
         section_bytes: the piece that has a memmap; hot-plugged memory comes in whole ones.
         huge_page_bytes: a transparent huge page.
     """
 
     kernel: str
+    page_bytes: int
     pageblock_bytes: int
     section_bytes: int
     huge_page_bytes: int
@@ -81,6 +86,7 @@ def geometry_of(name: str, entry: Mapping[str, Any], source: str) -> Geometry:
         )
     return Geometry(
         kernel=name,
+        page_bytes=page_bytes,
         pageblock_bytes=pageblock_bytes,
         section_bytes=section_bytes,
         huge_page_bytes=huge_page_bytes,

@@ -23,7 +23,7 @@ from carveout.study.checks import (
     check_sections,
 )
 from carveout.study.doses import read_doses
-from carveout.study.geometry import GRANULES, Geometry, geometry_of
+from carveout.study.geometry import GRANULES, RAM_START_BYTES, Geometry, geometry_of
 from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
 from carveout.study.requests import Requests, check_granule, is_lend, read_requests
 
@@ -245,7 +245,11 @@ def _variants(
     ram_bytes: int,
 ) -> list[Variant]:
     sizes_bytes = {
+        "ram_start_bytes": RAM_START_BYTES,
         "ram_bytes": ram_bytes,
+        "page_bytes": geometry.page_bytes,
+        "pageblock_bytes": geometry.pageblock_bytes,
+        "section_bytes": geometry.section_bytes,
         "lendable_bytes": parse_size(config["lendable"], f"{source}: key lendable"),
     }
     chosen = []
@@ -272,6 +276,7 @@ def _fill_variant(
     if not boot_ram.isdecimal():
         raise CarveoutError(f"{where}.boot_ram_bytes: wanted a number of bytes, found {boot_ram!r}")
     values["boot_ram_bytes"] = int(boot_ram)
+    device_tree = content.get("device_tree")
     return Variant(
         strategy=strategy.name,
         name=name,
@@ -279,6 +284,8 @@ def _fill_variant(
         boot_ram_bytes=int(boot_ram),
         kernel_args=render(content.get("kernel_args", ""), values, where),
         qemu_args=tuple(render(text, values, where) for text in content.get("qemu_args", [])),
+        device_tree=device_tree and render(device_tree, values, where),
+        needs=tuple(content.get("needs", ())),
         granules=geometry.granules_of(content.get("granules", tuple(GRANULES))),
         why_no_other=content.get("why_no_other"),
     )

@@ -168,11 +168,16 @@ def loads_of(frame: pd.DataFrame) -> list[tuple[str, float]]:
     return sorted(pairs, key=lambda pair: (pair[0] != "idle", pair))
 
 
+def _title(variant: Mapping[str, str]) -> str:
+    """Return a variant's title, with what is to be known of it wherever it is shown."""
+    return variant["title"] + (f" ({variant['caveat']})" if "caveat" in variant else "")
+
+
 def _description(name: str, content: Mapping[str, Any]) -> Description:
     return Description(
         name=name,
         title=content["title"],
         description=content["description"],
-        variants={key: value["title"] for key, value in content["variants"].items()},
+        variants={key: _title(value) for key, value in content["variants"].items()},
         expects=content.get("expects", []),
     )

@@ -60,6 +60,8 @@ find_ram() {
 		RAM_START_BYTES=$((0x${node##*@}))
 		break
 	done
+	[ "$RAM_START_BYTES" -eq "${STATED_RAM_START_BYTES:-$RAM_START_BYTES}" ] ||
+		fault error "the RAM begins at $RAM_START_BYTES, not at $STATED_RAM_START_BYTES: see workflow/carveout/study/geometry.py"
 	ram_ranges=$RAM_START_BYTES:$BOOT_RAM_BYTES
 	page_kib=$(awk '/^KernelPageSize/ { print $2; exit }' /proc/self/smaps)
 	PAGE_BYTES=$((page_kib * 1024))
@@ -67,6 +69,19 @@ find_ram() {
 	PAGEBLOCK_BYTES=$((pageblock_pages * PAGE_BYTES))
 	check_geometry
 	find_granule
+}
+
+# What the variant needs of the kernel: a line a file, with what the file says, if that matters, and why
+# it is needed.
+check_needs() {
+	while IFS='|' read -r file why says; do
+		[ -n "$file" ] || continue
+		[ -e "$file" ] || unavailable "the running kernel has no $file: $why"
+		[ -z "$says" ] || grep -Eq "$says" "$file" ||
+			unavailable "the running kernel says $(head -n 1 "$file") in $file: $why"
+	done <<EOF
+${NEEDS:-}
+EOF
 }
 
 # The config was checked by these sizes before anything was booted. A memory block is one section.

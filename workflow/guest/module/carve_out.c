@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lends memory that Linux was told to leave alone ("mem="). Whether there is memory at all is the
- * firmware's word: touching an address without memory is fatal. So is it whether the memory is
- * somebody's: what it named in /reserved-memory is a device's or its own, mapped by Linux or not.
+ * Lends memory that Linux was told to leave alone ("mem=", "no-map"). Whether there is memory at
+ * all is the firmware's word: touching an address without memory is fatal. So is it whether the
+ * memory is somebody's: what it named in /reserved-memory is a device's or its own, mapped by Linux
+ * or not, but for a node that says that it is there to be lent.
  */
 
 #include <linux/io.h>
@@ -13,6 +14,9 @@
 
 #include "carveout.h"
 #include "costs.h"
+
+/* Of a node of /reserved-memory */
+#define LENDABLE "carveout,lendable"
 
 static bool node_holds(struct device_node *node, u64 start, u64 last)
 {
@@ -65,7 +69,8 @@ static bool firmware_reserves(u64 start, u64 last)
 	bool found = false;
 
 	for_each_available_child_of_node(parent, node) {
-		found = node_touches(node, start, last);
+		found = !of_device_is_compatible(node, LENDABLE) &&
+			node_touches(node, start, last);
 		if (found) {
 			of_node_put(node);
 			break;

@@ -1,41 +1,77 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Lends from the CMA area. cma_alloc() is not exported: the DMA API is the way in, with
+ * Lends from a CMA area: the default one, or where the device tree has a node for the lender with a
+ * memory-region, that one. cma_alloc() is not exported: the DMA API is the way in, with
  * DMA_ATTR_NO_KERNEL_MAPPING so that it neither maps nor zeroes the memory by itself.
  */
 
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/of.h>
+#include <linux/of_platform.h>
+#include <linux/of_reserved_mem.h>
 #include <linux/platform_device.h>
 #include <linux/sched.h>
 
 #include "carveout.h"
 #include "costs.h"
 
-/* Made at the first lend: a trial without CMA has no such device. */
+/* Of a node of the device tree that names an area */
+#define LENDER "carveout,lender"
+
+/* Made or found at the first lend: a trial without CMA has no such device. */
 static struct platform_device *requester;
+static bool has_own_area;
 
 /* The task in the DMA API, and what cma_alloc() told it: the API says NULL whatever went wrong. */
 static struct task_struct *asker;
 static int told;
 
-static int cma_device_make(void)
+/* The kernel has made a device of the node at boot, which no driver wants. */
+static int device_with_area(struct device_node *node)
+{
+	struct platform_device *found = of_find_device_by_node(node);
+	int ret;
+
+	if (!found)
+		return -ENODEV;
+	ret = of_reserved_mem_device_init(&found->dev);
+	if (ret) {
+		put_device(&found->dev);
+		return ret;
+	}
+	requester = found;
+	has_own_area = true;
+	return 0;
+}
+
+static int device_without_area(void)
 {
 	struct platform_device_info info = {
 		.name = CARVEOUT_DEVICE,
 		.id = PLATFORM_DEVID_NONE,
 		.dma_mask = DMA_BIT_MASK(64),
 	};
-	struct platform_device *made;
+	struct platform_device *made = platform_device_register_full(&info);
 
-	if (requester)
-		return 0;
-	made = platform_device_register_full(&info);
 	if (IS_ERR(made))
 		return PTR_ERR(made);
 	requester = made;
-	return dma_set_mask_and_coherent(&requester->dev, DMA_BIT_MASK(64));
+	return 0;
+}
+
+static int cma_device_make(void)
+{
+	struct device_node *node;
+	int ret;
+
+	if (requester)
+		return 0;
+	node = of_find_compatible_node(NULL, NULL, LENDER);
+	ret = node ? device_with_area(node) : device_without_area();
+	of_node_put(node);
+	return ret ?: dma_set_mask_and_coherent(&requester->dev, DMA_BIT_MASK(64));
 }
 
 static void cma_free(size_t bytes, void *cookie, dma_addr_t dma)
@@ -153,6 +189,10 @@ int cma_lend(struct carveout_cma *request)
 
 void cma_exit(void)
 {
-	if (requester)
+	if (has_own_area) {
+		of_reserved_mem_device_release(&requester->dev);
+		put_device(&requester->dev);
+	} else if (requester) {
 		platform_device_unregister(requester);
+	}
 }

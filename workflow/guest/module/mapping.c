@@ -118,7 +118,7 @@ static int append_pages(struct extents *extents, struct page **pages, int count)
 	return ret;
 }
 
-/* The page allocator cleared each of them, where nothing can watch it. A device's pages are its own. */
+/* The page allocator cleared each of them, where nothing can watch it; but none of a device's. */
 static u64 count_single(struct page **pages, int count)
 {
 	u64 single = 0;

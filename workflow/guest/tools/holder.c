@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A process that holds memory as a virtual machine monitor would: it maps ordinary or huge
- * pages, touches them all, and keeps them until the module tells it to end, which knows it by its
- * open device.
+ * pages, or a device DAX, touches them all, and keeps them until the module tells it to end, which
+ * knows it by its open device.
  */
 
 #define _GNU_SOURCE
@@ -54,13 +54,17 @@ static int mapping_flags(uint64_t page_bytes)
 static void *map(uint64_t bytes, uint64_t page_bytes)
 {
 	int file, flags = mapping_flags(page_bytes);
+	void *memory;
 
 	if (!backing_path)
 		return mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
-	file = open(backing_path, O_RDWR | O_CLOEXEC);
+	file = open(backing_path, O_RDWR);
 	if (file < 0)
 		return MAP_FAILED;
-	return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, backing_offset);
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, backing_offset);
+	/* The mapping has the device, and lets go of it with the memory. */
+	close(file);
+	return memory;
 }
 
 /*

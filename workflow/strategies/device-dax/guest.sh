@@ -28,7 +28,7 @@ prepare() {
 	[ "$DRIVER" != ramdax ] || use_labels
 	await_region
 	[ "$DRIVER" != ramdax ] || return 0
-	make_device namespace0.0 || unavailable "the running kernel makes no device DAX: $step_reason"
+	make_device namespace0.0 || unavailable "the running kernel makes no device DAX: $(tell_refusal)"
 	[ "$IDLE" != linux ] || serve_at_first
 }
 
@@ -36,8 +36,6 @@ prepare() {
 
 # With of_pmem a region is one namespace; ramdax has a table of namespaces at its end.
 use_labels() {
-	[ -d /sys/bus/platform/drivers/ramdax ] ||
-		unavailable "the running kernel has no module ramdax, which has a label area"
 	for found in /sys/bus/platform/drivers/of_pmem/*.pmem; do
 		memory=${found##*/}
 	done
@@ -109,7 +107,6 @@ serve_at_first() {
 	echo "$device" >$DAX/drivers/device_dax/unbind
 	[ "$MEMMAP_ON_MEMORY" -eq 0 ] || echo 1 >"$DAX/devices/$device/memmap_on_memory" ||
 		unavailable "the running kernel adds no device DAX with its memmap on itself"
-	[ -e $DAX/drivers/kmem ] || unavailable "the running kernel has no module kmem"
 	echo "$device" >$DAX/drivers/kmem/new_id
 	serves || unavailable "the running kernel did not add the device DAX to its memory"
 }
@@ -204,7 +201,7 @@ find_namespace_bytes() {
 # What a device lacks of its namespace: two pages of 4 KiB, and the memmap where it is on itself.
 find_head_bytes() {
 	head_bytes=8192
-	[ "$MEMMAP" = ram ] || head_bytes=$((8192 + namespace_bytes / PAGE_BYTES * 64))
+	[ "$MEMMAP" = ram ] || head_bytes=$((8192 + namespace_bytes * 64 / PAGE_BYTES))
 	head_bytes=$(((head_bytes + align_bytes - 1) / align_bytes * align_bytes))
 }
 

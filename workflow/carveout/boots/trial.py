@@ -122,9 +122,12 @@ def _judge_records(records: Sequence[Record], problem: str | None) -> tuple[str 
 
 
 def _panic_message(console: str) -> str:
-    """Return the kernel's own words for a panic, without its time stamp."""
-    match = re.search(r"Kernel panic - not syncing: (.*)", console)
-    return match[1].strip() if match else "the guest reset itself without a panic message"
+    """Return the kernel's own words for a panic, without their time stamps, and where it was."""
+    words = re.search(r"Kernel panic - not syncing: (.*)", console)
+    if words is None:
+        return "the guest reset itself without a panic message"
+    places = re.findall(r"\] pc : (\S+)", console[: words.start()])
+    return words[1].strip() + (f", at {places[-1]}" if places else "")
 
 
 def _with_replies(records: Sequence[Record], replies: Mapping[int, Record]) -> list[Record]:

@@ -19,13 +19,13 @@ _QEMU_ITSELF_BYTES = 256 * MIB
 
 # Kernel arguments of every host under test. `quiet`, no tests of ciphers and no test of the CPU's
 # jitter (see initcall_debug) change no memory that is measured; panic=-1 makes a panic end the
-# guest. With init_on_alloc=1, Debian's default, the page allocator clears some strategies' pages
+# guest, and oops=panic that a kernel which has gone wrong measures no further. With init_on_alloc=1, Debian's default, the page allocator clears some strategies' pages
 # twice, some once and some never. A CMA area that no strategy asks for would be movable memory that
 # some hosts have and others not: Debian's kernels reserve one of 64 MiB by default. A variant's
 # arguments come later, and the last one counts.
 KERNEL_ARGS = (
     "console=ttyAMA0 nokaslr quiet cryptomgr.notests initcall_blacklist=jent_mod_init panic=-1 "
-    "init_on_alloc=0 cma=0"
+    "oops=panic init_on_alloc=0 cma=0"
 )
 
 

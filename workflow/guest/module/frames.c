@@ -68,6 +68,10 @@ static enum frame_state uncounted_state(struct page *page)
 /*
  * What is no part of anything larger and has no type to look into; of others FRAME_STATES. Loads
  * fill memory with pages on LRU lists, which are nothing else: they come first.
+ *
+ * A type may be a lie. Where HVO gives back the memmap of a huge page, vmemmap_restore_pte() in
+ * mm/hugetlb_vmemmap.c copies the head's struct page to where a tail's should be, and the type of
+ * huge pages stays there when the page is long free.
  */
 static enum frame_state single_state(struct page *page)
 {
@@ -82,7 +86,7 @@ static enum frame_state single_state(struct page *page)
 	if (PageSlab(page))	/* a flag in older kernels, a type in newer ones */
 		return FRAME_SLAB;
 	if (page_has_type(page))
-		return FRAME_STATES;
+		return is_waiting(page_to_pfn(page)) ? FRAME_FREE : FRAME_STATES;
 	if (PageReserved(page))
 		return FRAME_RESERVED;
 	return page_ref_count(page) ? folio_state(page_folio(page)) : uncounted_state(page);
@@ -93,7 +97,7 @@ static struct frame_run folio_run_read(struct page *page)
 	struct folio *folio = page_folio(page);
 	struct frame_run run = { .page = page, .pages = folio_rest(folio, page) };
 
-	if (folio_test_hugetlb(folio))
+	if (folio_test_hugetlb(folio) && folio_test_large(folio))
 		run.state = FRAME_HUGETLB;
 	else if (folio_test_slab(folio))
 		run.state = FRAME_SLAB;

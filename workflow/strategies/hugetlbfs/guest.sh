@@ -45,8 +45,11 @@ pages_in() {
 	echo "$pool_pages"
 }
 
-# A pool made at boot stays: that it is reserved is what it is for.
+# A pool made at boot stays: that it is reserved is what it is for. Another is emptied; the kernel
+# keeps the pages for whose memmap it has no memory (HVO), and reports no error.
 give_back() {
 	operate unmap give-back || return 1
-	[ "$POOL" = boot ] || operate pool write "$pool_folder/nr_hugepages" 0
+	[ "$POOL" = run_time ] || return 0
+	operate pool write "$pool_folder/nr_hugepages" 0 || return 1
+	[ "$(pages_in nr_hugepages)" -eq 0 ] || fail pool kernel pages_kept
 }

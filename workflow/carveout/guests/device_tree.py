@@ -7,6 +7,18 @@ from carveout.common.processes import run_program
 from carveout.guests.command_line import Machine, machine_args
 
 
+# QEMU gives a tree that it reads from a file so many bytes more, and then as much again.
+QEMU_MORE_BYTES = 10_000
+
+
+def _file_bytes(tree_bytes: int) -> int:
+    """Return the size of a file with which the tree is as large as the machine's own.
+
+    Linux reserves all of it: hosts that get a tree from a file would have more memory than others.
+    """
+    return max(tree_bytes // 2 - QEMU_MORE_BYTES, 0)
+
+
 def merge_device_tree(
     machine: Machine, kernel: Path, addition: str, folder: Path, where: str
 ) -> Path:
@@ -32,6 +44,7 @@ def merge_device_tree(
         ["dtc", "--quiet", "-I", "dtb", "-O", "dts", str(own)], "read the machine's device tree"
     )
     source.write_text(f"{own_source}\n{addition}", encoding="utf-8")
-    compiler = ["dtc", "--quiet", "-I", "dts", "-O", "dtb", "-o", str(merged), str(source)]
+    room = ["-S", str(_file_bytes(own.stat().st_size))]
+    compiler = ["dtc", "--quiet", "-I", "dts", "-O", "dtb", *room, "-o", str(merged), str(source)]
     run_program(compiler, f"merge the device tree of {where} into the machine's")
     return merged

@@ -7,7 +7,6 @@
  * still, so a reading during which these counters have changed is thrown away.
  */
 
-#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/sched/signal.h>
@@ -61,19 +60,9 @@ static char block_letter(const struct block *block)
 /* Of memory that pfn_to_online_page() does not know: Linux's own, a device's, or none. */
 static enum carveout_account absent_account(unsigned long pfn)
 {
-	struct dev_pagemap *device;
-
 	if (!pfn_valid(pfn))
 		return CARVEOUT_HIDDEN;
-#ifdef HAS_PAGEMAP_HINT
-	device = get_dev_pagemap(pfn, NULL);
-#else
-	device = get_dev_pagemap(pfn);
-#endif
-	if (!device)
-		return CARVEOUT_OFFLINE;
-	put_dev_pagemap(device);
-	return CARVEOUT_DEVICE_MEMORY;
+	return frame_is_device(pfn) ? CARVEOUT_DEVICE_MEMORY : CARVEOUT_OFFLINE;
 }
 
 /* The account for one of three places, of which a CMA area may lie in either zone. */
@@ -130,7 +119,7 @@ static enum carveout_account account_of(const struct frame_run *run, const struc
 	}
 }
 
-/* Reserved frames and the kernel's own, of which some hold what has an account of its own. */
+/* Reserved frames, the kernel's own and a device's, of which some hold what has an account. */
 static enum carveout_account special_account(unsigned long pfn, enum carveout_account account)
 {
 	switch (memmap_payer(pfn)) {
@@ -150,12 +139,24 @@ static void add_unlent(struct carveout_census *census, const struct frame_run *r
 	unsigned long i;
 
 	if (account != CARVEOUT_RESERVED && account != CARVEOUT_UNMOVABLE &&
-	    account != CARVEOUT_OFFLINE) {
+	    account != CARVEOUT_OFFLINE && account != CARVEOUT_DEVICE_MEMORY) {
 		census->accounts[account] += pages;
 		return;
 	}
 	for (i = 0; i < pages; i++)
 		census->accounts[special_account(pfn + i, account)]++;
+}
+
+/* Memmap on itself is never given to the page allocator, and nothing about its frames says so. */
+static unsigned long managed_pages(const struct frame_run *run, unsigned long pfn)
+{
+	unsigned long i, pages = run->pages;
+
+	if (!run->page || run->state == FRAME_RESERVED || run->state == FRAME_OFFLINE)
+		return 0;
+	for (i = 0; run->state == FRAME_KERNEL && i < run->pages; i++)
+		pages -= memmap_payer(pfn + i) == MEMMAP_SELF;
+	return pages;
 }
 
 static void add_to_checks(struct carveout_census *census, const struct frame_run *run,
@@ -164,8 +165,7 @@ static void add_to_checks(struct carveout_census *census, const struct frame_run
 	struct carveout_count *checks = census->checks;
 	unsigned long waiting;
 
-	if (run->page && run->state != FRAME_RESERVED && run->state != FRAME_OFFLINE)
-		checks[CARVEOUT_CHECK_MANAGED].frames += run->pages;
+	checks[CARVEOUT_CHECK_MANAGED].frames += managed_pages(run, pfn);
 	if (run->state == FRAME_PAGE_TABLE)
 		checks[CARVEOUT_CHECK_PAGE_TABLES].frames += run->pages;
 	if (run->state != FRAME_FREE)
@@ -317,6 +317,14 @@ static int census_read_once(struct carveout_census *census, const struct extents
 	return ret;
 }
 
+/* Either the kernel counts rightly, or it took off what it had never counted, and no more. */
+static void note_page_tables(struct carveout_count *tables, unsigned long counted)
+{
+	tables->counter = counted;
+	if (tables->frames == counted + kernel_tables_gone())
+		tables->counter = tables->frames;
+}
+
 static void census_note_counters(struct carveout_census *census, const struct counters *counters)
 {
 	int order;
@@ -327,7 +335,7 @@ static void census_note_counters(struct carveout_census *census, const struct co
 	census->checks[CARVEOUT_CHECK_FREE].counter = counters->free;
 	census->checks[CARVEOUT_CHECK_FREE_CMA].counter = counters->free_cma;
 	census->checks[CARVEOUT_CHECK_WAITING].counter = counters->waiting;
-	census->checks[CARVEOUT_CHECK_PAGE_TABLES].counter = counters->page_tables;
+	note_page_tables(&census->checks[CARVEOUT_CHECK_PAGE_TABLES], counters->page_tables);
 	census->checks[CARVEOUT_CHECK_MANAGED].counter = counters->managed;
 }
 

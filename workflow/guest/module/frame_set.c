@@ -52,6 +52,16 @@ unsigned long frame_set_count(const struct frame_set *set, unsigned long pfn, un
 	return count;
 }
 
+/* How many frames were in the one set and are not in the other. */
+unsigned long frame_set_count_gone(const struct frame_set *was, const struct frame_set *is)
+{
+	unsigned long at, count = 0;
+
+	for_each_set_bit(at, was->bits, was->frames)
+		count += !frame_set_has(is, was->first_pfn + at);
+	return count;
+}
+
 void frame_set_free(struct frame_set *set)
 {
 	vfree(set->bits);

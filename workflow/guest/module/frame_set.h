@@ -15,6 +15,7 @@ int frame_set_clear(struct frame_set *set);
 bool frame_set_add(struct frame_set *set, unsigned long pfn);
 bool frame_set_has(const struct frame_set *set, unsigned long pfn);
 unsigned long frame_set_count(const struct frame_set *set, unsigned long pfn, unsigned long pages);
+unsigned long frame_set_count_gone(const struct frame_set *was, const struct frame_set *is);
 void frame_set_free(struct frame_set *set);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <linux/memblock.h>
 #include <linux/memory_hotplug.h>
+#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/page-flags.h>
@@ -174,6 +175,24 @@ bool frame_run_can_move(const struct frame_run *run)
 bool frame_run_is_gone(const struct frame_run *run)
 {
 	return run->state == FRAME_ABSENT || run->state == FRAME_OFFLINE;
+}
+
+/* Memory of a device (ZONE_DEVICE): it has a memmap, and is mapped like Linux's own. */
+bool frame_is_device(unsigned long pfn)
+{
+	struct dev_pagemap *device;
+
+	if (!pfn_valid(pfn) || pfn_to_online_page(pfn))
+		return false;
+#ifdef HAS_PAGEMAP_HINT
+	device = get_dev_pagemap(pfn, NULL);
+#else
+	device = get_dev_pagemap(pfn);
+#endif
+	if (!device)
+		return false;
+	put_dev_pagemap(device);
+	return true;
 }
 
 /*

@@ -30,6 +30,7 @@ struct frame_run frame_run_read(unsigned long pfn, unsigned long end);
 struct frame_run frame_stretch_read(unsigned long pfn, unsigned long end);
 bool frame_run_can_move(const struct frame_run *run);
 bool frame_run_is_gone(const struct frame_run *run);
+bool frame_is_device(unsigned long pfn);
 bool frame_is_present(const struct frame_run *run, unsigned long pfn);
 int free_block_order(unsigned long pfn);
 int pageblock_migratetype(unsigned long pfn);

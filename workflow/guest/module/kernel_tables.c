@@ -2,13 +2,15 @@
 /*
  * Which frames hold the kernel's own page tables: of the linear map, which has one entry a page
  * with rodata=full, of the vmemmap, of vmalloc() and of the kernel's image. The kernel marks and
- * counts only those of processes. The tables are read from the top, as the CPU would.
+ * counts only those of processes, newer ones also many of these. The tables are read from the top,
+ * as the CPU would.
  *
  * Memory that is being removed takes its tables with it. So tables are copied by a means that may
  * fail, and an address that is read from one is never trusted.
  */
 
 #include <linux/bitfield.h>
+#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -26,6 +28,10 @@
 #define BITS_PER_LEVEL (PAGE_SHIFT - 3)
 
 static struct frame_set tables;
+
+/* Of them, those that the kernel does not count and may free: in the last look, and in this. */
+static struct frame_set uncounted_before, uncounted;
+static unsigned long uncounted_gone;
 
 /* One copy a level, but the last: what its tables hold are pages. */
 static u64 (*copies)[ENTRIES];
@@ -50,12 +56,23 @@ static struct walk walk_of_kernel(void)
 	return walk;
 }
 
+static void note_uncounted(unsigned long pfn)
+{
+	struct page *page = pfn_to_online_page(pfn);
+
+	if (page && !PageReserved(page) && !PageTable(page))
+		frame_set_add(&uncounted, pfn);
+}
+
 static void note_table(phys_addr_t table, unsigned long count, unsigned int levels)
 {
 	u64 *entries = copies[levels];
 	unsigned long i;
 
-	if (!frame_set_add(&tables, PHYS_PFN(table)) || levels == 1)
+	if (!frame_set_add(&tables, PHYS_PFN(table)))
+		return;
+	note_uncounted(PHYS_PFN(table));
+	if (levels == 1)
 		return;
 	if (copy_from_kernel_nofault(entries, phys_to_virt(table), count * sizeof(*entries)))
 		return;
@@ -71,13 +88,28 @@ int kernel_tables_note(void)
 	struct walk walk = walk_of_kernel();
 	int ret = frame_set_clear(&tables);
 
+	swap(uncounted_before, uncounted);
+	if (!ret)
+		ret = frame_set_clear(&uncounted);
 	if (!ret && !copies)
 		copies = kvmalloc_array(walk.levels + 1, PAGE_SIZE, GFP_KERNEL);
 	if (!ret && !copies)
 		ret = -ENOMEM;
 	if (!ret)
 		note_table(walk.top, walk.top_entries, walk.levels);
+	if (!ret)
+		uncounted_gone += frame_set_count_gone(&uncounted_before, &uncounted);
 	return ret;
+}
+
+/*
+ * How many tables went, over all looks, that had never been counted. Kernels that count some of
+ * their own tables take these off their count all the same when memory is removed: those of the
+ * vmemmap, where it is mapped page by page. From then on they count so many less than there are.
+ */
+unsigned long kernel_tables_gone(void)
+{
+	return uncounted_gone;
 }
 
 bool is_kernel_table(unsigned long pfn)
@@ -89,4 +121,6 @@ void kernel_tables_exit(void)
 {
 	kvfree(copies);
 	frame_set_free(&tables);
+	frame_set_free(&uncounted_before);
+	frame_set_free(&uncounted);
 }

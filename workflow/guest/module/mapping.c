@@ -118,14 +118,14 @@ static int append_pages(struct extents *extents, struct page **pages, int count)
 	return ret;
 }
 
-/* The page allocator cleared each of them, where nothing can watch it. */
+/* The page allocator cleared each of them, where nothing can watch it; but none of a device's. */
 static u64 count_single(struct page **pages, int count)
 {
 	u64 single = 0;
 	int i;
 
 	for (i = 0; i < count; i++)
-		single += !folio_test_large(page_folio(pages[i]));
+		single += !folio_test_large(page_folio(pages[i])) && !is_zone_device_page(pages[i]);
 	return single;
 }
 

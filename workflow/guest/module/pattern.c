@@ -89,6 +89,8 @@ static struct visit visit_at(const struct lend *lend, unsigned long pfn, unsigne
 	visit.free = run.state == FRAME_FREE;
 	if (frame_is_present(&run, pfn))
 		visit.address = page_address(run.page);
+	else if (frame_is_device(pfn))
+		visit.address = page_address(pfn_to_page(pfn));
 	return visit;
 }
 

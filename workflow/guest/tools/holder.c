@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A process that holds memory as a virtual machine monitor would: it maps ordinary or huge
- * pages, touches them all, and keeps them until the module tells it to end, which knows it by its
- * open device.
+ * pages, or a device DAX, touches them all, and keeps them until the module tells it to end, which
+ * knows it by its open device.
  */
 
 #define _GNU_SOURCE
@@ -38,6 +38,10 @@ static void set_oom_score(const char *score)
 	close(file);
 }
 
+/* Of which memory is held: of a character device from an offset on, or of nobody. */
+static const char *backing_path;
+static uint64_t backing_offset;
+
 static int mapping_flags(uint64_t page_bytes)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -45,6 +49,22 @@ static int mapping_flags(uint64_t page_bytes)
 	if (page_bytes)
 		flags |= MAP_HUGETLB | (__builtin_ctzll(page_bytes) << HUGE_SHIFT);
 	return flags;
+}
+
+static void *map(uint64_t bytes, uint64_t page_bytes)
+{
+	int file, flags = mapping_flags(page_bytes);
+	void *memory;
+
+	if (!backing_path)
+		return mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+	file = open(backing_path, O_RDWR);
+	if (file < 0)
+		return MAP_FAILED;
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, backing_offset);
+	/* The mapping has the device, and lets go of it with the memory. */
+	close(file);
+	return memory;
 }
 
 /*
@@ -57,8 +77,7 @@ static void *map_and_touch(uint64_t bytes, uint64_t page_bytes, struct cost *cos
 	void *memory;
 
 	cost_begin(CARVEOUT_COST_MAP);
-	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, mapping_flags(page_bytes), -1, 0);
-
+	memory = map(bytes, page_bytes);
 	if (memory == MAP_FAILED || madvise(memory, bytes, MADV_POPULATE_WRITE))
 		cost->error = errno;
 	else if (!page_bytes)
@@ -159,4 +178,13 @@ struct cost holder_start(uint64_t bytes, uint64_t page_bytes)
 	if (cost.error)
 		waitpid(holder, NULL, 0);
 	return cost;
+}
+
+/* From the offset on; device and mapping are made of pieces of page_bytes. */
+struct cost holder_start_device(const char *path, uint64_t offset, uint64_t bytes,
+				uint64_t page_bytes)
+{
+	backing_path = path;
+	backing_offset = offset;
+	return holder_start(bytes, page_bytes);
 }

@@ -173,6 +173,32 @@ static int lend_hugetlbfs(char **arguments)
 	return print_cost(&cost);
 }
 
+/* A device DAX is mapped in pieces of its alignment, as sysfs tells. */
+static uint64_t dax_align_bytes(const char *device)
+{
+	char path[128], text[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/bus/dax/devices/%s/align", device);
+	file = fopen(path, "r");
+	if (!file || !fgets(text, sizeof(text), file))
+		die("read the alignment of a device DAX");
+	fclose(file);
+	return strtoull(text, NULL, 0);
+}
+
+static int lend_dax(char **arguments)
+{
+	char path[64];
+	struct cost cost;
+
+	snprintf(path, sizeof(path), "/dev/%s", arguments[0]);
+	cost = holder_start_device(path, parse_number("OFFSET", arguments[1]),
+				   parse_number("SIZE", arguments[2]),
+				   dax_align_bytes(arguments[0]));
+	return print_cost(&cost);
+}
+
 static const struct {
 	const char *name;
 	int arguments;
@@ -185,6 +211,7 @@ static const struct {
 	{ "carveout", 2, lend_carve_out, "lend carveout START SIZE" },
 	{ "anonymous", 2, lend_anonymous, "lend anonymous SIZE ordinary|transparent_huge" },
 	{ "hugetlbfs", 2, lend_hugetlbfs, "lend hugetlbfs SIZE PAGE_BYTES" },
+	{ "dax", 3, lend_dax, "lend dax DEVICE OFFSET SIZE" },
 };
 
 static const struct reason absent_reasons[] = {
@@ -221,5 +248,5 @@ int run_lend(int count, char **arguments)
 			return usage(ways[i].usage);
 		return ways[i].run(arguments + 1);
 	}
-	return usage("lend contig|largest|cma|carveout|anonymous|hugetlbfs|absent ...");
+	return usage("lend contig|largest|cma|carveout|anonymous|hugetlbfs|dax|absent ...");
 }

@@ -67,6 +67,8 @@ void name_reason(struct cost *cost, const struct reason *reasons, size_t count);
 
 /* holder.c */
 struct cost holder_start(uint64_t bytes, uint64_t page_bytes);
+struct cost holder_start_device(const char *path, uint64_t offset, uint64_t bytes,
+				uint64_t page_bytes);
 
 /* text.c: files of the kernel */
 struct counter {

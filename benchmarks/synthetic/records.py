@@ -42,6 +42,8 @@ def census(cycle: int, phase: str, **members: Any) -> dict[str, Any]:
         "memmap_bytes": 64 * MIB,
         "memmap_lent_bytes": 0,
         "memmap_counter_bytes": 64 * MIB,
+        "struct_page_bytes": 64,
+        "linear_map_table_bytes": MIB,
         "page_table_bytes": MIB,
         "anonymous_huge_pages": 7,
         "mem_total_bytes": 3900 * MIB,

@@ -203,6 +203,8 @@ def _census(cell: MadeCell, phase: str, request_bytes: int, seed: int) -> dict[s
         "memmap_bytes": held["memmap_host"],
         "memmap_counter_bytes": held["memmap_host"],
         "memmap_lent_bytes": 0 if cell.variant.memmap_hidden else lent_bytes // 64,
+        "struct_page_bytes": 64,
+        "linear_map_table_bytes": 2 * MIB,
         "page_table_bytes": 2 * MIB + 4096 * (seed % 97),
         "mem_free_bytes": 2500 * MIB - lent_bytes - 4096 * (seed % 1009),
         "mem_available_bytes": 2600 * MIB - lent_bytes - 4096 * (seed % 1013),

@@ -178,6 +178,8 @@ def _trial(
         "attempts": None,
         "message": None,
         "memmap_idle_bytes": memmap_bytes,
+        **_paid("memmap_idle", memmap_bytes),
+        "linear_map_table_idle_bytes": 8 * MIB,
         **_set_aside(variant),
         "give_back_refused_by": None,
         "give_back_reason": None,
@@ -190,6 +192,12 @@ def _trial(
         if random.random() < chance
         else _failed(random, variant, load, request_bytes)
     )
+
+
+def _paid(memmap: str, memmap_bytes: int) -> dict[str, int]:
+    nobody_bytes = 64 * MIB - memmap_bytes
+    payers = {"host": memmap_bytes, "self": 0, "nobody": nobody_bytes}
+    return {f"{memmap}_{payer}_bytes": size_bytes for payer, size_bytes in payers.items()}
 
 
 def _set_aside(variant: MadeVariant) -> dict[str, int]:
@@ -236,6 +244,8 @@ def _granted(
         "zero_pages": reachable_bytes // 4096,
         "give_back_ns": int(lend_ns * random.uniform(0.05, 0.3)),
         "memmap_bytes": memmap_bytes,
+        **_paid("memmap", memmap_bytes),
+        "linear_map_table_bytes": 8 * MIB,
         "memmap_lent_bytes": memmap_lent_bytes,
         "verify": "not_checked" if variant.strategy == "virtio-mem" else "failed" * planted or "ok",
         "verify_pages_checked": request_bytes // 4096,
@@ -388,11 +398,17 @@ def _censuses(
             | zones
             | {f"free_order_{order}_blocks": 1 for order in ORDERS if order <= MAX_PAGE_ORDER}
             | {f"free_order_{order}_blocks": None for order in ORDERS if order > MAX_PAGE_ORDER}
-            | {"anonymous_huge_pages": 32, "blocked_pageblocks": 60}
+            | {"struct_page_bytes": 64, "anonymous_huge_pages": 32, "blocked_pageblocks": 60}
             | {"free_scattered_bytes": 4096 * (2**PAGEBLOCK_ORDER - 1)}
             | {"first_pfn": 0x40000, "page_bytes": 4096, "pageblock_bytes": 2 * MIB}
         )
     return pd.DataFrame(rows)
 
 
-_CENSUS_BYTES = ("page_table_bytes", "mem_total_bytes", "mem_free_bytes", "mem_available_bytes")
+_CENSUS_BYTES = (
+    "linear_map_table_bytes",
+    "page_table_bytes",
+    "mem_total_bytes",
+    "mem_free_bytes",
+    "mem_available_bytes",
+)

@@ -376,10 +376,7 @@ def test_managed_memory_is_what_is_neither_reserved_nor_away(audits: list[Audit]
     agree(
         audits,
         lambda audit: (
-            audit.ram
-            - audit.booked(*away)
-            - boot_tables(audit)
-            - lent_beside_linux(audit)
+            audit.ram - audit.booked(*away) - boot_tables(audit) - lent_beside_linux(audit)
         ),
         lambda audit: audit.seen["managed"] + audit.seen["nr_memmap_boot_pages"],
     )

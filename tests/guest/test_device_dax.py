@@ -119,9 +119,7 @@ def test_free_memory_says_who_pays(usual: Run) -> None:
         ("kmem_memmap_in_host_ram", ALIGN_BYTES[4096]),
     ],
 )
-def test_all_but_the_head_of_the_region_is_lent(
-    usual: Run, variant: str, lost_bytes: int
-) -> None:
+def test_all_but_the_head_of_the_region_is_lent(usual: Run, variant: str, lost_bytes: int) -> None:
     half, whole = trials_of(usual, variant).sort_values("cycle").to_dict("records")
     assert (half["outcome"], half["granted_bytes"]) == ("granted", 256 * MIB)
     assert (whole["outcome"], whole["granted_bytes"]) == ("partial", REGION_BYTES - lost_bytes)

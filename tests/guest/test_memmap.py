@@ -63,6 +63,32 @@ def test_what_is_kept_from_linux_is_idle_in_the_books(forked: Run) -> None:
     assert by_variant.loc["own_area", "account_cma_idle_bytes"] == LENDABLE_BYTES
 
 
+def test_who_pays_is_counted_in_full(trials: pd.DataFrame) -> None:
+    for variant, nobody_bytes in (
+        ("no_map", 0),
+        ("own_area", 0),
+        ("carve_out", memmap_of(LENDABLE_BYTES, 4096)),
+    ):
+        trial = trials.loc[variant]
+        assert trial["memmap_idle_self_bytes"] == trial["memmap_self_bytes"] == 0
+        assert trial["memmap_idle_nobody_bytes"] == trial["memmap_nobody_bytes"] == nobody_bytes
+        assert trial["memmap_host_bytes"] == memmap_of(RAM_BYTES, 4096) - nobody_bytes
+
+
+def test_a_page_of_table_maps_2_mib_of_the_linear_map(trials: pd.DataFrame) -> None:
+    # With rodata=full, Debian's default, by entries of one page each: docs/measuring.md.
+    table_bytes, of_table_bytes = 4096, 2 * MIB
+    of_all = RAM_BYTES // of_table_bytes * table_bytes
+    of_lendable = LENDABLE_BYTES // of_table_bytes * table_bytes
+    idle = trials["linear_map_table_idle_bytes"]
+    # One table more maps 1 GiB, and the top level has one for it. The kernel's own text and
+    # read-only data are mapped there by blocks (map_mem() in arch/arm64/mm/mmu.c).
+    in_blocks_bytes = (of_all + 2 * table_bytes - idle["own_area"]) // table_bytes * of_table_bytes
+    assert 16 * MIB < in_blocks_bytes < 64 * MIB
+    assert idle["own_area"] - idle["carve_out"] == of_lendable
+    assert idle["own_area"] - idle["no_map"] == of_lendable
+
+
 def test_an_area_of_its_own_is_there_as_a_whole(trials: pd.DataFrame) -> None:
     assert trials.loc["own_area", "outcome"] == "granted"
     assert trials.loc["own_area", "extents"] == 1

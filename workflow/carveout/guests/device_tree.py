@@ -6,7 +6,6 @@ from pathlib import Path
 from carveout.common.processes import run_program
 from carveout.guests.command_line import Machine, machine_args
 
-
 # QEMU gives a tree that it reads from a file so many bytes more, and then as much again.
 QEMU_MORE_BYTES = 10_000
 

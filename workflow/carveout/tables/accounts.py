@@ -51,6 +51,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "lent_out": ("lent", "machine"),
 }
 
+# Who pays for the memmap of the RAM; nobody does for page frames that have none, or share it.
+MEMMAP_PAYERS = ("host", "self", "nobody")
+
 # What a figure tells apart: every account is in one of these.
 DRAWN: Mapping[str, tuple[str, ...]] = {
     "free": ("free",),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from carveout.records.outcomes import CAUSES, OUTCOMES, PHASES, VERDICTS
 from carveout.study.requests import QUESTIONS
 from carveout.tables import rules
-from carveout.tables.accounts import ACCOUNTS, column
+from carveout.tables.accounts import ACCOUNTS, MEMMAP_PAYERS, column
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 from carveout.tables.schema import (
     GRANULE,
@@ -33,7 +33,7 @@ ZONES = ("dma", "dma32", "normal", "movable")
 ORDERS = range(14)
 
 # Goes up when a column comes, goes or means something else: CHANGELOG.md says what changed.
-TABLES_VERSION = "8"
+TABLES_VERSION = "9"
 
 REFUSED_BY = ("kernel", "driver", "carveout", "shell")
 _ORDER = ("kernel", "ram_bytes", "strategy", "variant", "scenario", "dose_target", "seed")
@@ -107,6 +107,16 @@ TRIALS = Table(
         "memmap_bytes": measured(),
         # memmap of the lent frames alone: census "lent".
         "memmap_lent_bytes": measured(),
+        # Who pays for the memmap: the host, the memory that it describes, or nobody, since it has
+        # none or was freed.
+        **{
+            f"memmap_{time}{payer}_bytes": measured()
+            for time in ("idle_", "")
+            for payer in MEMMAP_PAYERS
+        },
+        # Page tables that map the RAM for the kernel, of both censuses.
+        "linear_map_table_idle_bytes": measured(),
+        "linear_map_table_bytes": measured(),
         # What is set aside while nothing is lent: census "before". Movable only is the sum of CMA
         # areas and ZONE_MOVABLE; `cma_used_bytes` is what is in use of the former.
         "stranded_bytes": measured(),
@@ -193,6 +203,8 @@ PHASES_TABLE = Table(
         "memmap_bytes": integer(),
         "memmap_lent_bytes": integer(),
         "memmap_counter_bytes": measured(),
+        "struct_page_bytes": integer(least=1),
+        "linear_map_table_bytes": integer(),
         "page_table_bytes": integer(),
         "anonymous_huge_pages": integer(),
         "mem_total_bytes": integer(),

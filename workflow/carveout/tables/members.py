@@ -27,6 +27,16 @@ def account_columns(accounts: Object) -> Object:
     return {column(name): accounts[name] for name in ACCOUNTS}
 
 
+def memmap_payer_columns(prefix: str, requests: Columns, census: Columns) -> Columns:
+    """Return who pays for the memmap of all RAM, with one `struct page` for each page frame."""
+    paid = {payer: census[column(f"memmap_{payer}")] for payer in ("host", "self")}
+    frames = pc.divide(requests["ram_bytes"], requests["page_bytes"])
+    nobody = pc.multiply(frames, census["struct_page_bytes"])
+    for of_payer in paid.values():
+        nobody = pc.subtract(nobody, of_payer)
+    return {f"{prefix}_{payer}_bytes": of for payer, of in {**paid, "nobody": nobody}.items()}
+
+
 def free_columns(census: Object, page_bytes: int) -> Object:
     """Return the free blocks of each order, and what lies in those smaller than a pageblock."""
     blocks = dict.fromkeys(ORDERS) | dict(enumerate(census["free_blocks"]))

@@ -26,6 +26,7 @@ from carveout.tables.members import (
     blocker_text,
     cell_columns,
     free_columns,
+    memmap_payer_columns,
     is_explained,
     part_columns,
     pressure_columns,
@@ -175,6 +176,10 @@ class TrialRows:
             "huge_pages_lent": lent["anonymous_huge_pages"],
             "huge_pages_after": after["anonymous_huge_pages"],
             "memmap_bytes": lent["memmap_bytes"],
+            **memmap_payer_columns("memmap_idle", requests, before),
+            **memmap_payer_columns("memmap", requests, lent),
+            "linear_map_table_idle_bytes": before["linear_map_table_bytes"],
+            "linear_map_table_bytes": lent["linear_map_table_bytes"],
             "memmap_lent_bytes": lent["memmap_lent_bytes"],
             "regained_bytes": pc.subtract(after["serving_bytes"], lent["serving_bytes"]),
             "kept_back_bytes": pc.subtract(before["serving_bytes"], after["serving_bytes"]),
@@ -301,6 +306,7 @@ _RECORDS = {
             "memmap_lent_bytes",
             "memmap_counter_bytes",
         ),
+        *("struct_page_bytes", "linear_map_table_bytes"),
         *("page_table_bytes", "mem_total_bytes", "mem_free_bytes", "mem_available_bytes"),
         *("anonymous_huge_pages", "blocked_pageblocks", "free_scattered_bytes"),
         *(f"free_order_{order}_blocks" for order in ORDERS),
@@ -358,6 +364,7 @@ _PLACE = ("trial", "cycle")
 _SIZE = "request_bytes"
 _IN_TRIALS = (
     *(*_PLACE, "memmap_bytes", "memmap_lent_bytes", column("cma_used")),
+    *(column("memmap_host"), column("memmap_self"), "struct_page_bytes", "linear_map_table_bytes"),
     *("anonymous_huge_pages", "blocked_pageblocks", "free_scattered_bytes"),
     *(f"{name}_bytes" for name in _NAMED_GROUPS),
 )

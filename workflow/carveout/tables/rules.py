@@ -35,6 +35,15 @@ def _of_group(name: str) -> Rule:
     return sums(f"{name}_bytes is the sum of its accounts", lambda t: t[f"{name}_bytes"], added)
 
 
+def _of_payers(memmap: str) -> Rule:
+    """Return the rule that what is there of the memmap is paid for."""
+    return sums(
+        f"{memmap}_bytes is what the host and the memory itself pay",
+        lambda t: t[f"{memmap}_bytes"],
+        lambda t: _sum(t, [f"{memmap}_host_bytes", f"{memmap}_self_bytes"]),
+    )
+
+
 def _counter_is_known(table: pd.DataFrame) -> "pd.Series[bool]":
     """Return where the kernel counts its memmap, and counts what the census does."""
     withheld = table[column("offline")] + table[column("device")]
@@ -105,6 +114,7 @@ OF_TRIALS = (
         "zero_ns is known where, and only where, zero_pages > 0",
         lambda t: t["zero_ns"].notna() == (t["zero_pages"].fillna(0) > 0),
     ),
+    *map(_of_payers, ("memmap_idle", "memmap")),
     sums(
         "movable_only_bytes is cma_area_bytes + movable_zone_bytes",
         lambda t: t["movable_only_bytes"],
@@ -137,7 +147,7 @@ OF_PHASES = (
         lambda t: _sum(t, [column(account) for account in ACCOUNTS]),
         lambda t: t["ram_bytes"],
     ),
-    *map(_of_group, ("stranded", "movable_only", "serving")),
+    *map(_of_group, ("stranded", "movable_only", "serving", "memmap")),
     rule(
         "what is free in small blocks is free",
         lambda t: (

@@ -83,6 +83,8 @@ struct carveout_census {
 	__u64 first_pfn;
 	__u64 memmap_bytes;
 	__u64 memmap_lent_bytes;
+	__u64 struct_page_bytes;
+	__u64 linear_map_table_pages;	/* page tables that map the RAM for the kernel */
 	__u64 accounts[CARVEOUT_ACCOUNTS];	/* in frames */
 	__u64 blocked_pageblocks;	/* with a frame that cannot move, and none that is lent */
 	__u32 orders;			/* of free blocks */

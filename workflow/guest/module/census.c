@@ -286,6 +286,7 @@ static void census_start(struct carveout_census *census, const struct extents *e
 	census->page_bytes = PAGE_SIZE;
 	census->pageblock_bytes = PAGE_SIZE << pageblock_order;
 	census->first_pfn = extents->list[0].pfn;
+	census->struct_page_bytes = sizeof(struct page);
 	memset(census->accounts, 0, sizeof(census->accounts));
 	census->blocked_pageblocks = 0;
 	census->orders = NR_PAGE_ORDERS;
@@ -302,6 +303,7 @@ static int census_read_once(struct carveout_census *census, const struct extents
 	ret = waiting_note();
 	if (!ret)
 		ret = kernel_tables_note();
+	census->linear_map_table_pages = kernel_tables_of_linear_map();
 	if (!ret)
 		ret = memmap_measure(&census->memmap_bytes, &census->memmap_lent_bytes);
 	if (!ret)

@@ -28,6 +28,7 @@
 #define BITS_PER_LEVEL (PAGE_SHIFT - 3)
 
 static struct frame_set tables;
+static unsigned long linear_map_tables;
 
 /* Of them, those that the kernel does not count and may free: in the last look, and in this. */
 static struct frame_set uncounted_before, uncounted;
@@ -38,6 +39,7 @@ static u64 (*copies)[ENTRIES];
 
 /* How the hardware was told to walk, whatever the kernel was built for. */
 struct walk {
+	u64 start;		/* the first address */
 	phys_addr_t top;
 	unsigned long top_entries;
 	unsigned int levels;
@@ -49,7 +51,10 @@ static struct walk walk_of_kernel(void)
 	u64 ttbr = read_sysreg(ttbr1_el1);
 	unsigned int size = FIELD_GET(TCR_T1SZ_MASK, read_sysreg(tcr_el1));
 	unsigned int bits = 64 - size - PAGE_SHIFT;
-	struct walk walk = { .levels = DIV_ROUND_UP(bits, BITS_PER_LEVEL) };
+	struct walk walk = {
+		.start = ~0ULL << (bits + PAGE_SHIFT),
+		.levels = DIV_ROUND_UP(bits, BITS_PER_LEVEL),
+	};
 
 	walk.top = (ttbr & GENMASK_ULL(47, 6)) | (ttbr & GENMASK_ULL(5, 2)) << 46;
 	walk.top_entries = 1UL << (bits - (walk.levels - 1) * BITS_PER_LEVEL);
@@ -64,22 +69,35 @@ static void note_uncounted(unsigned long pfn)
 		frame_set_add(&uncounted, pfn);
 }
 
-static void note_table(phys_addr_t table, unsigned long count, unsigned int levels)
+/* A table whose entries cover addresses from `start` on. */
+static void note_table(phys_addr_t table, unsigned long count, unsigned int levels, u64 start)
 {
+	unsigned int shift = PAGE_SHIFT + (levels - 1) * BITS_PER_LEVEL;
 	u64 *entries = copies[levels];
 	unsigned long i;
 
 	if (!frame_set_add(&tables, PHYS_PFN(table)))
 		return;
 	note_uncounted(PHYS_PFN(table));
+	/* Below PAGE_END there is nothing else (asm/memory.h). */
+	if (start < PAGE_END)
+		linear_map_tables++;
 	if (levels == 1)
 		return;
 	if (copy_from_kernel_nofault(entries, phys_to_virt(table), count * sizeof(*entries)))
 		return;
 	for (i = 0; i < count; i++) {
 		if ((entries[i] & ENTRY_KIND) == ENTRY_TABLE)
-			note_table(__pte_to_phys(__pte(entries[i])), ENTRIES, levels - 1);
+			note_table(__pte_to_phys(__pte(entries[i])), ENTRIES, levels - 1,
+				   start + ((u64)i << shift));
 	}
+}
+
+static void note_all(const struct walk *walk)
+{
+	note_table(walk->top, walk->top_entries, walk->levels, walk->start);
+	/* The table on top maps all else, too. */
+	linear_map_tables--;
 }
 
 /* Looks at the tables as they are now. */
@@ -88,6 +106,7 @@ int kernel_tables_note(void)
 	struct walk walk = walk_of_kernel();
 	int ret = frame_set_clear(&tables);
 
+	linear_map_tables = 0;
 	swap(uncounted_before, uncounted);
 	if (!ret)
 		ret = frame_set_clear(&uncounted);
@@ -96,7 +115,7 @@ int kernel_tables_note(void)
 	if (!ret && !copies)
 		ret = -ENOMEM;
 	if (!ret)
-		note_table(walk.top, walk.top_entries, walk.levels);
+		note_all(&walk);
 	if (!ret)
 		uncounted_gone += frame_set_count_gone(&uncounted_before, &uncounted);
 	return ret;
@@ -110,6 +129,12 @@ int kernel_tables_note(void)
 unsigned long kernel_tables_gone(void)
 {
 	return uncounted_gone;
+}
+
+/* How many of the tables map the RAM alone. */
+unsigned long kernel_tables_of_linear_map(void)
+{
+	return linear_map_tables;
 }
 
 bool is_kernel_table(unsigned long pfn)

@@ -249,6 +249,8 @@ static void put_census(const struct carveout_census *census, const struct vmstat
 	put("memmap_bytes", census->memmap_bytes);
 	put("memmap_lent_bytes", census->memmap_lent_bytes);
 	put("memmap_counter_bytes", census->page_bytes * vmstat->memmap_pages);
+	put("struct_page_bytes", census->struct_page_bytes);
+	put("linear_map_table_bytes", census->page_bytes * census->linear_map_table_pages);
 	put("page_table_bytes", census->page_bytes * vmstat->page_table_pages);
 	put("anonymous_huge_pages", vmstat->anonymous_huge_pages);
 	put_meminfo(census->page_bytes * put_zones());

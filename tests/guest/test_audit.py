@@ -241,8 +241,8 @@ def boot_tables(audit: Audit) -> int:
 
 def test_page_tables_are_those_that_flags_show_and_the_kernels_own(audits: list[Audit]) -> None:
     # A table of the last level for each 2 MiB of the linear map, which Debian's kernel maps page by
-    # page, and a few: those above, and those of vmalloc(), of modules and of the memmap. A device DAX
-    # is in the linear map, and flags show nothing of it.
+    # page, and a few: those above, and those of vmalloc(), of modules and of the memmap. A device
+    # DAX is in the linear map, and flags show nothing of it.
     for audit in audits:
         mapped = audit.seen["system_ram"]
         if audit.strategy == "device-dax":

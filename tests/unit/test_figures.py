@@ -107,7 +107,7 @@ def test_a_variant_that_never_succeeds_is_shown(tables: Path) -> None:
     refused = trials["strategy"] == "cma"
     trials.loc[refused, "outcome"] = "refused"
     trials.loc[refused, "granted_bytes"] = 0
-    trials.loc[refused, "memmap_lent_bytes"] = None
+    trials.loc[refused, "lent_bytes"] = 0
     assert "no success in 20 trials" in texts(cost.draw(trials, Labels()))
     assert "never lent" in texts(memmap_overhead.draw(compare(trials), Labels()))
 
@@ -149,10 +149,10 @@ def test_the_map_of_a_trial_that_died_says_so(tables: Path) -> None:
     assert "the trial ended before this census" in texts(pageblock_map.draw(died, Labels()))
 
 
-def bars(figure: Figure) -> list[list[Rectangle]]:
+def bars(figure: Figure, panel: int = 0) -> list[list[Rectangle]]:
     """The parts of each bar of a figure of stacked bars, from the top, from the left."""
     stacked: dict[float, list[Rectangle]] = {}
-    for part in figure.axes[0].patches:
+    for part in figure.axes[panel].patches:
         assert isinstance(part, Rectangle)
         stacked.setdefault(round(part.get_y(), 6), []).append(part)
     return [stacked[y] for y in sorted(stacked)]
@@ -192,16 +192,19 @@ def test_the_parts_of_a_lend_are_all_of_it(tables: Path) -> None:
         assert word in shown
 
 
-def test_a_requests_memmap_is_drawn_even_when_only_a_larger_one_is_free_of_it(
-    tables: Path,
-) -> None:
+def test_who_pays_for_the_memmap_is_drawn(tables: Path) -> None:
     comparison = read_table("comparison", tables / "comparison.parquet")
-    comparison = comparison[comparison["strategy"] == "virtio-mem"]
-    small = comparison["request_bytes"] == comparison["request_bytes"].min()
-    comparison.loc[small, "memmap_per_lent_gib_bytes"] = 16 * MIB
-    written = texts(memmap_overhead.draw(comparison, Labels()))
-    assert "lent: 256 MiB request" in written
-    assert " 16 " in written
+    one = comparison[comparison["strategy"] == "virtio-mem"].copy()
+    paid = {"memmap_host_bytes": 8, "memmap_self_bytes": 3, "memmap_nobody_bytes": 5}
+    for name, mib in paid.items():
+        one[name] = mib * MIB
+    figure = memmap_overhead.draw(one, Labels())
+    bars_lent = [part.get_width() for part in bars(figure, panel=1)[0]]
+    assert bars_lent == pytest.approx(list(paid.values()))
+    written = texts(figure)
+    assert " 11 " in written  # what costs memory: nobody pays the rest
+    for who in ("paid by the host", "by the memory that it describes", "by nobody"):
+        assert f"memmap {who}" in written
 
 
 def counted(tables: Path, *memmap_mib: float) -> pd.DataFrame:

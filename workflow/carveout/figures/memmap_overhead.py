@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figure: what each variant costs in memmap and in memory set aside."""
+"""Figure: what each variant costs in memmap, who pays for it, and what is set aside."""
 
 from collections.abc import Mapping
 
@@ -15,22 +15,39 @@ from carveout.wording.labels import Labels, comparable_parts
 TABLE = "comparison"
 COLUMNS = None
 
-_PER_GIB = "memmap_per_lent_gib_bytes"
-_FILLED = ""
-# What is set aside, from the left: filled is of no use to Linux, hatched of use for movable pages.
-_ASIDE = {"stranded_bytes": _FILLED, "cma_area_bytes": "////", "movable_zone_bytes": "xxx"}
-_IDLE = ("memmap_idle_bytes", *_ASIDE)
+_FILLED, _OUTLINED = "", None
+# Parts of a bar, from the left: how each looks, and what it is called. A filled one costs the host
+# memory, a hatched one costs less than that, an outlined one nothing.
+_PAYERS = {
+    "host": (_FILLED, "paid by the host"),
+    "self": ("////", "by the memory that it describes"),
+    "nobody": (_OUTLINED, "by nobody"),
+}
+_ASIDE = {
+    "stranded": (_FILLED, "stranded"),
+    "cma_area": ("////", "CMA area"),
+    "movable_zone": ("xxx", "ZONE_MOVABLE"),
+}
+_Looks = Mapping[str, str | None]
+_IDLE: _Looks = {f"memmap_idle_{payer}_bytes": look for payer, (look, _) in _PAYERS.items()}
+_LENT: _Looks = {f"memmap_{payer}_bytes": look for payer, (look, _) in _PAYERS.items()}
+_PANELS: Mapping[str, _Looks] = {
+    "memmap of all RAM, idle": _IDLE,
+    "while the largest is lent": _LENT,
+    "set aside while idle": {f"{name}_bytes": look for name, (look, _) in _ASIDE.items()},
+}
 _HEIGHT = 0.62
 
 
 def draw(comparison: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw memmap of the host, memmap of lent memory, and memory set aside while idle."""
+    """Draw who pays for the memmap, while idle and while memory is lent, and what is set aside."""
     machines = dict(comparable_parts(comparison))
-    rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
-    figure = style.new_figure((rows * style.ROW_IN + 1.1) * len(machines))
+    rows = [len(labels.variants(of_machine)) for of_machine in machines.values()]
+    heights = [count * style.ROW_IN + 1.25 for count in rows]
+    figure = style.new_figure(sum(heights))
     colors = style.strategy_colors(labels, comparison)
     for part, of_machine in zip(
-        style.parts(figure, list(machines)), machines.values(), strict=True
+        style.parts(figure, list(machines), heights), machines.values(), strict=True
     ):
         _draw_machine(part, of_machine, labels, colors)
     return figure
@@ -40,52 +57,26 @@ def _draw_machine(
     part: SubFigure, comparison: pd.DataFrame, labels: Labels, colors: Mapping[str, str]
 ) -> None:
     rows = labels.variants(comparison)
-    # What a variant costs while idle is the same for all requests.
-    table = comparison.groupby(["strategy", "variant"])[list(_IDLE)].first()
+    of_variants = comparison.sort_values("request_bytes").groupby(["strategy", "variant"])
+    # What a variant costs while idle is the same for all requests; of the others, the largest of
+    # which anything was lent.
+    table = of_variants.first().assign(**{name: of_variants[name].last() for name in _LENT})
     table = table.reindex(pd.MultiIndex.from_tuples(rows))
-    requests = [int(size) for size in sorted(comparison["request_bytes"].unique())]
-    per_gib = comparison.pivot_table(
-        index=["strategy", "variant"], columns="request_bytes", values=_PER_GIB
-    ).reindex(pd.MultiIndex.from_tuples(rows), columns=requests)
     shades = [colors[strategy] for strategy, _ in rows]
-    host, lent, aside = part.subplots(1, 3, sharey=True, width_ratios=(1, 1, 1.3))
-    _bars(host, table["memmap_idle_bytes"], shades)
-    host.set(title="memmap of the host, idle", xlabel="MiB")
-    _draw_lent(lent, per_gib, shades)
-    lent.set(title="memmap of lent memory", xlabel="MiB per GiB lent")
-    _draw_aside(aside, table, shades)
-    style.draw_variant_rows(host, labels, rows)
-    for ax in (lent, aside):
+    panels = part.subplots(1, len(_PANELS), sharey=True)
+    for ax, (title, looks) in zip(panels, _PANELS.items(), strict=True):
+        _draw_bars(ax, table, looks, shades)
+        ax.set(title=title, xlabel="MiB")
         style.draw_variant_rows(ax, labels, rows)
-        ax.tick_params(labelleft=False)
-    _draw_legend(part, requests)
+        ax.tick_params(labelleft=ax is panels[0])
+    _draw_legend(part)
 
 
-def _draw_lent(ax: Axes, per_gib: pd.DataFrame, shades: list[str]) -> None:
-    """Draw a bar for each request: the smallest on top and filled, the others outlined."""
-    height = _HEIGHT / len(per_gib.columns)
-    for number, size in enumerate(per_gib.columns):
-        values = per_gib[size].astype(float) / MIB
-        places = [place - _HEIGHT / 2 + height * (number + 0.5) for place in range(len(values))]
-        ax.barh(
-            places,
-            values.fillna(0),
-            height=height * 0.8,
-            facecolor=shades if number == 0 else "white",
-            edgecolor=shades,
-            linewidth=0.8,
-        )
-        for place, value in zip(places, values, strict=True):
-            if pd.isna(value):
-                style.note(ax, place, "never lent")
-            else:
-                _write(ax, place, value, fontsize=7)
-    _room_for_text(ax, per_gib.max().max() / MIB)
-
-
-def _draw_aside(ax: Axes, table: pd.DataFrame, shades: list[str]) -> None:
+def _draw_bars(ax: Axes, table: pd.DataFrame, looks: _Looks, shades: list[str]) -> None:
+    """Draw a bar of several parts for each variant, and write what of it costs memory."""
     left = pd.Series(0.0, table.index)
-    for name, look in _ASIDE.items():
+    costs = pd.Series(0.0, table.index)
+    for name, look in looks.items():
         values = table[name].astype(float).fillna(0) / MIB
         ax.barh(
             range(len(table)),
@@ -95,58 +86,42 @@ def _draw_aside(ax: Axes, table: pd.DataFrame, shades: list[str]) -> None:
             facecolor=shades if look == _FILLED else "white",
             edgecolor=shades,
             hatch=look,
+            linestyle=":" if look is _OUTLINED else "-",
             linewidth=0.8,
         )
         left += values
-    for place, value in enumerate(left):
-        _write(ax, place, value)
-    _room_for_text(ax, left.max())
-    ax.set(title="set aside while idle", xlabel="MiB")
+        if look is not _OUTLINED:
+            costs += values
+    for place, (end, cost) in enumerate(zip(left, costs, strict=True)):
+        if table[list(looks)].iloc[place].isna().all():
+            style.note(ax, place, "never lent" if looks is _LENT else "not measured")
+        else:
+            _write(ax, place, end, cost)
+    most = left.max()
+    ax.set_xlim(0, (most if most > 0 else 1) * 1.25)
 
 
-def _draw_legend(part: SubFigure, requests: list[int]) -> None:
-    looks = {"stranded": _FILLED, "CMA area": "////", "ZONE_MOVABLE": "xxx"}
+def _draw_legend(part: SubFigure) -> None:
     handles = [
         Patch(
-            facecolor=style.MUTED if number == 0 else "white",
+            facecolor=style.MUTED if look == _FILLED else "white",
             edgecolor=style.MUTED,
-            label=f"lent: {style.request_label(size)}",
+            hatch=look,
+            linestyle=":" if look is _OUTLINED else "-",
+            label=f"{of}{name}",
         )
-        for number, size in enumerate(requests)
+        for of, looks in (("memmap ", _PAYERS), ("set aside: ", _ASIDE))
+        for look, name in looks.values()
     ]
-    handles += [
-        Patch(
-            facecolor=style.MUTED if hatch == _FILLED else "white",
-            edgecolor=style.MUTED,
-            hatch=hatch,
-            label=f"set aside: {name}",
-        )
-        for name, hatch in looks.items()
-    ]
-    part.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+    part.legend(handles=handles, loc="outside upper right", ncols=3)
 
 
-def _bars(ax: Axes, sizes_bytes: "pd.Series[float]", shades: list[str]) -> None:
-    values = sizes_bytes.astype(float) / MIB
-    ax.barh(range(len(values)), values.fillna(0), height=_HEIGHT, color=shades)
-    for place, value in enumerate(values):
-        if pd.isna(value):
-            style.note(ax, place, "not measured")
-        else:
-            _write(ax, place, value)
-    _room_for_text(ax, values.max())
-
-
-def _write(ax: Axes, place: float, value: float, fontsize: float = 8) -> None:
+def _write(ax: Axes, place: float, end: float, value: float) -> None:
     ax.annotate(
         f"{value:.3g}" if value < 1000 else f"{value:.0f}",
-        (value, place),
+        (end, place),
         xytext=(3, 0),
         textcoords="offset points",
         va="center",
-        fontsize=fontsize,
+        fontsize=8,
     )
-
-
-def _room_for_text(ax: Axes, most: float) -> None:
-    ax.set_xlim(0, (most if most > 0 else 1) * 1.22)

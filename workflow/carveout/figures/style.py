@@ -28,8 +28,9 @@ WRONG = "#C23B22"
 
 # People with any kind of colour vision tell these apart; the palette's grey, its eighth colour, is
 # for the baseline.
-PALETTE = (*seaborn.color_palette("colorblind", 7).as_hex(), "#000000")
-MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*")
+_COLORBLIND = seaborn.color_palette("colorblind").as_hex()
+PALETTE = (*_COLORBLIND[:7], "#000000", *_COLORBLIND[8:])
+MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*", "<", ">")
 
 _SETTINGS: dict[Any, object] = {
     "font.family": "DejaVu Sans",
@@ -67,9 +68,15 @@ def new_figure(height_in: float) -> Figure:
     return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
 
 
-def parts(figure: Figure, machines: Sequence[str]) -> list[SubFigure]:
-    """Return one part of the figure per machine, titled when there is more than one."""
-    made = list(figure.subfigures(len(machines), 1, squeeze=False)[:, 0])
+def parts(
+    figure: Figure, machines: Sequence[str], heights: Sequence[float] | None = None
+) -> list[SubFigure]:
+    """Return one part of the figure per machine, titled when there is more than one.
+
+    They are equally high, or as their heights say.
+    """
+    ratios = heights or [1] * len(machines)
+    made = list(figure.subfigures(len(machines), 1, squeeze=False, height_ratios=ratios)[:, 0])
     if len(machines) > 1:
         for part, machine in zip(made, machines, strict=True):
             part.suptitle(machine, x=0.01, ha="left", fontweight="bold")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from carveout.tables.accounts import MEMMAP_PAYERS
 from carveout.wording.labels import VARIANT, Labels, load_label, loads_of
 from carveout.wording.quantities import (
     NOTHING,
@@ -22,11 +23,15 @@ FOR_MOVABLE = "reuse, movable"
 FOR_UNMOVABLE = "reuse, unmovable"
 LEND = "median lend"
 MEMMAP = "memmap"
+PAID_IDLE = "memmap of all RAM, idle"
+PAID_LENT = "and while lent"
+TABLES = "tables of the linear map"
 SHORT = "short lends"
 SUCCESS = "success (95 % interval)"
 # What each of the comparison's tables is of, with its headings.
 COMPARISON_PARTS = {
     "medians": (MEMMAP, ASIDE),
+    "who pays for the memmap, and what maps the RAM; medians": (PAID_IDLE, PAID_LENT, TABLES),
     "success with its 95 % interval; medians": (SUCCESS, LEND, SHORT),
     "what comes back; medians": (BACK, FOR_MOVABLE, FOR_UNMOVABLE),
 }
@@ -195,6 +200,10 @@ def _comparison_cells(
         per_gib = bytes_label(row["memmap_per_lent_gib_bytes"]) if row else NOTHING
         cells[(MEMMAP, f"per GiB lent, {size}")] = per_gib
     cells |= {
+        **_paid_cells(PAID_IDLE, "memmap_idle", idle),
+        **_paid_cells(PAID_LENT, "memmap", lent),
+        (TABLES, "idle"): bytes_label(idle["linear_map_table_idle_bytes"]),
+        (TABLES, "while lent"): bytes_label(lent["linear_map_table_bytes"]),
         (ASIDE, "stranded"): bytes_label(idle["stranded_bytes"]),
         (ASIDE, "CMA area"): bytes_label(idle["cma_area_bytes"]),
         (ASIDE, "CMA area in use"): bytes_label(idle["cma_used_bytes"]),
@@ -213,6 +222,15 @@ def _comparison_cells(
         (BACK, "kept back"): percent_label(lent["kept_back_share"]),
         **_reuse_cells(FOR_MOVABLE, "movable", lent),
         **_reuse_cells(FOR_UNMOVABLE, "unmovable", lent),
+    }
+
+
+def _paid_cells(heading: str, memmap: str, row: Mapping[Any, Any]) -> dict[tuple[str, str], str]:
+    """Return who pays for the memmap: the host, the memory that it describes, or nobody."""
+    words = {"host": "the host", "self": "the memory itself", "nobody": "nobody"}
+    return {
+        (heading, words[payer]): bytes_label(row[f"{memmap}_{payer}_bytes"])
+        for payer in MEMMAP_PAYERS
     }
 
 

@@ -21,6 +21,7 @@ from carveout.common.rates import wilson_interval
 from carveout.common.sizes import GIB
 from carveout.records.outcomes import OUTCOMES
 from carveout.statistics.turning_points import find_turning_points
+from carveout.tables.accounts import MEMMAP_PAYERS
 from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 from carveout.tables.schema import CELL, COMPARABLE
@@ -28,13 +29,18 @@ from carveout.tables.statistics_tables import COMPARISON, FAILURES, QUANTILES, S
 
 _VARIANT = (*COMPARABLE, "strategy", "variant")
 _IDLE = (
-    *("memmap_idle_bytes", "stranded_bytes", "movable_only_bytes"),
+    *("memmap_idle_bytes", *(f"memmap_idle_{payer}_bytes" for payer in MEMMAP_PAYERS)),
+    *("linear_map_table_idle_bytes", "stranded_bytes", "movable_only_bytes"),
     *("cma_area_bytes", "movable_zone_bytes", "cma_used_bytes"),
     *("blocked_pageblocks", "free_scattered_bytes"),
 )
+_LENT = (
+    *("memmap_bytes", *(f"memmap_{payer}_bytes" for payer in MEMMAP_PAYERS)),
+    "linear_map_table_bytes",
+)
 _MEDIANS = (
     "dose_achieved",
-    "memmap_bytes",
+    *_LENT,
     "extents_p50",
     "memmap_per_lent_gib_bytes",
     "regained_share",
@@ -62,7 +68,7 @@ COLUMNS = (
         "extents",
     ),
     *("lend_ns", *_PARTS, "give_back_ns"),
-    *("memmap_bytes", "memmap_lent_bytes", "regained_bytes", "kept_back_bytes"),
+    *(*_LENT, "memmap_lent_bytes", "regained_bytes", "kept_back_bytes"),
     *(*REUSE_COLUMNS, "pages_migrated", "pages_reclaimed"),
     *("cause", "message", "stage", "refused_by", "reason", "errno", "kernel_log", "blocker"),
     *("explained", "load_alone_steps", "load_alone_ns", "load_steps", "load_ns", "question"),
@@ -175,7 +181,7 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
         verify_failed=trials["verify"] == "failed",
         **{outcome: trials["outcome"] == outcome for outcome in OUTCOMES},
         extents_p50=trials["extents"].where(trials["granted_bytes"] > 0),
-        memmap_bytes=trials["memmap_bytes"].where(success),
+        **{name: trials[name].where(trials["lent_bytes"] > 0) for name in _LENT},
         memmap_per_lent_gib_bytes=trials["memmap_lent_bytes"] / lent_bytes * GIB,
         regained_share=trials["regained_bytes"] / lent_bytes,
         kept_back_share=trials["kept_back_bytes"] / lent_bytes,

@@ -5,6 +5,7 @@ import pandera.pandas as pa
 
 from carveout.records.outcomes import OUTCOMES
 from carveout.study.requests import QUESTIONS
+from carveout.tables.accounts import MEMMAP_PAYERS
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 from carveout.tables.schema import (
     CELL,
@@ -57,9 +58,18 @@ _PARTS = {
         *("content_ns_p50", "zero_ns_p50"),
     )
 }
+# Medians over lends that got anything, while they had it: who pays for the memmap of all RAM, and
+# what maps it.
+_LENT = {
+    "memmap_bytes": number(null=True),
+    **{f"memmap_{payer}_bytes": number(null=True) for payer in MEMMAP_PAYERS},
+    "linear_map_table_bytes": number(null=True),
+}
 _IDLE = {
     # Medians of the census before the lend; in `comparison`, before the trials' first lend.
     "memmap_idle_bytes": number(null=True),
+    **{f"memmap_idle_{payer}_bytes": number(null=True) for payer in MEMMAP_PAYERS},
+    "linear_map_table_idle_bytes": number(null=True),
     "stranded_bytes": number(null=True),
     "movable_only_bytes": number(null=True),
     "cma_area_bytes": number(null=True),
@@ -92,7 +102,7 @@ SUMMARY = Table(
         "granted_least_bytes": integer(),
         "granted_most_bytes": integer(),
         **_IDLE,
-        "memmap_bytes": number(null=True),
+        **_LENT,
         **_SHARES,
         **_quantiles("lend_ns"),
         **_PARTS,
@@ -126,7 +136,7 @@ COMPARISON = Table(
         **_COUNTS,
         **_SUCCESS,
         **_IDLE,
-        "memmap_bytes": number(null=True),
+        **_LENT,
         **_SHARES,
         "lend_ns_p50": number(null=True),
         **_PARTS,

@@ -57,6 +57,19 @@ def large_pages(checkout: Checkout) -> Run:
     )
 
 
+@pytest.fixture(scope="module")
+def pieces(checkout: Checkout) -> Run:
+    """Asked for aligned pieces of 32 MiB."""
+    return run(
+        checkout,
+        "device_dax_pieces",
+        kernels=["debian-6.12", "debian-7.3"],
+        strategies={"device-dax": ["memmap_on_itself", "ramdax"]},
+        requests={"half": ["256MiB"]},
+        granules=["32M"],
+    )
+
+
 def trials_of(made: Run, *variants: str) -> pd.DataFrame:
     """The trials of some variants, each of which has some."""
     trials = made.table("trials")
@@ -160,14 +173,14 @@ def test_a_device_that_is_set_aside_serves_nobody(usual: Run, variant: str) -> N
 @pytest.mark.parametrize("variant", HOT_ADDED)
 def test_hot_added_whole_memory_blocks_serve(usual: Run, variant: str) -> None:
     """The block that the region's head lies in is lost."""
-    before = memory(usual, variant, "before")
+    before, lent = (memory(usual, variant, phase) for phase in ("before", "lent"))
     blocks = REGION_BYTES // SECTION_BYTES - 1
     memmap_bytes = blocks * 512 * 4096
     on_itself = memmap_bytes if variant == "kmem" else 0
     movable_zone = before["account_movable_zone_free_bytes"]
     movable_zone += before["account_movable_zone_used_bytes"]
     assert movable_zone == blocks * SECTION_BYTES - on_itself
-    assert movable_zone == beside_carve_out(usual, variant, "mem_total_bytes")
+    assert movable_zone == before["mem_total_bytes"] - lent["mem_total_bytes"]
     assert before["account_memmap_self_bytes"] == on_itself
     host = beside_carve_out(usual, variant, "account_memmap_host_bytes")
     assert host == memmap_bytes - on_itself
@@ -175,6 +188,14 @@ def test_hot_added_whole_memory_blocks_serve(usual: Run, variant: str) -> None:
     trials = trials_of(usual, variant)
     # What is in use again when it has come back was free when it went.
     assert (trials["regained_bytes"] >= movable_zone).all()
+
+
+def test_what_is_lent_begins_where_granules_do(pieces: Run) -> None:
+    """The head of the region is smaller than a granule: what is mapped begins behind it."""
+    trials = pieces.table("trials").query("outcome != 'not_available'")
+    assert len(trials) == 3
+    assert set(trials["outcome"]) == {"granted"}
+    assert set(trials["lent_bytes"]) == {256 * MIB}
 
 
 def test_a_kernel_without_a_way_says_so(usual: Run, large_pages: Run) -> None:

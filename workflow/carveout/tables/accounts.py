@@ -3,7 +3,7 @@
 
 Every frame of the RAM that the runner gave is in exactly one account, so they sum to the RAM, and
 two censuses differ by transfers that sum to zero. Where several accounts could hold a frame, the
-first of these does: lent or machine, hidden, device, no_map, memmap, page_tables, offline; and a
+first of these does: lent or machine, hidden, no_map, memmap, page_tables, device, offline; and a
 CMA area goes before its zone.
 """
 

@@ -17,12 +17,10 @@ made=0
 namespaces=
 
 # shellcheck disable=SC2034 # for the lend step
-if [ "$IDLE" = linux ]; then
-	blocker_area=movable
-else
+[ "$IDLE" = linux ] || {
 	takes_from_linux=no
 	blocker_area=none
-fi
+}
 
 prepare() {
 	[ "$DRIVER" != ramdax ] || use_labels
@@ -91,8 +89,15 @@ lend_device() {
 	skip_bytes=$(((GRANULE_BYTES - device_start_bytes % GRANULE_BYTES) % GRANULE_BYTES))
 	mapped_bytes=$((device_bytes - skip_bytes))
 	[ "$mapped_bytes" -le "$1" ] || mapped_bytes=$1
-	[ "$mapped_bytes" -gt 0 ] || fail device driver device_is_full || return
+	[ "$mapped_bytes" -gt 0 ] || device_is_full || return
 	operate map lend dax "$device" "$skip_bytes" "$mapped_bytes"
+}
+
+# No page is in the way of what there is not.
+# shellcheck disable=SC2034 # for the lend step
+device_is_full() {
+	blocker_area=none
+	fail device driver device_is_full
 }
 
 # --- Hot-added while idle -------------------------------------------------------------
@@ -120,7 +125,9 @@ serves() {
 }
 
 # All of it or nothing: a device with a block online cannot be had.
+# shellcheck disable=SC2034 # for the lend step
 take_from_linux() {
+	blocker_area=movable
 	read_available
 	[ $((available_bytes - RESERVE_BYTES)) -ge $(((end_block - first_block) * block_bytes)) ] ||
 		fail careful carveout host_needs_the_rest || return
@@ -166,13 +173,13 @@ lend_devices() {
 		missing_bytes=$((missing_bytes - mapped_bytes))
 		[ "$GRANULE" != single ] || break
 	done
-	[ "$missing_bytes" -eq 0 ] || fail device driver device_is_full
+	[ "$missing_bytes" -eq 0 ] || device_is_full
 }
 
 # make_namespace BYTES: sets namespace
 make_namespace() {
 	find_namespace_bytes "$1"
-	[ "$namespace_bytes" -gt 0 ] || fail device driver device_is_full || return
+	[ "$namespace_bytes" -gt 0 ] || device_is_full || return
 	read -r namespace <"$region/namespace_seed"
 	made=$((made + 1))
 	say "devices/$namespace/uuid" "$(next_uuid)" &&
@@ -250,7 +257,7 @@ lend() {
 
 lend_from_device() {
 	lend_device "$1" || return
-	[ "$mapped_bytes" -eq "$1" ] || fail device driver device_is_full
+	[ "$mapped_bytes" -eq "$1" ] || device_is_full
 }
 
 # There is no more than there is; but the kernel may move today what it could not a moment ago.
@@ -258,7 +265,7 @@ lend_more() {
 	if [ "$IDLE" = linux ] && serves; then
 		lend "$1"
 	else
-		fail device driver device_is_full
+		device_is_full
 	fi
 }
 

@@ -85,6 +85,7 @@ def lend(cycle: int, granted_bytes: int, lend_ns: int = 1000, **members: Any) ->
         "lent_bytes": granted_bytes,
         "granted_bytes": granted_bytes,
         "exhausted": refused,
+        "revocable_bytes": 0,
         "extents": 1 if granted_bytes else 0,
         "largest_extent_bytes": granted_bytes,
         "lend_ns": lend_ns,

@@ -14,6 +14,7 @@ from carveout.common.sizes import GIB, MIB
 from carveout.records.outcomes import PHASES
 from carveout.tables.accounts import GROUPS, column
 from carveout.tables.definitions import ORDERS, ZONES
+from carveout.tables.rules import OWNER_COLUMNS
 
 RAM_BYTES = 4 * GIB
 LENDABLE_BYTES = GIB
@@ -162,6 +163,8 @@ def _trial(
         "question": "capacity",
         **dict.fromkeys(("load_alone_steps", "load_alone_ns", "load_steps", "load_ns")),
         **dict.fromkeys(("pressure_filled_bytes", "pressure_left_bytes", "pressure_killed")),
+        "revocable_bytes": 0,
+        **dict.fromkeys(OWNER_COLUMNS),
         "trials_asked": 5,
         "replication": None,
         "ladder": None,

@@ -40,6 +40,14 @@ def records() -> list[Record]:
     numbers = itertools.count(1_000_003, 1009)
     # Made-up records share what is alike in them.
     made = [deepcopy(record) for record in whole_cycle(1, 256 * MIB) + whole_cycle(2, 128 * MIB)]
+    made += [
+        {
+            "record": "discards",
+            "cycle": cycle,
+            **dict.fromkeys(("discarded_bytes", "extents", "largest_extent_bytes"), 0),
+        }
+        for cycle in (1, 2)
+    ]
     for record in made:
         if record["record"] == "census":
             record["zones"] = [
@@ -113,6 +121,10 @@ def test_a_request_is_a_row_of_the_numbers_of_its_cycle(
     for name in ("zero_ns", "zero_pages", "scribbled_bytes"):
         assert row[name] == verify[name]
     assert row["verify_pages_checked"] == verify["pages_checked"]
+    discards = of(records, "discards", cycle=cycle)
+    assert row["owner_discarded_bytes"] == discards["discarded_bytes"]
+    assert row["owner_discarded_extents"] == discards["extents"]
+    assert row["owner_largest_extent_bytes"] == discards["largest_extent_bytes"]
     reuse = of(records, "reuse", cycle=cycle)
     for kind in ("movable", "unmovable"):
         assert row[f"reuse_{kind}_bytes"] == reuse[kind]["allocator_bytes"]

@@ -63,6 +63,7 @@ def guest_parameters(cell: Cell) -> str:
         "QUESTION": cell.question,
         "LOAD_WORKS": "yes" if cell.load_works else "no",
         "CHURN_STEPS": cell.churn_steps,
+        "OWNER_REGAINS": "yes" if cell.variant.owner_regains else "no",
         "GRANULE": cell.granule,
         "GRANULE_BYTES": GRANULES[cell.granule] or "",
         **{name.upper(): value for name, value in cell.variant.parameters.items()},

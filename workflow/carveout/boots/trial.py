@@ -11,6 +11,7 @@ from qemu.qmp import ExecuteError, QMPError
 
 from carveout.common.errors import CarveoutError
 from carveout.guests.command_line import GuestFiles
+from carveout.guests.discards import count_discards, mark_discards
 from carveout.guests.guest import Guest, GuestDiedError, Stop
 from carveout.records.channel import LAST_RECORDS, Record, last_record, parse_records
 from carveout.study.cell import Point
@@ -25,7 +26,7 @@ class Ending:
             ``wall_limit``, ``torn_records``, ``error`` or ``books``.
         message: one line for a person, or None.
         records: the guest's whole records, with the answers to its requests to the host
-            (``host_reply``) among them.
+            (``host_reply``, ``discards``) among them.
     """
 
     cause: str | None
@@ -74,7 +75,7 @@ async def _run_to_end(
                 await guest.tell(_word(point))
                 guest.note_ready()
             else:
-                replies[said["seq"]] = await _act(guest, said)
+                replies[said["seq"]] = await _act(guest, files, said)
         await guest.resume()
         stop = await guest.next_stop()
         if stop is not Stop.PAUSED:
@@ -86,16 +87,25 @@ def _word(point: Point) -> int:
     return point.seed << 10 | point.dose_permille
 
 
-async def _act(guest: Guest, asked: Record) -> Record:
+async def _act(guest: Guest, files: GuestFiles, asked: Record) -> Record:
     """Do what the guest asks the host for, and return the answer as a record."""
+    reply: dict[str, Any] = {"seq": asked["seq"], "record": "host_reply", "return": {}}
     try:
-        answer = await guest.execute(asked["execute"], asked["arguments"])
+        match asked["execute"]:
+            case "mark_discards":
+                await mark_discards(guest, files)
+            case "count_discards":
+                discards = await count_discards(guest, files)
+                reply = {"seq": asked["seq"], "record": "discards", **asked["arguments"]}
+                reply |= discards.as_record()
+            case command:
+                reply["return"] = await guest.execute(command, asked["arguments"])
     except ExecuteError as error:
         raise CarveoutError(
             f"QEMU refused {asked['execute']} {asked['arguments']}: {error}; "
             "see the strategy's guest.sh and qemu_args"
         ) from error
-    return {"seq": asked["seq"], "record": "host_reply", "return": answer}
+    return reply
 
 
 def _judge(

@@ -53,6 +53,7 @@ class GuestFiles:
     console: Path
     records: Path
     messages: Path
+    discards: Path
 
 
 def most_memory_bytes(touched_bytes: int) -> int:

@@ -263,6 +263,7 @@ def guest_files(boot: Boot, folder: Path) -> GuestFiles:
         console=folder / "console.log",
         records=folder / "records.jsonl",
         messages=folder / "qemu.log",
+        discards=folder / "discards.log",
     )
 
 

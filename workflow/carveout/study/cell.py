@@ -86,6 +86,7 @@ class Variant:
         needs: files of the running kernel, with what they say or None, and why they are needed.
         granules: those that it can give, of `carveout.study.geometry.GRANULES`.
         why_no_other: why it can give no other, or None.
+        owner_regains: whether what is lent goes back to who owns the machine, where it is counted.
     """
 
     strategy: str
@@ -98,6 +99,7 @@ class Variant:
     needs: Sequence[Mapping[str, str]]
     granules: Sequence[str]
     why_no_other: str | None
+    owner_regains: bool = False
 
 
 @dataclass(frozen=True)

@@ -288,4 +288,5 @@ def _fill_variant(
         needs=tuple(content.get("needs", ())),
         granules=geometry.granules_of(content.get("granules", tuple(GRANULES))),
         why_no_other=content.get("why_no_other"),
+        owner_regains=content.get("owner_regains", False),
     )

@@ -171,6 +171,11 @@ TRIALS = Table(
         "pressure_filled_bytes": measured(),
         "pressure_left_bytes": measured(),
         "pressure_killed": boolean(null=True),
+        # Of what is lent, what Linux may take back at any moment, without asking.
+        "revocable_bytes": measured(),
+        # What whoever owns the machine regained between asking for the lend and its end, as QEMU
+        # says; null where that is not how it lends. How it lies in the RAM.
+        **{name: measured() for name in rules.OWNER_COLUMNS},
     },
     # Of two kernels that are the same to the bit, as one with a comment more, trials are the same.
     key=("kernel", "trial_id", "cycle"),

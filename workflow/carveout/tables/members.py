@@ -11,7 +11,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from carveout.study.cell import scenario_name
 from carveout.tables.accounts import ACCOUNTS, column
 from carveout.tables.definitions import ORDERS, ZONES
-from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS, REUSE_KINDS
+from carveout.tables.rules import LEND_PARTS, OWNER_COLUMNS, REUSE_COLUMNS, REUSE_KINDS
 
 Object = Mapping[str, Any]
 Columns = Mapping[str, pyarrow.Array]
@@ -68,6 +68,12 @@ def pressure_columns(pressure: Object | None) -> Object:
         pressure["filler_killed"],
     )
     return dict(zip(PRESSURE_COLUMNS, values or (None, None, None), strict=True))
+
+
+def owner_columns(discards: Object) -> Object:
+    """Return what the machine's owner regained in a cycle."""
+    values = (discards[name] for name in ("discarded_bytes", "extents", "largest_extent_bytes"))
+    return {"cycle": discards["cycle"], **dict(zip(OWNER_COLUMNS, values, strict=True))}
 
 
 def is_explained(lend: Object) -> bool | None:

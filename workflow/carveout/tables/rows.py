@@ -28,6 +28,7 @@ from carveout.tables.members import (
     free_columns,
     is_explained,
     memmap_payer_columns,
+    owner_columns,
     part_columns,
     pressure_columns,
     reuse_columns,
@@ -35,7 +36,7 @@ from carveout.tables.members import (
     work_columns,
     zone_columns,
 )
-from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
+from carveout.tables.rules import LEND_PARTS, OWNER_COLUMNS, REUSE_COLUMNS
 from carveout.tables.schema import COMPARABLE
 
 Object = Mapping[str, Any]
@@ -93,6 +94,7 @@ class TrialRows:
             {**give_back, **pressure_columns(give_back["pressure"])}
             for give_back in records["give_back"]
         ]
+        records["discards"] = [owner_columns(said) for said in records["discards"]]
         records["reuse"] = [reuse_columns(reuse) for reuse in records["reuse"]]
         records["verify"] = [
             {**verify, "verify_pages_bad": bad_pages(verify)} for verify in records["verify"]
@@ -138,9 +140,9 @@ class TrialRows:
         """Return the columns of the requests, null where nothing is known."""
         requests = self._records["request"].columns()
         requests = {**_of_trials(trials, requests, trials), **requests}
-        lend, verify, give_back, reuse = (
+        lend, verify, give_back, reuse, discards = (
             _of_requests(requests, self._records[name].columns())
-            for name in ("lend", "verify", "give_back", "reuse")
+            for name in ("lend", "verify", "give_back", "reuse", "discards")
         )
         before, lent, after = (
             _of_requests(requests, _of_phase(censuses, phase)) for phase in PHASES
@@ -192,6 +194,7 @@ class TrialRows:
             "give_back_errno": give_back["errno"],
             "returned_bytes": give_back["returned_bytes"],
             **{name: give_back[name] for name in PRESSURE_COLUMNS},
+            **{name: discards[name] for name in OWNER_COLUMNS},
         }
 
 
@@ -315,7 +318,7 @@ _RECORDS = {
     ),
     "lend": (
         *("cycle", "stage", "refused_by", "reason", "errno", "kernel_log", "attempts"),
-        *("asked_bytes", "lent_bytes", "granted_bytes", "exhausted"),
+        *("asked_bytes", "lent_bytes", "granted_bytes", "exhausted", "revocable_bytes"),
         *("extents", "largest_extent_bytes", "lend_ns"),
         *(f"lend_{part}_ns" for part in LEND_PARTS),
         *("content_ns", "cleared_pages", "pages_migrated"),
@@ -332,17 +335,22 @@ _RECORDS = {
         *PRESSURE_COLUMNS,
     ),
     "reuse": ("cycle", *REUSE_COLUMNS),
+    "discards": ("cycle", *OWNER_COLUMNS),
 }
 
 
 def _check_lent(requests: Columns, lend: Columns, lent: Columns) -> None:
-    """Refuse a trial whose census says that less is lent than the lend took just before."""
-    less = pc.fill_null(pc.less(lent["lent_out_bytes"], lend["lent_bytes"]), False)
+    """Refuse a trial whose census says that less is lent than the lend took just before.
+
+    What Linux may take back at any moment is none that it lacks.
+    """
+    taken_bytes = pc.subtract(lend["lent_bytes"], lend["revocable_bytes"])
+    less = pc.fill_null(pc.less(lent["lent_out_bytes"], taken_bytes), False)
     if pc.any(less).as_py():
         row = pc.index(less, value=True).as_py()
         raise CarveoutError(
             f"trial {requests['trial_id'][row]}, cycle {requests['cycle'][row]}: wanted at least "
-            f"the {lend['lent_bytes'][row]} bytes that were taken in lent + machine of the "
+            f"the {taken_bytes[row]} bytes that were taken in lent + machine of the "
             f"census, found {lent['lent_out_bytes'][row]}"
         )
 

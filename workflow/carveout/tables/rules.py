@@ -16,6 +16,11 @@ REUSE_KINDS = ("movable", "unmovable")
 REUSE_COLUMNS = tuple(
     f"reuse_{kind}{how}_bytes" for kind in REUSE_KINDS for how in ("", "_address", "_untried")
 )
+# What the machine's owner regained.
+OWNER_COLUMNS = (
+    *("owner_discarded_bytes", "owner_discarded_extents"),
+    "owner_largest_extent_bytes",
+)
 
 
 def _sum(table: pd.DataFrame, columns: list[str]) -> "pd.Series[int]":
@@ -133,6 +138,20 @@ OF_TRIALS = (
         lambda t: (
             (_came_back(t, "movable") <= t["returned_bytes"])
             & (_came_back(t, "unmovable") <= t["returned_bytes"])
+        ),
+    ),
+    rule(
+        "what Linux may take back is a part of what is lent",
+        lambda t: t["revocable_bytes"].fillna(0) <= t["lent_bytes"],
+    ),
+    rule(
+        "the largest extent that the owner regained is a part of all of it, or all of it",
+        lambda t: (
+            (t["owner_largest_extent_bytes"].fillna(0) <= t["owner_discarded_bytes"].fillna(0))
+            & (
+                (t["owner_discarded_extents"].fillna(0) != 1)
+                | (t["owner_largest_extent_bytes"] == t["owner_discarded_bytes"])
+            )
         ),
     ),
     rule(

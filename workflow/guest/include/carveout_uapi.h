@@ -116,11 +116,17 @@ struct carveout_costs {
 	__u64 ns[CARVEOUT_COSTS];
 };
 
-/* Pauses; when the machine goes on, waits for a work item that begins from there on. */
+/*
+ * Waits for a work item that begins from here on, and for as long as it queues itself again. Or it
+ * pauses first, and waits from where the machine goes on.
+ */
 struct carveout_await {
 	char work[64];		/* the name of its function */
 	__u64 limit_ns;		/* for it to begin */
+	__u64 end_limit_ns;	/* from there on, while it waits to begin again; 0: none */
 	__u32 found;		/* out: 0 when none began */
+	__u32 unfinished;	/* out: it comes again, and is not waited for */
+	__u32 stalled;		/* out: all that it did in the end was to sleep */
 	__u32 reserved;		/* 0 */
 	struct carveout_costs costs;	/* out: from the instant when the machine went on */
 };
@@ -197,6 +203,7 @@ enum carveout_kind {
 	CARVEOUT_CARVE_OUT,
 	CARVEOUT_MAPPING,	/* pages of a process that holds them */
 	CARVEOUT_ABSENT,	/* frames that Linux gave up, as to virtio-mem */
+	CARVEOUT_REPORTED,	/* free frames that Linux told the machine of, and may take back */
 };
 
 /* Adopts the first bytes of a mapping of the caller, whose pages are all there. */
@@ -211,7 +218,15 @@ struct carveout_absent {
 	__u64 bytes;		/* out: adopted, or absent in the baseline */
 };
 
-/* Undoes the newest lend that is not CARVEOUT_ABSENT. */
+/* Adopts the first bytes of the free blocks that are marked as reported. */
+struct carveout_reported {
+	struct carveout_ranges ranges;
+	__u64 most_bytes;	/* a last block is not taken whole */
+	__u64 bytes;		/* out: adopted */
+	__u64 reported_bytes;	/* out: all that are marked */
+};
+
+/* Undoes the newest lend that is neither CARVEOUT_ABSENT nor CARVEOUT_REPORTED. */
 struct carveout_give_back {
 	__u32 kind;
 	__u32 reserved;
@@ -290,6 +305,9 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_SCRIBBLE		_IOWR(0xca, 31, struct carveout_scribble)
 /* Returns when the lend of a mapping by this open file is given back: then the caller shall end. */
 #define CARVEOUT_IOC_HOLD		_IO(0xca, 32)
+/* Waits without a pause. */
+#define CARVEOUT_IOC_AWAIT		_IOWR(0xca, 50, struct carveout_await)
+#define CARVEOUT_IOC_LEND_REPORTED	_IOWR(0xca, 51, struct carveout_reported)
 /* For tests: frees a block of lent pages, from this page on, and leaves the lend as it is. */
 #define CARVEOUT_IOC_LOSE		_IOW(0xca, 33, __u64)
 #define CARVEOUT_IOC_STARVE		_IOWR(0xca, 34, struct carveout_starve)

@@ -11,6 +11,7 @@ lend_step() {
 	request_bytes=$1
 	begin_step lend
 	begin_work_beside_lend
+	mark_discards
 	begin_lend
 	asked_bytes=$request_bytes
 	[ "$takes_from_linux" = no ] || be_careful
@@ -23,11 +24,23 @@ lend_step() {
 		[ "$QUESTION" = request ] || lend_the_rest
 	fi
 	end_work_beside_lend
+	count_discards
 	name_shortfall
 	name_what_is_in_the_way
 	check_step
 	count_reclaimed
 	record_lend
+}
+
+# What the machine's owner regains is counted by the runner, in what QEMU says: from here on, and until
+# there. The words are no commands of QEMU's.
+mark_discards() {
+	[ "$OWNER_REGAINS" = no ] || host '"execute":"mark_discards","arguments":{}'
+}
+
+count_discards() {
+	[ "$OWNER_REGAINS" = no ] ||
+		host "\"execute\":\"count_discards\",\"arguments\":{\"cycle\":$cycle}"
 }
 
 # What is lent is counted from here, in granules; one single range is told by 0.
@@ -135,6 +148,7 @@ record_lend() {
 	tell_refusal_json
 	record lend "\"cycle\":$cycle,\"request_bytes\":$request_bytes,\"asked_bytes\":$asked_bytes,$refusal_json\
 \"lent_bytes\":$lent_bytes,\"granted_bytes\":$granted_bytes,\"exhausted\":$exhausted,\
+\"revocable_bytes\":$revocable_bytes,\
 \"extents\":$extents,\"largest_extent_bytes\":$largest_extent_bytes,\
 \"lend_ns\":$lend_ns,\"costs\":{$lend_costs},\
 \"content_ns\":$lend_content_ns,\"cleared_pages\":$lend_cleared_pages,\

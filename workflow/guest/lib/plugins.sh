@@ -18,8 +18,13 @@
 #   host_and_await STAGE WORK LIMIT_NS MEMBERS
 #                           the same, and wait until the driver has done what that calls for: until
 #                           a work item whose function is WORK has ended, which must begin within
-#                           the limit. The cost is the time from the instant at which the guest
-#                           goes on.
+#                           the limit, and is not queued again. The cost is the time from the instant
+#                           at which the guest goes on. A driver that sleeps and gets nothing done
+#                           (no_progress) is waited for no longer, though it goes on trying.
+#   await STAGE WORK BEGIN_NS END_NS
+#                           wait for a driver that nobody asked for anything: until such a work item
+#                           has ended and is not to come again. It must begin within the one limit;
+#                           after that and the other, the driver is late and waited for no longer.
 #   lend_in_pieces BYTES SMALLEST_BYTES COMMAND...
 #                           lend with `COMMAND... PIECE_BYTES`, the whole first, halving
 #                           the piece whenever it is refused
@@ -139,6 +144,10 @@ host() {
 host_and_await() {
 	record host "$4"
 	measure "$1" carveout pause await "$2" "$3"
+}
+
+await() {
+	measure "$1" carveout await "$2" "$3" "$4"
 }
 
 lend_in_pieces() {

@@ -34,6 +34,7 @@ granted_bytes=0
 extents=0
 largest_extent_bytes=0
 free_pages=0
+revocable_bytes=0
 log_ns=0
 # What the tool answers, by evaluating its name=value lines.
 returned_bytes=0
@@ -144,11 +145,12 @@ worker_lives() {
 # Sets pages_cached; pages_migrated, huge_pages_migrated, huge_pages_split, pages_reclaimed and
 # oom_kills, counted since boot; of what is lent since the lend step began lent_bytes,
 # granted_bytes (those in whole granules), extents and largest_extent_bytes; log_ns, the clock of the
-# kernel's log; and free_pages, with those on per-CPU lists.
+# kernel's log; free_pages, with those on per-CPU lists; and revocable_bytes, of
+# all that is lent what Linux may take back at any moment.
 read_snapshot() {
 	read -r pages_cached pages_migrated huge_pages_migrated huge_pages_split \
 		pages_reclaimed pages_written oom_kills \
-		lent_bytes granted_bytes extents largest_extent_bytes log_ns free_pages \
+		lent_bytes granted_bytes extents largest_extent_bytes log_ns free_pages revocable_bytes \
 		</sys/module/carveout/parameters/snapshot ||
 		fault error "the module gave no snapshot"
 }

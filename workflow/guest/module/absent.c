@@ -136,7 +136,6 @@ int absent_forget(u64 *bytes)
 	struct lend *lend, *next;
 	int ret = 0;
 
-	*bytes = 0;
 	list_for_each_entry_safe(lend, next, &lends, node) {
 		if (lend->ops != &absent_ops)
 			continue;

@@ -45,6 +45,8 @@ int absent_take_baseline(struct carveout_absent *absent);
 int absent_lend(struct carveout_absent *absent);
 int absent_forget(u64 *bytes);
 void absent_exit(void);
+int reported_lend(struct carveout_reported *reported);
+int reported_forget(u64 *bytes);
 
 int pattern_zero(struct carveout_zero *zero);
 int pattern_write(const struct carveout_pattern *pattern);

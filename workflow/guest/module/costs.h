@@ -34,6 +34,8 @@ void await_begin(void);
 int await_end(struct carveout_await *await);
 void await_started(struct work_struct *work);
 void await_ended(void);
+bool await_sleeps(void);
+int await_work(struct carveout_await *await);
 
 /* cma.c */
 void cma_alloc_ended(bool found, int error);

@@ -42,6 +42,12 @@ bool lend_is_held(const struct lend *lend)
 	return lend->ops->give_back;
 }
 
+/* Linux may take the frames back at any moment, without asking. */
+bool lend_is_revocable(const struct lend *lend)
+{
+	return lend->ops->bad_pages;
+}
+
 static int lends_collect(struct extents *all, bool only_held)
 {
 	struct lend *lend;

@@ -23,6 +23,11 @@ struct lend_ops {
 	int (*end_holder)(struct lend *lend);
 	/* Where a frame is mapped. NULL: in the linear map, like all memory that Linux has. */
 	void *(*address)(const struct lend *lend, unsigned long pfn);
+	/*
+	 * Of frames that Linux may take back at any moment, how many it has; so there is no hold
+	 * on them either. NULL: it may not.
+	 */
+	unsigned long (*bad_pages)(const struct extents *extents);
 	/* Frames are single pages of the module's own, which it frees one by one. */
 	bool frees_pages;
 };
@@ -46,6 +51,7 @@ struct lend *lend_new(const struct lend_ops *ops);
 int lend_add(struct lend *lend);
 void lend_free(struct lend *lend);
 bool lend_is_held(const struct lend *lend);
+bool lend_is_revocable(const struct lend *lend);
 int lend_own_frames(const struct lend *lend, struct extents *own);
 int lends_reindex(void);
 int lends_give_back(struct carveout_give_back *given);

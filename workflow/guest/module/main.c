@@ -32,6 +32,7 @@ union argument {
 	struct carveout_carve_out carve_out;
 	struct carveout_mapping mapping;
 	struct carveout_absent absent;
+	struct carveout_reported reported;
 	struct carveout_give_back give_back;
 	struct carveout_blocker blocker;
 	struct carveout_pattern pattern;
@@ -42,6 +43,13 @@ union argument {
 	struct carveout_unmovable unmovable;
 	u64 number;
 };
+
+/* Of the frames that come back by themselves. */
+static int forget(u64 *bytes)
+{
+	*bytes = 0;
+	return absent_forget(bytes) ?: reported_forget(bytes);
+}
 
 static int answer(struct file *file, unsigned int request, union argument *argument)
 {
@@ -63,7 +71,9 @@ static int answer(struct file *file, unsigned int request, union argument *argum
 	case CARVEOUT_IOC_LEND_ABSENT:
 		return absent_lend(&argument->absent);
 	case CARVEOUT_IOC_FORGET:
-		return absent_forget(&argument->number);
+		return forget(&argument->number);
+	case CARVEOUT_IOC_LEND_REPORTED:
+		return reported_lend(&argument->reported);
 	case CARVEOUT_IOC_GIVE_BACK:
 		return lends_give_back(&argument->give_back);
 	case CARVEOUT_IOC_BLOCKER:
@@ -105,6 +115,8 @@ static int answer_any(struct file *file, unsigned int request, union argument *a
 		return pause_machine(NULL);
 	case CARVEOUT_IOC_PAUSE_AND_AWAIT:
 		return pause_machine(&argument->await);
+	case CARVEOUT_IOC_AWAIT:
+		return await_work(&argument->await);
 	}
 	if (mutex_lock_killable(&carveout_lock))
 		return -EINTR;

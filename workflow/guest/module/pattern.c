@@ -189,12 +189,26 @@ static void check_frames(const struct visit *visit, void *data)
 	pattern->pages_free += visit->free ? visit->pages - bad : 0;
 }
 
+/* Nothing can be written to what Linux has, too: whether it let them be is what can be said. */
+static void check_revocable(struct carveout_pattern *pattern)
+{
+	struct lend *lend;
+
+	list_for_each_entry(lend, &lends, node) {
+		if (!lend_is_revocable(lend))
+			continue;
+		pattern->pages_checked += extents_pages(&lend->extents);
+		pattern->pages_bad += lend->ops->bad_pages(&lend->extents);
+	}
+}
+
 int pattern_check(struct carveout_pattern *pattern)
 {
 	pattern->pages_checked = 0;
 	pattern->pages_bad = 0;
 	pattern->pages_free = 0;
 	pattern->pages_overlapping = lent_more_than_once;
+	check_revocable(pattern);
 	return visit_lent_frames(check_frames, pattern);
 }
 

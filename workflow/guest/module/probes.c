@@ -164,6 +164,15 @@ static int isolating_begins(struct kretprobe_instance *instance, struct pt_regs 
 	return 0;
 }
 
+/* A driver that sleeps waits for what is no work of its own. */
+static int sleep_begins(struct kretprobe_instance *instance, struct pt_regs *registers)
+{
+	if (!await_sleeps())
+		return 1;
+	cost_enter(CARVEOUT_COST_UNCOUNTED);
+	return 0;
+}
+
 static int ends(struct kretprobe_instance *instance, struct pt_regs *registers)
 {
 	cost_leave();
@@ -177,6 +186,9 @@ static struct kretprobe returns[] = {
 	{ .kp.symbol_name = "alloc_contig_range_noprof", .entry_handler = isolating_begins,
 	  .handler = ends },
 	{ .kp.symbol_name = "alloc_contig_range", .entry_handler = isolating_begins,
+	  .handler = ends },
+	{ .kp.symbol_name = "msleep", .entry_handler = sleep_begins, .handler = ends },
+	{ .kp.symbol_name = "msleep_interruptible", .entry_handler = sleep_begins,
 	  .handler = ends },
 };
 

@@ -73,10 +73,21 @@ static unsigned long reclaimed_pages(const unsigned long *events)
 #endif
 }
 
+/* Of all that is lent, what Linux may take back. */
+static unsigned long revocable_pages(void)
+{
+	unsigned long pages = 0;
+	struct lend *lend;
+
+	list_for_each_entry(lend, &lends, node)
+		pages += lend_is_revocable(lend) ? extents_pages(&lend->extents) : 0;
+	return pages;
+}
+
 /* In the order of read_snapshot() in lib/steps.sh; log_ns is the clock of the kernel's log. */
 static int snapshot_print(char *line, const unsigned long *events, const struct extents *since)
 {
-	return sysfs_emit(line, "%lu %lu %lu %lu %lu %lu %lu %llu %llu %lu %llu %llu %lu\n",
+	return sysfs_emit(line, "%lu %lu %lu %lu %lu %lu %lu %llu %llu %lu %llu %llu %lu %llu\n",
 			  global_node_page_state(NR_FILE_PAGES),
 			  events[PGMIGRATE_SUCCESS],
 			  events[THP_MIGRATION_SUCCESS],
@@ -90,7 +101,8 @@ static int snapshot_print(char *line, const unsigned long *events, const struct 
 			  since->count,
 			  (u64)PFN_PHYS(largest_pages(since)),
 			  local_clock(),
-			  count_free_pages());
+			  count_free_pages(),
+			  (u64)PFN_PHYS(revocable_pages()));
 }
 
 static int since_print(char *line, const unsigned long *events)
@@ -160,4 +172,4 @@ static const struct kernel_param_ops snapshot_operations = {
 };
 
 module_param_cb(snapshot, &snapshot_operations, NULL, 0600);
-MODULE_PARM_DESC(snapshot, "pages cached and migrated, huge pages migrated whole and split first, pages reclaimed and written, OOM kills, lent: bytes, bytes in granules, extents, bytes of the largest; ns of the log, free pages");
+MODULE_PARM_DESC(snapshot, "pages cached and migrated, huge pages migrated whole and split first, pages reclaimed and written, OOM kills, lent: bytes, bytes in granules, extents, bytes of the largest; ns of the log, free pages, bytes lent that Linux may take back");

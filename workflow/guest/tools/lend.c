@@ -235,12 +235,35 @@ static int lend_absent(int count, char **arguments)
 	return print_cost(&cost);
 }
 
+static const struct reason reported_reasons[] = {
+	{ ENOENT, "nothing_is_reported" },
+};
+
+/* Free frames that Linux told the machine of; noting them costs nothing either. */
+static int lend_reported(int count, char **arguments)
+{
+	struct carveout_reported reported = {};
+	struct cost cost;
+
+	if (count < 2)
+		return usage("lend reported SIZE START:BYTES...");
+	reported.most_bytes = parse_number("SIZE", arguments[0]);
+	parse_ranges(&reported.ranges, count - 1, arguments + 1);
+	cost = device_operate(CARVEOUT_IOC_LEND_REPORTED, &reported);
+	name_reason(&cost, reported_reasons, sizeof(reported_reasons) / sizeof(*reported_reasons));
+	print_number("adopted_bytes", reported.bytes);
+	print_number("reported_bytes", reported.reported_bytes);
+	return print_cost(&cost);
+}
+
 int run_lend(int count, char **arguments)
 {
 	size_t i;
 
 	if (count && !strcmp(arguments[0], "absent"))
 		return lend_absent(count - 1, arguments + 1);
+	if (count && !strcmp(arguments[0], "reported"))
+		return lend_reported(count - 1, arguments + 1);
 	for (i = 0; count && i < sizeof(ways) / sizeof(*ways); i++) {
 		if (strcmp(arguments[0], ways[i].name))
 			continue;
@@ -248,5 +271,5 @@ int run_lend(int count, char **arguments)
 			return usage(ways[i].usage);
 		return ways[i].run(arguments + 1);
 	}
-	return usage("lend contig|largest|cma|carveout|anonymous|hugetlbfs|dax|absent ...");
+	return usage("lend contig|largest|cma|carveout|anonymous|hugetlbfs|dax|absent|reported ...");
 }

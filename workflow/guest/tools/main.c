@@ -18,6 +18,7 @@ static const struct {
 	subcommand_fn *run;
 } subcommands[] = {
 	{ "absent-baseline", run_absent_baseline },
+	{ "await", run_await },
 	{ "blocker", run_blocker },
 	{ "census", run_census },
 	{ "entropy", run_entropy },

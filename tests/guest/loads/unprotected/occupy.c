@@ -1,0 +1,1 @@
+../../../../workflow/loads/anonymous_memory/occupy.c

@@ -1,0 +1,1 @@
+../../../../workflow/strategies/virtio-balloon/guest.sh

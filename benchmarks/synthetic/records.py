@@ -93,6 +93,7 @@ def lend(cycle: int, granted_bytes: int, lend_ns: int = 1000, **members: Any) ->
         "content_ns": 0,
         "cleared_pages": 0,
         "attempts": None,
+        "refusals": None,
         "pages_migrated": 3,
         "huge_pages_migrated": 0,
         "huge_pages_split": 0,

@@ -165,6 +165,7 @@ def _trial(
         **dict.fromkeys(("pressure_filled_bytes", "pressure_left_bytes", "pressure_killed")),
         "revocable_bytes": 0,
         **dict.fromkeys(OWNER_COLUMNS),
+        "refusals": None,
         "trials_asked": 5,
         "replication": None,
         "ladder": None,

@@ -27,9 +27,10 @@ BLOCKER = {"pfn": 1, "type": "slab", "flags": "", "owner": ""}
         (0, {"blocker": BLOCKER}, True),
         (64 * MIB, {"errno": None, "reason": "host_needs_the_rest"}, True),
         (64 * MIB, {"errno": None, "reason": "not_in_granules"}, False),
+        (0, {"errno": "EPERM"}, True),
     ],
 )
-def test_a_short_lend_is_explained_by_a_page_or_by_the_hosts_need(
+def test_a_short_lend_is_explained_by_a_page_by_the_hosts_need_or_by_a_veto(
     granted_bytes: int, members: dict[str, Any], wanted: bool | None
 ) -> None:
     assert is_explained(made.lend(1, granted_bytes, **members)) is wanted

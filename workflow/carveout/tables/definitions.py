@@ -176,6 +176,8 @@ TRIALS = Table(
         # What whoever owns the machine regained between asking for the lend and its end, as QEMU
         # says; null where that is not how it lends. How it lies in the RAM.
         **{name: measured() for name in rules.OWNER_COLUMNS},
+        # How many memory blocks the kernel refused with which errno: an object of JSON, or null.
+        "refusals": text(null=True),
     },
     # Of two kernels that are the same to the bit, as one with a comment more, trials are the same.
     key=("kernel", "trial_id", "cycle"),

@@ -80,7 +80,9 @@ def is_explained(lend: Object) -> bool | None:
     """Return whether a lend that ended short says why; None when it did not end short."""
     if lend["granted_bytes"] >= lend["request_bytes"]:
         return None
-    return lend["blocker"] is not None or lend["reason"] == "host_needs_the_rest"
+    said = lend["blocker"] is not None or lend["reason"] == "host_needs_the_rest"
+    # A veto of the kernel's is of no page.
+    return said or lend["errno"] == "EPERM"
 
 
 def reuse_columns(reuse: Object) -> Object:
@@ -119,6 +121,12 @@ def blocker_text(lend: Object) -> str | None:
     """Return the page in the way of a lend as text, or None."""
     blocker = lend["blocker"]
     return blocker and _to_json(blocker)
+
+
+def refusals_text(lend: Object) -> str | None:
+    """Return how many memory blocks were refused with which errno as text, or None."""
+    refusals = lend["refusals"]
+    return refusals and _to_json(refusals)
 
 
 _ZONE_PAGES = ("managed_pages", "present_pages", "spanned_pages")

@@ -31,6 +31,7 @@ from carveout.tables.members import (
     owner_columns,
     part_columns,
     pressure_columns,
+    refusals_text,
     reuse_columns,
     with_clearing_apart,
     work_columns,
@@ -87,6 +88,7 @@ class TrialRows:
                 **work_columns(lend["work"]),
                 "blocker": blocker_text(lend),
                 "explained": is_explained(lend),
+                "refusals": refusals_text(lend),
             }
             for lend in records["lend"]
         ]
@@ -324,6 +326,7 @@ _RECORDS = {
         *("content_ns", "cleared_pages", "pages_migrated"),
         *("huge_pages_migrated", "huge_pages_split"),
         *("pages_reclaimed", "pages_written", "oom_kills", "blocker", "explained"),
+        "refusals",
         *WORK_COLUMNS,
     ),
     "verify": (

@@ -188,6 +188,8 @@ enum carveout_reason {
 	CARVEOUT_NO_MEMORY,		/* by the word of the firmware */
 	CARVEOUT_LINUX_HAS_IT,
 	CARVEOUT_RESERVED_MEMORY,	/* a node of /reserved-memory has some of it */
+	CARVEOUT_LINUX_LACKS_IT,
+	CARVEOUT_NOT_ONLINE,		/* added, and Linux did not take it into use */
 };
 
 struct carveout_carve_out {
@@ -204,6 +206,17 @@ enum carveout_kind {
 	CARVEOUT_MAPPING,	/* pages of a process that holds them */
 	CARVEOUT_ABSENT,	/* frames that Linux gave up, as to virtio-mem */
 	CARVEOUT_REPORTED,	/* free frames that Linux told the machine of, and may take back */
+	CARVEOUT_BLOCKS,	/* memory blocks that were removed */
+};
+
+/* Whole memory blocks: all that are added, or one that is removed and lent. */
+struct carveout_blocks {
+	__u64 start;
+	__u64 bytes;
+	__u32 memmap_on_memory;	/* when Linux gets it, now or again: its memmap lies on itself */
+	__u32 reason;		/* out */
+	__u32 kernel_error;	/* out: the errno with which the kernel refused, or 0 */
+	__u32 reserved;		/* 0 */
 };
 
 /* Adopts the first bytes of a mapping of the caller, whose pages are all there. */
@@ -229,7 +242,7 @@ struct carveout_reported {
 /* Undoes the newest lend that is neither CARVEOUT_ABSENT nor CARVEOUT_REPORTED. */
 struct carveout_give_back {
 	__u32 kind;
-	__u32 reserved;
+	__u32 kernel_error;	/* out: with which it did not take memory blocks back, or 0 */
 	__u64 bytes;
 	__u64 ns;		/* for freeing the frames, or until their holder had ended */
 };
@@ -305,11 +318,14 @@ struct carveout_unmovable {
 #define CARVEOUT_IOC_SCRIBBLE		_IOWR(0xca, 31, struct carveout_scribble)
 /* Returns when the lend of a mapping by this open file is given back: then the caller shall end. */
 #define CARVEOUT_IOC_HOLD		_IO(0xca, 32)
-/* Waits without a pause. */
-#define CARVEOUT_IOC_AWAIT		_IOWR(0xca, 50, struct carveout_await)
-#define CARVEOUT_IOC_LEND_REPORTED	_IOWR(0xca, 51, struct carveout_reported)
 /* For tests: frees a block of lent pages, from this page on, and leaves the lend as it is. */
 #define CARVEOUT_IOC_LOSE		_IOW(0xca, 33, __u64)
 #define CARVEOUT_IOC_STARVE		_IOWR(0xca, 34, struct carveout_starve)
+/* Waits without a pause. */
+#define CARVEOUT_IOC_AWAIT		_IOWR(0xca, 50, struct carveout_await)
+#define CARVEOUT_IOC_LEND_REPORTED	_IOWR(0xca, 51, struct carveout_reported)
+/* One block at a time, and the caller may be interrupted: offlining goes on until it succeeds. */
+#define CARVEOUT_IOC_LEND_BLOCK		_IOWR(0xca, 60, struct carveout_blocks)
+#define CARVEOUT_IOC_ADD_MEMORY		_IOWR(0xca, 61, struct carveout_blocks)
 
 #endif

@@ -72,6 +72,7 @@ note_lent() {
 	lend_cached=$pages_cached
 	lend_written=$((pages_written - written_before))
 	lend_attempts=$step_attempts
+	lend_refusals=$step_refusals
 	lend_costs="\"search_ns\":$step_search_ns,\"migrate_ns\":$step_migrate_ns,\
 \"reclaim_ns\":$step_reclaim_ns,\"map_ns\":$step_map_ns,\"rest_ns\":$step_rest_ns"
 	lend_ns=$((step_search_ns + step_migrate_ns + step_reclaim_ns + step_map_ns + step_rest_ns))
@@ -144,15 +145,26 @@ count_reclaimed() {
 	[ "$reclaimed" -ge "$dropped" ] || reclaimed=$dropped
 }
 
+# Sets refusals_json: what is counted by errno, in the order of their names.
+tell_refusals_json() {
+	refusals_json=null
+	[ -n "$lend_refusals" ] || return 0
+	refusals_json="{$(echo "$lend_refusals" | tr , '\n' | sort | awk -F: '
+		$1 != last && last != "" { printf "\"%s\":%d,", last, sum; sum = 0 }
+		{ last = $1; sum += $2 }
+		END { printf "\"%s\":%d", last, sum }')}"
+}
+
 record_lend() {
 	tell_refusal_json
+	tell_refusals_json
 	record lend "\"cycle\":$cycle,\"request_bytes\":$request_bytes,\"asked_bytes\":$asked_bytes,$refusal_json\
 \"lent_bytes\":$lent_bytes,\"granted_bytes\":$granted_bytes,\"exhausted\":$exhausted,\
 \"revocable_bytes\":$revocable_bytes,\
 \"extents\":$extents,\"largest_extent_bytes\":$largest_extent_bytes,\
 \"lend_ns\":$lend_ns,\"costs\":{$lend_costs},\
 \"content_ns\":$lend_content_ns,\"cleared_pages\":$lend_cleared_pages,\
-\"attempts\":${lend_attempts:-null},\"pages_migrated\":$lend_migrated,\
+\"attempts\":${lend_attempts:-null},\"refusals\":$refusals_json,\"pages_migrated\":$lend_migrated,\
 \"huge_pages_migrated\":$lend_whole,\"huge_pages_split\":$lend_split,\
 \"pages_reclaimed\":$reclaimed,\"pages_written\":$lend_written,\
 \"oom_kills\":$((oom_kills - killed_before)),\"work\":$work_json,\"blocker\":$blocker"

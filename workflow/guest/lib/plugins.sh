@@ -10,7 +10,9 @@
 #   measure STAGE COMMAND...
 #                           the same for another program that prints, as carveout does, name=value:
 #                           search_ns, migrate_ns, reclaim_ns, map_ns, rest_ns, content_ns,
-#                           cleared_pages, attempts; and with status 1 refused_by and errno or reason
+#                           cleared_pages, attempts, refusals (ERRNO:COUNT,... of those); and with
+#                           status 1 refused_by and errno or reason, and kernel_log where not the
+#                           last warning of the step tells why
 #   fail STAGE BY REASON    note a refusal that no tool reported, by whom (kernel, driver,
 #                           carveout, shell) and why, in a word; returns 1
 #   host MEMBERS            let the runner execute one QMP command while the guest
@@ -62,6 +64,8 @@ forget_answer() {
 	content_ns=0
 	cleared_pages=0
 	attempts=
+	refusals=
+	kernel_log=
 	refused_by=
 	reason=
 	errno=
@@ -103,6 +107,7 @@ add_costs() {
 	step_rest_ns=$((step_rest_ns + rest_ns))
 	step_content_ns=$((step_content_ns + content_ns))
 	step_cleared_pages=$((step_cleared_pages + cleared_pages))
+	[ -z "$refusals" ] || step_refusals="$step_refusals,$refusals"
 	[ -z "$attempts" ] || step_attempts=$((${step_attempts:-0} + attempts))
 }
 
@@ -123,6 +128,7 @@ note_refusal() {
 	step_refused_by=$2
 	step_reason=$3
 	step_errno=$4
+	step_kernel_log=$kernel_log
 	note_blocker
 	export CARVEOUT_NO_BLOCKER=1 # only the first refusal of a step is explained
 	return 1

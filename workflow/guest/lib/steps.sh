@@ -65,6 +65,7 @@ begin_step() {
 	step_refused_by=
 	step_reason=
 	step_errno=
+	step_kernel_log=
 	blocker=null
 	unset CARVEOUT_NO_BLOCKER
 	record stage "\"stage\":\"$stage\",\"cycle\":$cycle"
@@ -79,6 +80,7 @@ forget_costs() {
 	step_content_ns=0
 	step_cleared_pages=0
 	step_attempts=
+	step_refusals=
 }
 
 # run_hook NAME ARGS...: returns whether the hook did all that was asked
@@ -198,14 +200,15 @@ forget_refusal() {
 	step_refused_by=
 	step_reason=
 	step_errno=
+	step_kernel_log=
 	blocker=null
 }
 
 # Sets refusal_json: whose word it is that not all was done, if so. The log is long: it is read only
 # then.
 tell_refusal_json() {
-	kernel_log=
-	[ -z "$refused_stage" ] || eval "$(carveout kernel-log "$step_log_ns" 3>&-)"
+	kernel_log=$step_kernel_log
+	[ -z "$refused_stage" ] || [ -n "$kernel_log" ] || eval "$(carveout kernel-log "$step_log_ns" 3>&-)"
 	refusal_json=
 	for member in stage:"$refused_stage" refused_by:"$step_refused_by" reason:"$step_reason" \
 		errno:"$step_errno" kernel_log:"$kernel_log"; do

@@ -116,24 +116,38 @@ static int carve_out_map(struct lend *lend, const struct carveout_carve_out *req
 	return ret;
 }
 
-static int refuse(struct carveout_carve_out *request, enum carveout_reason reason, int error)
+static int refuse(u32 *to, enum carveout_reason reason, int error)
 {
-	request->reason = reason;
+	*to = reason;
 	return error;
+}
+
+/* Whether any of it is Linux's. */
+bool linux_has_memory(u64 start, u64 bytes)
+{
+	return region_intersects(start, bytes, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=
+	       REGION_DISJOINT;
+}
+
+/* Whether it is memory, and by the word of the firmware nobody else's. */
+int firmware_check(u64 start, u64 bytes, u32 *reason)
+{
+	u64 last = start + bytes - 1;
+
+	if (!firmware_has_memory(start, last))
+		return refuse(reason, CARVEOUT_NO_MEMORY, -ENXIO);
+	if (firmware_reserves(start, last))
+		return refuse(reason, CARVEOUT_RESERVED_MEMORY, -EPERM);
+	return 0;
 }
 
 static int carve_out_check(struct carveout_carve_out *request)
 {
-	u64 start = request->start, last = request->start + request->bytes - 1;
+	int ret = firmware_check(request->start, request->bytes, &request->reason);
 
-	if (!firmware_has_memory(start, last))
-		return refuse(request, CARVEOUT_NO_MEMORY, -ENXIO);
-	if (firmware_reserves(start, last))
-		return refuse(request, CARVEOUT_RESERVED_MEMORY, -EPERM);
-	if (region_intersects(start, request->bytes, IORESOURCE_SYSTEM_RAM,
-			      IORES_DESC_NONE) != REGION_DISJOINT)
-		return refuse(request, CARVEOUT_LINUX_HAS_IT, -EBUSY);
-	return 0;
+	if (!ret && linux_has_memory(request->start, request->bytes))
+		ret = refuse(&request->reason, CARVEOUT_LINUX_HAS_IT, -EBUSY);
+	return ret;
 }
 
 int carve_out_lend(struct carveout_carve_out *request)

@@ -38,6 +38,12 @@ int largest_lend(struct carveout_largest *request);
 int cma_lend(struct carveout_cma *request);
 void cma_exit(void);
 int carve_out_lend(struct carveout_carve_out *request);
+bool linux_has_memory(u64 start, u64 bytes);
+int firmware_check(u64 start, u64 bytes, u32 *reason);
+int blocks_add(struct carveout_blocks *request);
+int blocks_lend(struct carveout_blocks *request);
+int blocks_bring_back(struct carveout_give_back *given);
+void blocks_exit(void);
 int mapping_lend(struct file *file, struct carveout_mapping *mapping);
 int mapping_hold(struct file *file);
 void mapping_release(struct file *file);
@@ -66,5 +72,6 @@ void unmovable_exit(void);
 
 void snapshot_exit(void);
 int pause_machine(struct carveout_await *await);
+void begin_with_tick(void);
 
 #endif

@@ -41,6 +41,7 @@ union argument {
 	struct carveout_scribble scribble;
 	struct carveout_starve starve;
 	struct carveout_unmovable unmovable;
+	struct carveout_blocks blocks;
 	u64 number;
 };
 
@@ -100,7 +101,7 @@ static int answer(struct file *file, unsigned int request, union argument *argum
 	return -ENOTTY;
 }
 
-/* Some requests concern nothing that is lent, and the lock would be in their way. */
+/* Some requests concern nothing that is lent, or the lock would be in their way. */
 static int answer_any(struct file *file, unsigned int request, union argument *argument)
 {
 	int ret;
@@ -117,11 +118,17 @@ static int answer_any(struct file *file, unsigned int request, union argument *a
 		return pause_machine(&argument->await);
 	case CARVEOUT_IOC_AWAIT:
 		return await_work(&argument->await);
+	case CARVEOUT_IOC_LEND_BLOCK:
+		return blocks_lend(&argument->blocks);
+	case CARVEOUT_IOC_ADD_MEMORY:
+		return blocks_add(&argument->blocks);
 	}
 	if (mutex_lock_killable(&carveout_lock))
 		return -EINTR;
 	ret = answer(file, request, argument);
 	mutex_unlock(&carveout_lock);
+	if (request == CARVEOUT_IOC_GIVE_BACK && !ret)
+		ret = blocks_bring_back(&argument->give_back);
 	return ret;
 }
 
@@ -218,6 +225,7 @@ static void __exit carveout_exit(void)
 	owners_exit();
 	probes_exit();
 	lends_give_back_all();
+	blocks_exit();
 	unmovable_exit();
 	cma_exit();
 	absent_exit();

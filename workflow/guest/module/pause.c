@@ -112,7 +112,7 @@ static bool can_pause(void)
  * begins just after one, when no grace period is under way. Otherwise the same work would take up
  * to two ticks more or less, by chance.
  */
-static void begin_with_tick(void)
+void begin_with_tick(void)
 {
 	unsigned long tick;
 

@@ -16,6 +16,10 @@ static struct cost undo_newest(struct carveout_give_back *given)
 	*given = (struct carveout_give_back){};
 	cost = device_request(CARVEOUT_IOC_GIVE_BACK, given);
 	cost.ns = given->ns;
+	if (given->kernel_error) {
+		cost.kernel = true;
+		cost.error = given->kernel_error;
+	}
 	return cost;
 }
 
@@ -33,10 +37,14 @@ int run_give_back(int count, char **arguments)
 		if (one.error == ENOENT)
 			break;
 		all.ns += one.ns;
-		all.error = one.error;
-		if (one.error)
+		if (one.error && !all.error) {
+			all.error = one.error;
+			all.kernel = one.kernel;
+		}
+		/* What the kernel does not take back is lent no more, and others may come. */
+		if (one.error && !one.kernel)
 			break;
-		bytes += given.bytes;
+		bytes += one.error ? 0 : given.bytes;
 	}
 	print_number("returned_bytes", bytes);
 	return print_cost(&all);

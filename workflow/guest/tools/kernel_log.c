@@ -13,7 +13,7 @@
 #define MOST_LETTERS 200
 
 /* What a shell evaluates between single quotes, and what a record may hold. */
-static void print_line(const char *text)
+void print_kernel_log(const char *text)
 {
 	int i;
 
@@ -39,20 +39,23 @@ static const char *warning_since(const char *record, uint64_t since_ns)
 	return record ? record + 1 : NULL;
 }
 
-int run_kernel_log(int count, char **arguments)
+int kernel_log_open(void)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+
+	if (log < 0)
+		die("open /dev/kmsg");
+	return log;
+}
+
+/* Reads on to the end; the text stays until the next call, and is empty where nothing warned. */
+const char *kernel_log_last_warning(int log, uint64_t since_ns)
 {
 	static char record[8192], last[sizeof(record)];
 	const char *text;
-	uint64_t since_ns;
 	ssize_t length;
-	int log;
 
-	if (count != 1)
-		return usage("kernel-log SINCE_NS");
-	since_ns = parse_number("SINCE_NS", arguments[0]);
-	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
-	if (log < 0)
-		die("open /dev/kmsg");
+	last[0] = '\0';
 	/* EPIPE: what came next was overwritten meanwhile, and the one after it is read. */
 	while ((length = read(log, record, sizeof(record) - 1)) > 0 || errno == EPIPE) {
 		record[length > 0 ? length : 0] = '\0';
@@ -60,7 +63,17 @@ int run_kernel_log(int count, char **arguments)
 		if (text)
 			memcpy(last, text, strlen(text) + 1);
 	}
+	return last;
+}
+
+int run_kernel_log(int count, char **arguments)
+{
+	int log;
+
+	if (count != 1)
+		return usage("kernel-log SINCE_NS");
+	log = kernel_log_open();
+	print_kernel_log(kernel_log_last_warning(log, parse_number("SINCE_NS", arguments[0])));
 	close(log);
-	print_line(last);
 	return DONE;
 }

@@ -209,6 +209,7 @@ static const struct {
 	{ "largest", 3, lend_largest, "lend largest SIZE PAGEBLOCK any|movable" },
 	{ "cma", 1, lend_cma, "lend cma SIZE" },
 	{ "carveout", 2, lend_carve_out, "lend carveout START SIZE" },
+	{ "blocks", 6, lend_blocks, lend_blocks_usage },
 	{ "anonymous", 2, lend_anonymous, "lend anonymous SIZE ordinary|transparent_huge" },
 	{ "hugetlbfs", 2, lend_hugetlbfs, "lend hugetlbfs SIZE PAGE_BYTES" },
 	{ "dax", 3, lend_dax, "lend dax DEVICE OFFSET SIZE" },
@@ -271,5 +272,5 @@ int run_lend(int count, char **arguments)
 			return usage(ways[i].usage);
 		return ways[i].run(arguments + 1);
 	}
-	return usage("lend contig|largest|cma|carveout|anonymous|hugetlbfs|dax|absent|reported ...");
+	return usage("lend contig|largest|cma|carveout|blocks|anonymous|hugetlbfs|dax|absent|reported ...");
 }

@@ -18,6 +18,7 @@ static const struct {
 	subcommand_fn *run;
 } subcommands[] = {
 	{ "absent-baseline", run_absent_baseline },
+	{ "add-memory", run_add_memory },
 	{ "await", run_await },
 	{ "blocker", run_blocker },
 	{ "census", run_census },

@@ -23,7 +23,7 @@ void name_reason(struct cost *cost, const struct reason *reasons, size_t count)
 	}
 }
 
-static const char *error_name(int error)
+const char *error_name(int error)
 {
 	const char *name = strerrorname_np(error);
 

@@ -35,9 +35,9 @@ struct reason {
 /* Subcommands get the arguments after their name and return an exit status. */
 typedef int subcommand_fn(int count, char **arguments);
 
-subcommand_fn run_absent_baseline, run_await, run_blocker, run_census, run_entropy, run_fill,
-	run_forget, run_give_back, run_kernel_log, run_lend, run_lose, run_pattern, run_pause,
-	run_poke, run_reuse, run_scribble, run_unmovable, run_watchdog, run_write;
+subcommand_fn run_absent_baseline, run_add_memory, run_await, run_blocker, run_census, run_entropy,
+	run_fill, run_forget, run_give_back, run_kernel_log, run_lend, run_lose, run_pattern,
+	run_pause, run_poke, run_reuse, run_scribble, run_unmovable, run_watchdog, run_write;
 
 /* arguments.c: they end the program with a message when the text makes no sense */
 int usage(const char *wanted);
@@ -62,8 +62,18 @@ void die(const char *what);
 
 /* output.c */
 void print_number(const char *name, uint64_t value);
+const char *error_name(int error);
 int print_cost(const struct cost *cost);
 void name_reason(struct cost *cost, const struct reason *reasons, size_t count);
+
+/* blocks.c: takes as many arguments as the table of lend.c says */
+int lend_blocks(char **arguments);
+extern const char lend_blocks_usage[];
+
+/* kernel_log.c */
+int kernel_log_open(void);
+const char *kernel_log_last_warning(int log, uint64_t since_ns);
+void print_kernel_log(const char *text);
 
 /* holder.c */
 struct cost holder_start(uint64_t bytes, uint64_t page_bytes);

@@ -216,6 +216,7 @@ def cell(**members: Any) -> dict[str, Any]:
         "seeds": 5,
         "replication": None,
         "guest_limit_s": 300,
+        "runs_vm": False,
         "variant": {
             "strategy": "cma",
             "name": "area",

@@ -13,7 +13,8 @@ from benchmarks.synthetic import records as made_records
 from carveout.common.sizes import GIB, MIB
 from carveout.records.outcomes import PHASES
 from carveout.tables.accounts import GROUPS, column
-from carveout.tables.definitions import ORDERS, ZONES
+from carveout.tables.definitions import NOT_ASKED, ORDERS, ZONES
+from carveout.tables.members import VM_COLUMNS
 from carveout.tables.rules import OWNER_COLUMNS
 
 RAM_BYTES = 4 * GIB
@@ -166,6 +167,7 @@ def _trial(
         "revocable_bytes": 0,
         **dict.fromkeys(OWNER_COLUMNS),
         "refusals": None,
+        **dict.fromkeys(VM_COLUMNS) | {"vm_outcome": NOT_ASKED},
         "trials_asked": 5,
         "replication": None,
         "ladder": None,

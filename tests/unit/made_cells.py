@@ -29,6 +29,7 @@ _CELL = Cell(
     seeds=1,
     replication=None,
     guest_limit_s=300,
+    runs_vm=False,
 )
 
 

@@ -230,6 +230,16 @@ def test_a_part_has_keys_of_its_own_and_takes_the_others(config: dict[str, Any])
     assert set(matrix.loads) == set(config["loads"])
 
 
+def test_a_part_may_run_vms_and_a_counted_host_runs_none(config: dict[str, Any]) -> None:
+    config["also"] = [{"kernels": ["debian-6.1"], "vm": True}, {**CENSUS, "vm": True}]
+    asked = {(cell.kernel, cell.lends): cell.runs_vm for cell in read(config)}
+    assert asked == {
+        ("debian-6.12", True): False,
+        ("debian-6.1", True): True,
+        ("debian-6.12", False): False,
+    }
+
+
 def test_a_host_that_is_only_counted_may_be_larger_than_the_machine(config: dict[str, Any]) -> None:
     config["also"] = [CENSUS]
     *_, small, large = read(config)

@@ -8,7 +8,7 @@ GUEST_HEADERS = sorted(glob.glob("workflow/guest/include/*.h"))
 
 rule build_tool:
     input:
-        sources=sorted(glob.glob("workflow/guest/tools/*.[ch]")),
+        sources=sorted(glob.glob("workflow/guest/tools/*.[chS]")),
         headers=GUEST_HEADERS,
     output:
         "<results>/guest/carveout",

@@ -64,6 +64,7 @@ def guest_parameters(cell: Cell) -> str:
         "LOAD_WORKS": "yes" if cell.load_works else "no",
         "CHURN_STEPS": cell.churn_steps,
         "OWNER_REGAINS": "yes" if cell.variant.owner_regains else "no",
+        "RUNS_VM": "yes" if cell.runs_vm else "no",
         "GRANULE": cell.granule,
         "GRANULE_BYTES": GRANULES[cell.granule] or "",
         **{name.upper(): value for name, value in cell.variant.parameters.items()},
@@ -83,6 +84,7 @@ def cell_machine(cell: Cell, qemu: str) -> Machine:
             *cell.variant.qemu_args,
             *synchronous_args(qemu, cell.variant.qemu_args),
         ],
+        virtualization=cell.runs_vm,
     )
 
 

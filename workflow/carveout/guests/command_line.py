@@ -40,6 +40,8 @@ class Machine:
     ram_bytes: int
     kernel_args: str
     qemu_args: Sequence[str]
+    # Whether the kernel gets EL2, where KVM can run VMs.
+    virtualization: bool
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ def machine_args(machine: Machine) -> list[str]:
     The instruction counter is the guest's clock (one instruction, one nanosecond), all seeds are
     fixed, and nothing reaches the guest but by its own synchronous reads.
     """
+    virtualization = ",virtualization=on" if machine.virtualization else ""
     return [
         *("-nodefaults", "-no-user-config", "-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
-        *("-machine", "virt,gic-version=3,dtb-randomness=off,memory-backend=ram"),
+        "-machine",
+        f"virt,gic-version=3,dtb-randomness=off,memory-backend=ram{virtualization}",
         *("-cpu", machine.cpu_model, "-smp", str(machine.cpus)),
         *("-m", f"{machine.ram_bytes // MIB}M"),
         # Not reserved: of a host that is only counted, most RAM is never touched, and the machine

@@ -151,7 +151,7 @@ def _arguments() -> argparse.Namespace:
 
 def _content(args: argparse.Namespace) -> bytes:
     if args.command == "tool":
-        sources = [path for path in args.sources if path.suffix == ".c"]
+        sources = [path for path in args.sources if path.suffix in (".c", ".S")]
         return compile_program(sources, [args.include])
     kernel = unpacked_kernel(args.kernel)
     if args.command == "base":

@@ -117,6 +117,7 @@ class Cell:
         churn_steps: how many steps it goes on between two cycles.
         seeds: how many trials a dose has, or may have when ``replication`` stops it earlier.
         replication: the arguments of `carveout.boots.replication.AdaptiveRule`, or None.
+        runs_vm: whether a VM runs in what is lent, before it is given back.
     """
 
     kernel: str
@@ -140,6 +141,7 @@ class Cell:
     seeds: int
     replication: Mapping[str, Any] | None
     guest_limit_s: int
+    runs_vm: bool
 
     @property
     def scenario(self) -> str:

@@ -167,6 +167,7 @@ def _read_part(
             seeds=config["seeds"],
             replication=config.get("replication") if asked.sizes_bytes else None,
             guest_limit_s=config["limits"]["guest_s"],
+            runs_vm=config["vm"] and bool(asked.sizes_bytes),
         )
         for kernel, geometry in geometries.items()
         for ram_bytes in (parse_size(text, f"{where} ram") for text in config["ram"])

@@ -36,6 +36,9 @@ ORDERS = range(14)
 TABLES_VERSION = "9"
 
 REFUSED_BY = ("kernel", "driver", "carveout", "shell")
+NOT_ASKED = "not_asked"
+VM_OUTCOMES = (NOT_ASKED, "ran", "refused", "no_kvm", "no_hold", "nothing_lent")
+VM_WAYS = ("cacheable", "cacheable_code_beside", "uncached", "uncached_code_beside")
 _ORDER = ("kernel", "ram_bytes", "strategy", "variant", "scenario", "dose_target", "seed")
 
 TRIALS = Table(
@@ -178,6 +181,30 @@ TRIALS = Table(
         **{name: measured() for name in rules.OWNER_COLUMNS},
         # How many memory blocks the kernel refused with which errno: an object of JSON, or null.
         "refusals": text(null=True),
+        # Of VMs that ran in what was lent, where the config asks for them: why none did, on how
+        # many, how the kernel took the memory, and each way that it did not take.
+        "vm_outcome": text(values=VM_OUTCOMES, null=True),
+        "vm_count": measured(),
+        "vm_way": text(values=VM_WAYS, null=True),
+        "vm_refusals": text(null=True),
+        # From opening /dev/kvm until the first instruction had taken effect; and in KVM_RUN in all.
+        "vm_first_instruction_ns": measured(),
+        "vm_run_ns": measured(),
+        "vm_stage2_faults": measured(),
+        # By the leaves of stage 2 that map it: pages, blocks of one page of table (2, 32 or
+        # 512 MiB), blocks of 1 GiB.
+        "vm_page_bytes": measured(),
+        "vm_block_bytes": measured(),
+        "vm_gigantic_bytes": measured(),
+        # Of these, mapped as a device's, and as memory that is not cached.
+        "vm_device_bytes": measured(),
+        "vm_uncached_bytes": measured(),
+        "vm_stage2_table_bytes": measured(),
+        # By the VM's word; bad are also those in which its monitor sees something else.
+        "vm_pages_checked": measured(),
+        "vm_pages_bad": measured(),
+        # Whether nothing was left of VMs that were killed while they ran, and nothing went wrong.
+        "vm_survived": boolean(null=True),
     },
     # Of two kernels that are the same to the bit, as one with a comment more, trials are the same.
     key=("kernel", "trial_id", "cycle"),

@@ -10,7 +10,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 
 from carveout.study.cell import scenario_name
 from carveout.tables.accounts import ACCOUNTS, column
-from carveout.tables.definitions import ORDERS, ZONES
+from carveout.tables.definitions import NOT_ASKED, ORDERS, TRIALS, ZONES
 from carveout.tables.rules import LEND_PARTS, OWNER_COLUMNS, REUSE_COLUMNS, REUSE_KINDS
 
 Object = Mapping[str, Any]
@@ -20,6 +20,9 @@ _to_json = json.JSONEncoder(sort_keys=True).encode
 # What a load that goes on does, and what a give back meets where no memory is free.
 WORK_COLUMNS = tuple(f"load_{name}" for name in ("alone_steps", "alone_ns", "steps", "ns"))
 PRESSURE_COLUMNS = ("pressure_filled_bytes", "pressure_left_bytes", "pressure_killed")
+VM_COLUMNS = tuple(name for name in TRIALS.columns if name.startswith("vm_"))
+# Members of what VMs did that are columns as they are.
+_VM_MEMBERS = ("way", "first_instruction_ns", "run_ns", "device_bytes", "uncached_bytes")
 
 
 def account_columns(accounts: Object) -> Object:
@@ -76,6 +79,30 @@ def owner_columns(discards: Object) -> Object:
     return {"cycle": discards["cycle"], **dict(zip(OWNER_COLUMNS, values, strict=True))}
 
 
+def vm_columns(vm: Object) -> Object:
+    """Return what VMs in lent memory came to, null where none ran."""
+    run = vm["run"]
+    told = {f"vm_{name}": vm[name] for name in ("outcome", "count", "refusals")}
+    if run is None:
+        return {**dict.fromkeys(VM_COLUMNS), **told, "cycle": vm["cycle"]}
+    gigantic, block, page = (leaf["bytes"] * leaf["count"] for leaf in run["leaves"])
+    return {
+        "cycle": vm["cycle"],
+        **told,
+        **{f"vm_{name}": run[name] for name in _VM_MEMBERS},
+        "vm_stage2_faults": run["faults"],
+        "vm_page_bytes": page,
+        "vm_block_bytes": block,
+        "vm_gigantic_bytes": gigantic,
+        "vm_stage2_table_bytes": run["table_bytes"],
+        "vm_pages_checked": run["pages_checked"],
+        "vm_pages_bad": run["pages_bad"] + run["pages_unseen"],
+        "vm_survived": run["killed"] == vm["count"]
+        and not run["table_left_bytes"]
+        and not run["tainted"],
+    }
+
+
 def is_explained(lend: Object) -> bool | None:
     """Return whether a lend that ended short says why; None when it did not end short."""
     if lend["granted_bytes"] >= lend["request_bytes"]:
@@ -114,6 +141,7 @@ def cell_columns(cell: Object) -> Object:
         "replication": rule and _to_json(rule),
         "ladder": cell["ladder"] and _to_json(cell["ladder"]),
         "granule": cell["granule"],
+        "vm_not_asked": None if cell["runs_vm"] else NOT_ASKED,
     }
 
 

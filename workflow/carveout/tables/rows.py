@@ -20,6 +20,7 @@ from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
 from carveout.tables.definitions import ORDERS, TABLES
 from carveout.tables.members import (
     PRESSURE_COLUMNS,
+    VM_COLUMNS,
     WORK_COLUMNS,
     ZONE_COLUMNS,
     account_columns,
@@ -33,6 +34,7 @@ from carveout.tables.members import (
     pressure_columns,
     refusals_text,
     reuse_columns,
+    vm_columns,
     with_clearing_apart,
     work_columns,
     zone_columns,
@@ -98,6 +100,7 @@ class TrialRows:
         ]
         records["discards"] = [owner_columns(said) for said in records["discards"]]
         records["reuse"] = [reuse_columns(reuse) for reuse in records["reuse"]]
+        records["vm"] = [vm_columns(vm) for vm in records["vm"]]
         records["verify"] = [
             {**verify, "verify_pages_bad": bad_pages(verify)} for verify in records["verify"]
         ]
@@ -142,9 +145,9 @@ class TrialRows:
         """Return the columns of the requests, null where nothing is known."""
         requests = self._records["request"].columns()
         requests = {**_of_trials(trials, requests, trials), **requests}
-        lend, verify, give_back, reuse, discards = (
+        lend, discards, verify, vm, give_back, reuse = (
             _of_requests(requests, self._records[name].columns())
-            for name in ("lend", "verify", "give_back", "reuse", "discards")
+            for name in ("lend", "discards", "verify", "vm", "give_back", "reuse")
         )
         before, lent, after = (
             _of_requests(requests, _of_phase(censuses, phase)) for phase in PHASES
@@ -197,6 +200,8 @@ class TrialRows:
             "returned_bytes": give_back["returned_bytes"],
             **{name: give_back[name] for name in PRESSURE_COLUMNS},
             **{name: discards[name] for name in OWNER_COLUMNS},
+            **{name: vm[name] for name in VM_COLUMNS},
+            "vm_outcome": pc.coalesce(vm["vm_outcome"], requests["vm_not_asked"]),
         }
 
 
@@ -279,6 +284,7 @@ _SCHEMAS = {name: TABLES[name].arrow_schema() for name in ("trials", "phases", "
 _TYPES = {field.name: field.type for schema in _SCHEMAS.values() for field in schema} | {
     "dose_achieved_percent": pyarrow.float64(),
     "last_stage": pyarrow.string(),
+    "vm_not_asked": pyarrow.string(),
 }
 
 
@@ -339,6 +345,7 @@ _RECORDS = {
     ),
     "reuse": ("cycle", *REUSE_COLUMNS),
     "discards": ("cycle", *OWNER_COLUMNS),
+    "vm": ("cycle", *VM_COLUMNS),
 }
 
 

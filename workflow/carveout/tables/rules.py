@@ -140,6 +140,15 @@ OF_TRIALS = (
             & (_came_back(t, "unmovable") <= t["returned_bytes"])
         ),
     ),
+    sums(
+        "a VM finds as much memory as stage 2 maps of what is lent",
+        lambda t: t["vm_pages_checked"] * t["page_bytes"],
+        lambda t: _sum(t, ["vm_page_bytes", "vm_block_bytes", "vm_gigantic_bytes"]),
+    ),
+    rule(
+        "a VM that ran says in how many pages",
+        lambda t: (t["vm_outcome"] == "ran").fillna(False) == t["vm_pages_checked"].notna(),
+    ),
     rule(
         "what Linux may take back is a part of what is lent",
         lambda t: t["revocable_bytes"].fillna(0) <= t["lent_bytes"],

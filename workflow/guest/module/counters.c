@@ -21,24 +21,27 @@ static void add_zone(struct counters *counters, struct zone *zone)
 		counters->free_blocks[order] += READ_ONCE(zone->free_area[order].nr_free);
 }
 
-static long page_tables_of(struct pglist_data *node)
+long counters_of_nodes(enum node_stat_item item)
 {
-	long pages = atomic_long_read(&node->vm_stat[NR_PAGETABLE]);
-	int cpu;
+	long count = 0;
+	int nid, cpu;
 
-	for_each_online_cpu(cpu)
-		pages += per_cpu_ptr(node->per_cpu_nodestats, cpu)->vm_node_stat_diff[NR_PAGETABLE];
-	return pages;
+	for_each_online_node(nid) {
+		struct pglist_data *node = NODE_DATA(nid);
+
+		count += atomic_long_read(&node->vm_stat[item]);
+		for_each_online_cpu(cpu)
+			count += per_cpu_ptr(node->per_cpu_nodestats, cpu)->vm_node_stat_diff[item];
+	}
+	return count;
 }
 
 void counters_read(struct counters *counters)
 {
 	struct zone *zone = NULL;
-	int nid;
 
 	memset(counters, 0, sizeof(*counters));
-	for_each_online_node(nid)
-		counters->page_tables += page_tables_of(NODE_DATA(nid));
+	counters->page_tables = counters_of_nodes(NR_PAGETABLE);
 	while ((zone = next_zone_with_pages(zone)))
 		add_zone(counters, zone);
 }

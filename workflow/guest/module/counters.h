@@ -15,5 +15,6 @@ struct counters {
 };
 
 void counters_read(struct counters *counters);
+long counters_of_nodes(enum node_stat_item item);
 
 #endif

@@ -7,6 +7,8 @@
  *
  * Memory that is being removed takes its tables with it. So tables are copied by a means that may
  * fail, and an address that is read from one is never trusted.
+ *
+ * A kernel at EL2 (FEAT_VHE) names its registers as at EL1, and the CPU takes EL2's for them.
  */
 
 #include <linux/bitfield.h>
@@ -23,6 +25,7 @@
 /* Arm ARM, D8.3: above the last level, both bits are set in an entry that leads to a table. */
 #define ENTRY_KIND 3
 #define ENTRY_TABLE 3
+#define ENTRY_VALID 1
 
 #define ENTRIES (PAGE_SIZE / sizeof(u64))
 #define BITS_PER_LEVEL (PAGE_SHIFT - 3)
@@ -69,10 +72,14 @@ static void note_uncounted(unsigned long pfn)
 		frame_set_add(&uncounted, pfn);
 }
 
+static unsigned int level_shift(unsigned int levels)
+{
+	return PAGE_SHIFT + BITS_PER_LEVEL * (levels - 1);
+}
+
 /* A table whose entries cover addresses from `start` on. */
 static void note_table(phys_addr_t table, unsigned long count, unsigned int levels, u64 start)
 {
-	unsigned int shift = PAGE_SHIFT + (levels - 1) * BITS_PER_LEVEL;
 	u64 *entries = copies[levels];
 	unsigned long i;
 
@@ -89,8 +96,44 @@ static void note_table(phys_addr_t table, unsigned long count, unsigned int leve
 	for (i = 0; i < count; i++) {
 		if ((entries[i] & ENTRY_KIND) == ENTRY_TABLE)
 			note_table(__pte_to_phys(__pte(entries[i])), ENTRIES, levels - 1,
-				   start + ((u64)i << shift));
+				   start + ((u64)i << level_shift(levels)));
 	}
+}
+
+/* The frame that a leaf maps an address to: a page, or one of a block's. */
+static unsigned long leaf_frame(u64 leaf, unsigned long address, unsigned int levels)
+{
+	u64 mask = GENMASK_ULL(level_shift(levels), 0) >> 1;
+
+	return PHYS_PFN((__pte_to_phys(__pte(leaf)) & ~mask) | (address & mask));
+}
+
+/*
+ * Sets the frame behind an address of the kernel's, if there is one, by reading the tables. Where
+ * the CPU can be asked, that is faster.
+ */
+bool kernel_tables_find(unsigned long address, unsigned long *frame)
+{
+	struct walk walk = walk_of_kernel();
+	unsigned long entries = walk.top_entries;
+	phys_addr_t table = walk.top;
+	unsigned int levels;
+	u64 entry;
+
+	for (levels = walk.levels; levels; levels--) {
+		unsigned long index = (address >> level_shift(levels)) & (entries - 1);
+
+		if (copy_from_kernel_nofault(&entry, (u64 *)phys_to_virt(table) + index,
+					     sizeof(entry)) || !(entry & ENTRY_VALID))
+			return false;
+		if (levels == 1 || (entry & ENTRY_KIND) != ENTRY_TABLE) {
+			*frame = leaf_frame(entry, address, levels);
+			return true;
+		}
+		table = __pte_to_phys(__pte(entry));
+		entries = ENTRIES;
+	}
+	return false;
 }
 
 static void note_all(const struct walk *walk)

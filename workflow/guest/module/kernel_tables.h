@@ -9,6 +9,7 @@ int kernel_tables_note(void);
 bool is_kernel_table(unsigned long pfn);
 unsigned long kernel_tables_gone(void);
 unsigned long kernel_tables_of_linear_map(void);
+bool kernel_tables_find(unsigned long address, unsigned long *frame);
 void kernel_tables_exit(void);
 
 #endif

@@ -8,6 +8,9 @@
 
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#ifdef HAS_PFN_T
+#include <linux/pfn_t.h>
+#endif
 
 /* MAX_ORDER was the number of orders, then the largest of them: the free lists tell. */
 #ifndef NR_PAGE_ORDERS
@@ -20,6 +23,22 @@
 /* Newer kernels have a bit of its own for MIGRATE_ISOLATE. */
 #ifndef MIGRATETYPE_MASK
 #define MIGRATETYPE_MASK PAGEBLOCK_MIGRATETYPE_MASK
+#endif
+
+#ifdef CONFIG_ARCH_SUPPORTS_HUGE_PFNMAP
+
+/* Maps a block for a fault. A frame had a type of its own. */
+static inline vm_fault_t insert_block(struct vm_fault *fault, unsigned long pfn)
+{
+	bool write = fault->flags & FAULT_FLAG_WRITE;
+
+#ifdef HAS_PFN_T
+	return vmf_insert_pfn_pmd(fault, __pfn_to_pfn_t(pfn, PFN_DEV), write);
+#else
+	return vmf_insert_pfn_pmd(fault, pfn, write);
+#endif
+}
+
 #endif
 
 /* How often the pages of a folio are mapped. Older kernels have it, but not for modules. */

@@ -13,6 +13,7 @@
 #include <linux/sysfs.h>
 
 #include "carveout.h"
+#include "vm.h"
 
 LIST_HEAD(lends);
 struct extents lent;
@@ -173,6 +174,8 @@ int lends_give_back(struct carveout_give_back *given)
 	struct extents given_back = {};
 	int ret = lend ? collect_given_back(lend, &given_back) : -ENOENT;
 
+	if (!ret)
+		ret = vm_forget_ranges();
 	if (!ret)
 		ret = take_off_list(lend);
 	if (!ret) {

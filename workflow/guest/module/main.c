@@ -16,6 +16,7 @@
 #include "kernel_tables.h"
 #include "memmap.h"
 #include "owners.h"
+#include "vm.h"
 #include "waiting.h"
 
 /* One request at a time. While it is held, online memory stays online: see note_memory_change(). */
@@ -42,6 +43,11 @@ union argument {
 	struct carveout_starve starve;
 	struct carveout_unmovable unmovable;
 	struct carveout_blocks blocks;
+	struct carveout_vm_ranges vm_ranges;
+	struct carveout_vm_watch vm_watch;
+	struct carveout_stage2 stage2;
+	struct carveout_order order;
+	struct carveout_vm_report report;
 	u64 number;
 };
 
@@ -97,11 +103,20 @@ static int answer(struct file *file, unsigned int request, union argument *argum
 		return lends_lose(argument->number);
 	case CARVEOUT_IOC_STARVE:
 		return starve_host(file, &argument->starve);
+	case CARVEOUT_IOC_VM_RANGES:
+		return vm_ranges(&argument->vm_ranges);
+	case CARVEOUT_IOC_VM_WATCH:
+		return vm_watch(&argument->vm_watch);
+	case CARVEOUT_IOC_VM_STAGE2:
+		return vm_read_stage2(&argument->stage2);
+	case CARVEOUT_IOC_VM_TABLES:
+		argument->number = vm_count_tables();
+		return 0;
 	}
 	return -ENOTTY;
 }
 
-/* Some requests concern nothing that is lent, or the lock would be in their way. */
+/* Some requests concern nothing that is lent, or wait for who needs the lock. */
 static int answer_any(struct file *file, unsigned int request, union argument *argument)
 {
 	int ret;
@@ -122,6 +137,12 @@ static int answer_any(struct file *file, unsigned int request, union argument *a
 		return blocks_lend(&argument->blocks);
 	case CARVEOUT_IOC_ADD_MEMORY:
 		return blocks_add(&argument->blocks);
+	case CARVEOUT_IOC_HOLD:
+		return mapping_hold(file, &argument->order);
+	case CARVEOUT_IOC_ORDER:
+		return mapping_order(&argument->order);
+	case CARVEOUT_IOC_REPORT:
+		return mapping_report(file, &argument->report);
 	}
 	if (mutex_lock_killable(&carveout_lock))
 		return -EINTR;
@@ -142,8 +163,6 @@ static long carveout_ioctl(struct file *file, unsigned int request, unsigned lon
 
 	if (_IOC_TYPE(request) != _IOC_TYPE(CARVEOUT_IOC_CENSUS) || size > sizeof(argument))
 		return -ENOTTY;
-	if (request == CARVEOUT_IOC_HOLD)
-		return mapping_hold(file);
 	if (_IOC_DIR(request) & _IOC_WRITE && copy_from_user(&argument, user, size))
 		return -EFAULT;
 	ret = answer_any(file, request, &argument);
@@ -171,6 +190,7 @@ static const struct file_operations carveout_operations = {
 	.open = carveout_open,
 	.release = carveout_release,
 	.unlocked_ioctl = carveout_ioctl,
+	.mmap = vm_map,
 	.llseek = noop_llseek,
 };
 
@@ -224,6 +244,7 @@ static void __exit carveout_exit(void)
 	unregister_memory_notifier(&memory_changes);
 	owners_exit();
 	probes_exit();
+	vm_exit();
 	lends_give_back_all();
 	blocks_exit();
 	unmovable_exit();

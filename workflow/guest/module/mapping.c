@@ -4,8 +4,9 @@
  * module keeps a reference to each: a page must not migrate, nor be freed with its process,
  * while it is written to behind the process's back.
  *
- * The process is known by the file by which it called, and sleeps in CARVEOUT_IOC_HOLD until it is
- * told to end. When its file is released, its memory is gone: exit_mm() comes before exit_files().
+ * The process is known by the file by which it called, and sleeps in CARVEOUT_IOC_HOLD until it has
+ * an order, the last of which is to end. When its file is released, its memory is gone: exit_mm()
+ * comes before exit_files().
  */
 
 #include <linux/completion.h>
@@ -20,10 +21,12 @@
 #define PAGES_AT_ONCE 64
 #define HOLDER_END_S 60		/* whoever has not ended by then never will */
 
-/* Of a process's file; its lend may outlive it. */
+/* Of a process's file; its lend may outlive it. One order at a time. */
 struct holder {
 	struct kref users;
-	struct completion told;		/* to end */
+	struct carveout_order order;
+	struct completion told;		/* the order */
+	struct completion reported;	/* what became of it, or that there will be no report */
 	struct completion gone;
 };
 
@@ -43,6 +46,7 @@ static struct holder *holder_of(struct file *file)
 		return NULL;
 	kref_init(&holder->users);
 	init_completion(&holder->told);
+	init_completion(&holder->reported);
 	init_completion(&holder->gone);
 	/* Pairs with mapping_hold(), which may run in another thread. */
 	smp_store_release(&file->private_data, holder);
@@ -50,12 +54,28 @@ static struct holder *holder_of(struct file *file)
 }
 
 /* Without carveout_lock: who gives back has it, and waits for whoever sleeps here. */
-int mapping_hold(struct file *file)
+int mapping_hold(struct file *file, struct carveout_order *order)
+{
+	/* Pairs with holder_of(). */
+	struct holder *holder = smp_load_acquire(&file->private_data);
+	int ret = holder ? wait_for_completion_interruptible(&holder->told) : -ENOENT;
+
+	if (!ret)
+		*order = holder->order;
+	return ret;
+}
+
+/* The holder has done what it was told. */
+int mapping_report(struct file *file, const struct carveout_vm_report *report)
 {
 	/* Pairs with holder_of(). */
 	struct holder *holder = smp_load_acquire(&file->private_data);
 
-	return holder ? wait_for_completion_interruptible(&holder->told) : -ENOENT;
+	if (!holder)
+		return -ENOENT;
+	holder->order.report = *report;
+	complete(&holder->reported);
+	return 0;
 }
 
 /* The last that a holder does, however it ends. */
@@ -66,6 +86,7 @@ void mapping_release(struct file *file)
 	if (!holder)
 		return;
 	complete_all(&holder->gone);
+	complete_all(&holder->reported);
 	kref_put(&holder->users, holder_free);
 }
 
@@ -92,6 +113,7 @@ static int mapping_end_holder(struct lend *lend)
 	struct holder *holder = lend->cookie;
 	long left;
 
+	holder->order.kind = CARVEOUT_ORDER_END;
 	complete_all(&holder->told);
 	left = wait_for_completion_killable_timeout(&holder->gone, HOLDER_END_S * HZ);
 	kref_put(&holder->users, holder_free);
@@ -105,6 +127,58 @@ static const struct lend_ops mapping_ops = {
 	.give_back = mapping_give_back,
 	.end_holder = mapping_end_holder,
 };
+
+/* The holder of the lend of a number, from the newest on, of those that have one. */
+static struct holder *holder_get(u32 number)
+{
+	struct lend *lend;
+
+	list_for_each_entry(lend, &lends, node) {
+		if (lend->ops->end_holder == mapping_end_holder && !number--) {
+			struct holder *holder = lend->cookie;
+
+			kref_get(&holder->users);
+			return holder;
+		}
+	}
+	return NULL;
+}
+
+static int holder_tell(struct holder *holder, struct carveout_order *order)
+{
+	int ret;
+
+	if (completion_done(&holder->gone))
+		return -ESRCH;
+	reinit_completion(&holder->reported);
+	holder->order = *order;
+	complete(&holder->told);
+	ret = wait_for_completion_killable(&holder->reported);
+	if (!ret && completion_done(&holder->gone))
+		ret = -ESRCH;
+	if (!ret)
+		order->report = holder->order.report;
+	return ret;
+}
+
+/* Without carveout_lock while it waits: the holder needs it. */
+int mapping_order(struct carveout_order *order)
+{
+	struct holder *holder;
+	int ret;
+
+	if (order->kind == CARVEOUT_ORDER_END || order->kind > CARVEOUT_ORDER_KILL_VM)
+		return -EINVAL;
+	if (mutex_lock_killable(&carveout_lock))
+		return -EINTR;
+	holder = holder_get(order->holder);
+	mutex_unlock(&carveout_lock);
+	if (!holder)
+		return -ENOENT;
+	ret = holder_tell(holder, order);
+	kref_put(&holder->users, holder_free);
+	return ret;
+}
 
 static int append_pages(struct extents *extents, struct page **pages, int count)
 {

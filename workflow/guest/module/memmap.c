@@ -7,8 +7,8 @@
  * memmap_lent_bytes: each of those physical pages counts with the share of its struct pages
  * that describe lent frames. A page that describes 64 frames of which 16 are lent counts a quarter.
  *
- * No struct page is read here, and no page table: memory that is being removed meanwhile just has
- * nothing behind its vmemmap any more.
+ * No struct page is read here, and by a CPU that answers no page table: memory that is being
+ * removed meanwhile just has nothing behind its vmemmap any more.
  */
 
 #include <linux/bits.h>
@@ -18,9 +18,11 @@
 #include <linux/mmzone.h>
 #include <linux/sched/signal.h>
 #include <asm/sysreg.h>
+#include <asm/virt.h>
 
 #include "carveout.h"
 #include "frame_set.h"
+#include "kernel_tables.h"
 #include "memmap.h"
 
 #define FRAMES_PER_MEMMAP_PAGE (PAGE_SIZE / sizeof(struct page))
@@ -86,12 +88,17 @@ static void tally_add(struct memmap_tally *tally, unsigned long backing, unsigne
 /*
  * Sets the frame behind an address of the vmemmap, if there is one. The answer is what the CPU
  * would read there; vmalloc_to_page() is for other addresses (CONFIG_DEBUG_VIRTUAL says so).
+ *
+ * For a kernel at EL2 the same question is about the same tables by the architecture, but QEMU 7.2
+ * answers for EL1, whose registers say nothing then (ats_write64() in target/arm/helper.c).
  */
 static bool frame_behind(const struct page *memmap, unsigned long *frame)
 {
 	unsigned long flags;
 	u64 answer;
 
+	if (is_kernel_in_hyp_mode())
+		return kernel_tables_find((unsigned long)memmap, frame);
 	local_irq_save(flags);
 	asm volatile("at s1e1r, %0" : : "r" (memmap));
 	isb();

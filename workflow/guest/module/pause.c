@@ -36,14 +36,14 @@
 #define SYNC_TICKS 1250		/* to get ready for the stop: 20 us */
 #define WAIT_TICKS 64		/* from the latest instant to which the clock is moved */
 
-#define TIMER_ON 1	/* CNTV_CTL_EL0: enabled, not masked */
+#define TIMER_ON 1	/* CNTV_CTL_EL0 and CNTP_CTL_EL0: enabled, not masked */
 
 struct timer {
 	u64 control;
 	u64 compare;
 };
 
-static struct timer timer_set(u64 control, u64 compare)
+static struct timer virtual_timer_set(u64 control, u64 compare)
 {
 	struct timer before = {
 		.control = read_sysreg(cntv_ctl_el0),
@@ -54,6 +54,31 @@ static struct timer timer_set(u64 control, u64 compare)
 	write_sysreg(control, cntv_ctl_el0);
 	isb();
 	return before;
+}
+
+static struct timer physical_timer_set(u64 control, u64 compare)
+{
+	struct timer before = {
+		.control = read_sysreg(cntp_ctl_el0),
+		.compare = read_sysreg(cntp_cval_el0),
+	};
+
+	write_sysreg(compare, cntp_cval_el0);
+	write_sysreg(control, cntp_ctl_el0);
+	isb();
+	return before;
+}
+
+/*
+ * The timer by which the kernel keeps its time. At EL2, where the CPU takes the hypervisor's two
+ * for the physical and the virtual one (FEAT_VHE), that is the physical one, unless a newer kernel
+ * has found the other and has it running. The counter is the same, without an offset there.
+ */
+static struct timer timer_set(u64 control, u64 compare)
+{
+	if (is_kernel_in_hyp_mode() && !(read_sysreg(cntv_ctl_el0) & TIMER_ON))
+		return physical_timer_set(control, compare);
+	return virtual_timer_set(control, compare);
 }
 
 /*
@@ -101,10 +126,9 @@ static void stop_here(void __iomem *panic, bool await)
 	local_irq_restore(flags);
 }
 
-/* At EL2 the kernel keeps its time with another timer. */
 static bool can_pause(void)
 {
-	return !is_kernel_in_hyp_mode() && read_sysreg(cntfrq_el0) == TICKS_PER_S;
+	return read_sysreg(cntfrq_el0) == TICKS_PER_S;
 }
 
 /*

@@ -2,7 +2,7 @@
 /*
  * A process that holds memory as a virtual machine monitor would: it maps ordinary or huge
  * pages, or a device DAX, touches them all, and keeps them until the module tells it to end, which
- * knows it by its open device.
+ * knows it by its open device. When it is told to, it runs a virtual machine in them.
  */
 
 #define _GNU_SOURCE
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "tool.h"
+#include "vm.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -25,6 +26,10 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+
+/* Where a VM has what is held, but as far into a block as it is here. */
+#define HELD_IPA 0x40000000ULL
+#define BLOCK_BYTES 0x40000000ULL
 
 #define HUGE_SHIFT 26	/* of the page size's logarithm in the flags of mmap() */
 
@@ -87,17 +92,48 @@ static void *map_and_touch(uint64_t bytes, uint64_t page_bytes, struct cost *cos
 	return memory;
 }
 
-static void hold(uint64_t bytes, uint64_t page_bytes, struct cost *cost)
+static void *hold(uint64_t bytes, uint64_t page_bytes, struct cost *cost)
 {
 	uint64_t unit = page_bytes ? page_bytes : (uint64_t)sysconf(_SC_PAGESIZE);
 	struct carveout_mapping mapping = { .bytes = bytes };
 	void *memory = map_and_touch((bytes + unit - 1) / unit * unit, page_bytes, cost);
 
 	if (cost->error)
-		return;
+		return NULL;
 	mapping.address = (uintptr_t)memory;
 	cost->error = device_request(CARVEOUT_IOC_LEND_MAPPING, &mapping).error;
 	cost->cleared_pages = mapping.single_pages;
+	return memory;
+}
+
+static void run_vm_in(char *address, uint64_t bytes, struct carveout_order *order)
+{
+	struct vm_piece piece = {
+		.ipa = HELD_IPA + (uintptr_t)address % BLOCK_BYTES,
+		.bytes = bytes,
+		.address = address,
+	};
+	struct vm_memory memory = { .pieces = &piece, .count = 1, .held = true };
+
+	vm_serve(order, &memory);
+	if (device_request(CARVEOUT_IOC_REPORT, &order->report).error)
+		_exit(REFUSED);
+}
+
+/* Until it is told to end. */
+static void obey(char *address, uint64_t bytes)
+{
+	struct carveout_order order = {};
+	int error;
+
+	for (;;) {
+		error = device_request(CARVEOUT_IOC_HOLD, &order).error;
+		if (error == EINTR)
+			continue;
+		if (error || order.kind == CARVEOUT_ORDER_END)
+			return;
+		run_vm_in(address, bytes, &order);
+	}
 }
 
 /* The shell that called waits for the end of its output: let go of it. */
@@ -116,11 +152,12 @@ static void leave_shell(void)
 static void holder_run(uint64_t bytes, uint64_t page_bytes, int report)
 {
 	struct cost cost = {};
+	void *memory;
 
 	setsid();
 	set_oom_score("1000");
 	device_reopen();
-	hold(bytes, page_bytes, &cost);
+	memory = hold(bytes, page_bytes, &cost);
 	if (!cost.error) {
 		set_oom_score("-1000");
 		leave_shell();
@@ -128,8 +165,7 @@ static void holder_run(uint64_t bytes, uint64_t page_bytes, int report)
 	if (write(report, &cost, sizeof(cost)) != sizeof(cost) || cost.error)
 		_exit(REFUSED);
 	close(report);
-	while (device_request(CARVEOUT_IOC_HOLD, NULL).error == EINTR)
-		;
+	obey(memory, bytes);
 	_exit(DONE);
 }
 

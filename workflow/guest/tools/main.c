@@ -35,6 +35,7 @@ static const struct {
 	{ "reuse", run_reuse },
 	{ "scribble", run_scribble },
 	{ "unmovable", run_unmovable },
+	{ "vm", run_vm },
 	{ "watchdog", run_watchdog },
 	{ "write", run_write },
 };

@@ -22,15 +22,14 @@ import numpy as np
 import orjson
 
 from benchmarks.synthetic import records as made_records
-from benchmarks.synthetic.trials import (
+from benchmarks.synthetic.trials import books, pageblock_maps
+from benchmarks.synthetic.variants import (
     LENDABLE_BYTES,
     LOADS,
     RAM_BYTES,
     REQUESTS_BYTES,
     VARIANTS,
     MadeVariant,
-    books,
-    pageblock_maps,
 )
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of_json, write_atomically

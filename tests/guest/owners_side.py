@@ -88,6 +88,7 @@ async def _run(results: Path, cell: Cell, folder: Path) -> None:
         machine=cell_machine(cell, "qemu-system-aarch64"),
         kernel=unpacked_kernel(results / "kernels" / cell.kernel / "kernel.json").image,
         initrd=initrd,
+        device_tree=None,
         parameters=guest_parameters(cell),
         digests={},
         state_limit_bytes=2**30,

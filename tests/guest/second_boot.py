@@ -151,6 +151,7 @@ def boot_twice(results: Path, trial_file: Path, folder: Path, then_permille: int
         console=folder / "console",
         records=folder / "records",
         messages=folder / "messages",
+        discards=folder / "discards",
     )
 
     async def run() -> SecondBoot:

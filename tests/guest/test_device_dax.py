@@ -233,6 +233,8 @@ def test_one_region_is_divided_while_the_kernel_runs(newer: Run) -> None:
     second = (REGION_BYTES - first - LABEL_BYTES) // ALIGN_BYTES[4096] * ALIGN_BYTES[4096]
     usable = [made - info_and_memmap_bytes(made) for made in (first, second)]
     assert (whole["extents"], whole["largest_extent_bytes"]) == (2, usable[0])
+    # The books balance also when it has come back.
+    assert (whole["outcome"], whole["reason"]) == ("partial", "device_is_full")
     assert whole["granted_bytes"] == sum(usable)
 
 

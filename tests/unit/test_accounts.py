@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from benchmarks.synthetic.records import accounts, census, lend, trial, whole_cycle
-from benchmarks.synthetic.trials import LOADS, RAM_BYTES, REQUESTS_BYTES, VARIANTS, books
+from benchmarks.synthetic.trials import books
+from benchmarks.synthetic.variants import LOADS, RAM_BYTES, REQUESTS_BYTES, VARIANTS
 
 from carveout.common.schemas import load_yaml
 from carveout.common.sizes import MIB

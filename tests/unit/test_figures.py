@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.synthetic.trials import VARIANTS, made_phases, made_trials
+from benchmarks.synthetic.trials import made_phases, made_trials
+from benchmarks.synthetic.variants import VARIANTS
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text

@@ -74,7 +74,7 @@ def test_cells_are_variants_times_scenarios(config: dict[str, Any]) -> None:
 
 
 def test_a_cells_trials_are_its_doses_times_its_seeds(config: dict[str, Any]) -> None:
-    config["strategies"] = {"mem": "all"}
+    config["strategies"] = {"mem": ["carve_out"]}
     config["loads"] = {"unmovable_pages": [12.5, 5]}
     config["seeds"] = 2
     del config["figures"]
@@ -323,20 +323,6 @@ def test_the_example_of_parts_fits_the_main_job() -> None:
     (example,) = re.findall(r"```\n(also:\n.*?)```", text, re.DOTALL)
     config = yaml.safe_load(Path("config/config.yaml").read_text(encoding="utf-8"))
     assert len(read_matrix(config | yaml.safe_load(example), "main", WORKFLOW).parts) == 3
-
-
-def test_every_variant_meets_every_kernel_in_the_review() -> None:
-    config = yaml.safe_load(Path("config/review.yaml").read_text(encoding="utf-8"))
-    matrix = read_matrix(config, "review", WORKFLOW)
-    wanted = {
-        (kernel, path.parent.name, variant)
-        for kernel in matrix.kernels
-        for path in WORKFLOW.glob("strategies/*/strategy.yaml")
-        for variant in yaml.safe_load(path.read_text(encoding="utf-8"))["variants"]
-    }
-    cells = [cell for cell in matrix.cells if cell.lends]
-    assert {(c.kernel, c.variant.strategy, c.variant.name) for c in cells} == wanted
-    assert len(matrix.kernels) == 6
 
 
 def test_a_kernel_that_is_pinned_wrongly_is_one_line(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from benchmarks.synthetic.trials import LOADS, VARIANTS, made_metadata, made_runs, made_trials
+from benchmarks.synthetic.trials import made_metadata, made_runs, made_trials
+from benchmarks.synthetic.variants import LOADS, VARIANTS
 
 from carveout.common.sizes import GIB, KIB, MIB
 from carveout.report.text import comparison_text, frontier_text

@@ -65,7 +65,10 @@ def test_the_frontier_that_the_readme_shows_is_of_the_main_job_as_it_is() -> Non
             if cell.is_available and cell.granule == granule
         }
         shown = set(re.findall(r"^ (\S.*?)  +\d+ MiB  ", rows, re.MULTILINE))
-        assert shown == titles
+        assert shown <= titles
+        # A run of the main job is older than some of what it has now: that is said by name.
+        (newer,) = re.findall(r"newer than this run and not in it: ([^\n]*(?:\n[^\n]+)*)", frontier)
+        assert all(title in " ".join(newer.split()) for title in titles - shown)
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=str)

@@ -52,6 +52,8 @@ def comparison_text(
             f"{machine}; {title}\n" + _text_table(part)
             for title, part in zip(views.COMPARISON_PARTS, parts, strict=True)
         ]
+        if (of_vms := views.vm_view(rows, labels)) is not None:
+            texts.append(f"{machine}; {views.VM_PART}\n" + _text_table(of_vms))
         if machine in missing:
             texts.append(f"Not available {machine.rpartition(', ')[2]}: {missing.pop(machine)}\n")
     texts += [f"{machine}\nNot available: {all_of_it}\n" for machine, all_of_it in missing.items()]

@@ -21,6 +21,7 @@ ASIDE = "set aside, idle"
 BACK = "after give back"
 FOR_MOVABLE = "reuse, movable"
 FOR_UNMOVABLE = "reuse, unmovable"
+OWNER = "the machine's owner"
 LEND = "median lend"
 MEMMAP = "memmap"
 PAID_IDLE = "memmap of all RAM, idle"
@@ -33,8 +34,9 @@ COMPARISON_PARTS = {
     "medians": (MEMMAP, ASIDE),
     "who pays for the memmap, and what maps the RAM; medians": (PAID_IDLE, PAID_LENT, TABLES),
     "success with its 95 % interval; medians": (SUCCESS, LEND, SHORT),
-    "what comes back; medians": (BACK, FOR_MOVABLE, FOR_UNMOVABLE),
+    "what comes back; medians": (BACK, FOR_MOVABLE, FOR_UNMOVABLE, OWNER),
 }
+VM_PART = "a VM in what is lent; medians of the largest request in which one ran"
 
 
 def comparison_view(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame:
@@ -49,6 +51,48 @@ def comparison_view(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         _comparison_cells([by_row.get((*row, size)) for size in requests], requests) for row in rows
     ]
     return _framed(cells, [labels.variant(*row) for row in rows])
+
+
+def vm_view(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame | None:
+    """Return what VMs made of lent memory, one row per variant; None where none was asked for.
+
+    Of each variant's largest request in which a VM ran.
+    """
+    asked = comparison[comparison["vm_asked"] > 0].sort_values("request_bytes")
+    if asked.empty:
+        return None
+    ran = asked[asked["vm_ran"] > 0]
+    shown = pd.concat([asked, ran]).drop_duplicates(VARIANT, keep="last")
+    by_row = {(row["strategy"], row["variant"]): row for row in shown.to_dict("records")}
+    rows = labels.variants(asked)
+    cells = [_vm_cells(by_row[row]) for row in rows]
+    return _framed(cells, [labels.variant(*row) for row in rows])
+
+
+def _vm_cells(row: Mapping[Any, Any]) -> dict[tuple[str, str], str]:
+    """Return one variant's VMs: how many ran and how long that took, and what stage 2 is like."""
+    in_words = {
+        "cacheable": "as it is",
+        "cacheable_code_beside": "as it is, code beside",
+        "uncached": "uncached",
+        "uncached_code_beside": "uncached, code beside",
+    }
+    faults = row["vm_stage2_faults_per_gib"]
+    why_not = row["vm_not_ran"]
+    return {
+        ("VM", "ran"): f"{row['vm_ran']} of {row['vm_asked']}",
+        ("VM", "else"): NOTHING if pd.isna(why_not) else str(why_not).replace("_", " "),
+        ("VM", "killed, host well"): f"{row['vm_survived']} of {row['vm_ran']}",
+        ("VM", "first instruction"): ns_label(row["vm_first_instruction_ns_p50"]),
+        ("VM", "all pages, per GiB"): ns_label(row["vm_run_ns_per_gib_p50"]),
+        ("stage 2", "taken"): in_words.get(str(row["vm_way"]), NOTHING),
+        ("stage 2", "faults per GiB"): NOTHING if pd.isna(faults) else f"{faults:.0f}",
+        ("stage 2", "tables per GiB"): bytes_label(row["vm_stage2_table_per_gib_bytes"]),
+        ("stage 2", "by pages"): percent_label(row["vm_page_share"]),
+        ("stage 2", "by blocks"): percent_label(row["vm_block_share"]),
+        ("stage 2", "by blocks of 1 GiB"): percent_label(row["vm_gigantic_share"]),
+        ("stage 2", "as a device's"): percent_label(row["vm_device_share"]),
+    }
 
 
 def frontier_view(points: pd.DataFrame, labels: Labels) -> pd.DataFrame:
@@ -156,6 +200,7 @@ def failures_view(failures: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         "loads": "under",
         "count": "trials",
         "kernel_log": "the kernel's log, for example",
+        "refusals": "memory blocks refused, for example",
     }
     view = ordered[list(names)].rename(columns=names)
     view["allocated by, for example"] = view["allocated by, for example"].str.replace(",", " < ")
@@ -222,6 +267,7 @@ def _comparison_cells(
         (BACK, "kept back"): percent_label(lent["kept_back_share"]),
         **_reuse_cells(FOR_MOVABLE, "movable", lent),
         **_reuse_cells(FOR_UNMOVABLE, "unmovable", lent),
+        (OWNER, "regained"): percent_label(lent["owner_discarded_share"]),
     }
 
 

@@ -83,6 +83,7 @@ def write_report(
                 "unavailable": missing.get(machine),
                 "frontier": _frontier_html(frontiers.get(machine), labels),
                 "comparison": comparison_html(rows, labels),
+                "vms": _vms_html(rows, labels),
                 "success": _html(views.success_view(successes[machine], labels)),
                 "failures": _failures_html(failed.get(machine), labels),
             }
@@ -109,6 +110,11 @@ def comparison_html(comparison: pd.DataFrame, labels: Labels) -> list[Markup]:
     view = view.map(lambda cell: cell.replace(" (", "\n("))
     rates = views.success_rates(comparison, labels).map(_bar)
     return [_with_bars(part, rates) for part in views.comparison_parts(view)]
+
+
+def _vms_html(comparison: pd.DataFrame, labels: Labels) -> Markup | None:
+    view = views.vm_view(comparison, labels)
+    return None if view is None else _styled(view, view.style, "comparison")
 
 
 def _curves(tables: Path) -> pd.DataFrame:

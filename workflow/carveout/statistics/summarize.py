@@ -20,6 +20,7 @@ from carveout.common.errors import entry_point
 from carveout.common.rates import wilson_interval
 from carveout.common.sizes import GIB
 from carveout.records.outcomes import OUTCOMES
+from carveout.statistics import vms
 from carveout.statistics.turning_points import find_turning_points
 from carveout.tables.accounts import MEMMAP_PAYERS
 from carveout.tables.parquet import read_metadata, read_table, write_table
@@ -46,6 +47,7 @@ _MEDIANS = (
     "regained_share",
     "kept_back_share",
     "load_progress_share",
+    "owner_discarded_share",
     *(f"{name.removesuffix('_bytes')}_share" for name in REUSE_COLUMNS),
 )
 # The parts of a lend's time, and what went into clearing: none of its parts.
@@ -72,6 +74,7 @@ COLUMNS = (
     *(*REUSE_COLUMNS, "pages_migrated", "pages_reclaimed"),
     *("cause", "message", "stage", "refused_by", "reason", "errno", "kernel_log", "blocker"),
     *("explained", "load_alone_steps", "load_alone_ns", "load_steps", "load_ns", "question"),
+    *("owner_discarded_bytes", "refusals", *vms.COLUMNS),
 )
 
 
@@ -102,7 +105,7 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
     What a variant costs while idle is read before its trials' first lend, so it does not depend on
     the request.
     """
-    derived = _derive(trials)
+    derived = vms.derive_vms(_derive(trials))
     key = [*_VARIANT, "request_bytes"]
     groups = derived.groupby(key, sort=False)
     asked = derived.groupby(list(CELL), sort=False)["trials_asked"].first().groupby(key).sum()
@@ -113,6 +116,7 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
             asked,
             groups["why_not_available"].first(),
             groups[list(_MEDIANS)].median(),
+            vms.count_vms(groups),
             groups[["lend_ns", *_PARTS, *_PER_GIB, "give_back_ns"]].median().add_suffix("_p50"),
         ],
         axis="columns",
@@ -140,7 +144,7 @@ def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
     loads = failed[[*key, "load"]].drop_duplicates().sort_values("load")
     loads = loads.groupby(key, dropna=False, sort=False)["load"].agg(", ".join).reset_index()
     counts = counts.merge(loads.rename(columns={"load": "loads"}), on=key)
-    for column in ("blocker_owner", "kernel_log"):
+    for column in ("blocker_owner", "kernel_log", "refusals"):
         counts = counts.merge(_most_frequent(failed, key, column), on=key, how="left")
     return counts[list(FAILURES.columns)]
 
@@ -183,6 +187,7 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
         extents_p50=trials["extents"].where(trials["granted_bytes"] > 0),
         **{name: trials[name].where(trials["lent_bytes"] > 0) for name in _LENT},
         memmap_per_lent_gib_bytes=trials["memmap_lent_bytes"] / lent_bytes * GIB,
+        owner_discarded_share=trials["owner_discarded_bytes"] / lent_bytes,
         regained_share=trials["regained_bytes"] / lent_bytes,
         kept_back_share=trials["kept_back_bytes"] / lent_bytes,
         **{

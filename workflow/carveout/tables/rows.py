@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """From what the runner writes to rows: one per trial and cycle, one per census, one per guest.
 
-Objects are parsed, read and dropped one by one, while a CPU's cache has them; all that follows is
-done with columns.
+Objects are parsed, read and dropped one by one, while a CPU's cache has them; then come columns.
 """
 
 import itertools
@@ -172,33 +171,24 @@ class TrialRows:
                 for name in ("lent_bytes", "granted_bytes", "extents", "largest_extent_bytes")
             },
             "memmap_idle_bytes": before["memmap_bytes"],
-            "stranded_bytes": before["stranded_bytes"],
-            "movable_only_bytes": before["movable_only_bytes"],
-            "cma_area_bytes": before["cma_area_bytes"],
-            "movable_zone_bytes": before["movable_zone_bytes"],
+            **{name: before[name] for name in _OF_BEFORE},
             "cma_used_bytes": before[column("cma_used")],
-            "blocked_pageblocks": before["blocked_pageblocks"],
-            "free_scattered_bytes": before["free_scattered_bytes"],
             "huge_pages_before": before["anonymous_huge_pages"],
             "huge_pages_lent": lent["anonymous_huge_pages"],
             "huge_pages_after": after["anonymous_huge_pages"],
-            "memmap_bytes": lent["memmap_bytes"],
             **memmap_payer_columns("memmap_idle", requests, before),
             **memmap_payer_columns("memmap", requests, lent),
             "linear_map_table_idle_bytes": before["linear_map_table_bytes"],
-            "linear_map_table_bytes": lent["linear_map_table_bytes"],
-            "memmap_lent_bytes": lent["memmap_lent_bytes"],
+            **{name: lent[name] for name in _OF_LENT},
             "regained_bytes": pc.subtract(after["serving_bytes"], lent["serving_bytes"]),
             "kept_back_bytes": pc.subtract(before["serving_bytes"], after["serving_bytes"]),
             "verify_pages_checked": verify["pages_checked"],
-            "verify_pages_bad": verify["verify_pages_bad"],
-            "give_back_ns": give_back["give_back_ns"],
-            "scribbled_bytes": verify["scribbled_bytes"],
-            "give_back_refused_by": give_back["refused_by"],
-            "give_back_reason": give_back["reason"],
-            "give_back_errno": give_back["errno"],
-            "returned_bytes": give_back["returned_bytes"],
-            **{name: give_back[name] for name in PRESSURE_COLUMNS},
+            **{name: verify[name] for name in ("verify_pages_bad", "scribbled_bytes")},
+            **{f"give_back_{name}": give_back[name] for name in ("refused_by", "reason", "errno")},
+            **{
+                name: give_back[name]
+                for name in ("give_back_ns", "returned_bytes", *PRESSURE_COLUMNS)
+            },
             **{name: discards[name] for name in OWNER_COLUMNS},
             **{name: vm[name] for name in VM_COLUMNS},
             "vm_outcome": pc.coalesce(vm["vm_outcome"], requests["vm_not_asked"]),
@@ -376,6 +366,12 @@ def _of_phase(censuses: Columns, phase: str) -> Columns:
     return {name: censuses[name].filter(wanted) for name in _IN_TRIALS}
 
 
+# Columns of ``trials`` that are called as those of the census before the lend.
+_OF_BEFORE = (
+    *("stranded_bytes", "movable_only_bytes", "cma_area_bytes", "movable_zone_bytes"),
+    *("blocked_pageblocks", "free_scattered_bytes"),
+)
+_OF_LENT = ("memmap_bytes", "memmap_lent_bytes", "linear_map_table_bytes")
 # Not the memmap, which the census counts besides, wherever it lies.
 _NAMED_GROUPS = tuple(name for name in GROUPS if name != "memmap")
 _PLACE = ("trial", "cycle")

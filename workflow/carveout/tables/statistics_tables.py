@@ -48,6 +48,8 @@ _SHARES = {
     "memmap_per_lent_gib_bytes": number(null=True),
     "regained_share": number(least=None, null=True),
     "kept_back_share": number(least=None, null=True),
+    # What the machine's owner regained, of what was lent.
+    "owner_discarded_share": number(null=True),
     **{f"{name.removesuffix('_bytes')}_share": number(null=True) for name in REUSE_COLUMNS},
 }
 # Medians over successful lends: the parts of a lend's time, and what went into clearing.
@@ -77,6 +79,26 @@ _IDLE = {
     "cma_used_bytes": number(null=True),
     "blocked_pageblocks": number(null=True),
     "free_scattered_bytes": number(null=True),
+}
+# How the leaves of stage 2 map what is lent; as what memory.
+VM_SHARES = tuple(
+    f"vm_{name}_share" for name in ("page", "block", "gigantic", "device", "uncached")
+)
+_VMS = {
+    # Lends for which a VM was asked; of these, those in which VMs ran, and whose host survived that
+    # they were killed. What became of the others, and in which way the kernel took the memory: the
+    # most frequent.
+    "vm_asked": integer(),
+    "vm_ran": integer(),
+    "vm_survived": integer(),
+    "vm_not_ran": text(null=True),
+    "vm_way": text(null=True),
+    # Medians over lends in which VMs ran.
+    "vm_first_instruction_ns_p50": number(null=True),
+    "vm_run_ns_per_gib_p50": number(null=True),
+    "vm_stage2_faults_per_gib": number(null=True),
+    "vm_stage2_table_per_gib_bytes": number(null=True),
+    **{name: number(most=1, null=True) for name in VM_SHARES},
 }
 # Medians over all lends that got anything: what a GiB of it took.
 _PER_GIB = {
@@ -145,6 +167,7 @@ COMPARISON = Table(
         "short": integer(),
         "explained": integer(),
         "load_progress_share": number(null=True),
+        **_VMS,
         # Of the first trial for which nothing was run, if there is one.
         "why_not_available": text(null=True),
     },
@@ -174,10 +197,11 @@ FAILURES = Table(
         "reason": text(null=True),
         "errno": text(null=True),
         "blocker_type": text(null=True),
-        # The most frequent of those that are known: who allocated the blocking page, and what the
-        # kernel logged.
+        # The most frequent of those that are known: who allocated the blocking page, what the
+        # kernel logged, and how many memory blocks it refused with which errno.
         "blocker_owner": text(null=True),
         "kernel_log": text(null=True),
+        "refusals": text(null=True),
         "loads": text(),
         "count": integer(least=1),
     },

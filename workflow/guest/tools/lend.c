@@ -257,6 +257,9 @@ static int lend_reported(int count, char **arguments)
 	return print_cost(&cost);
 }
 
+static const char lend_usage[] =
+	"lend contig|largest|cma|carveout|blocks|anonymous|hugetlbfs|dax|absent|reported ...";
+
 int run_lend(int count, char **arguments)
 {
 	size_t i;
@@ -272,5 +275,5 @@ int run_lend(int count, char **arguments)
 			return usage(ways[i].usage);
 		return ways[i].run(arguments + 1);
 	}
-	return usage("lend contig|largest|cma|carveout|blocks|anonymous|hugetlbfs|dax|absent|reported ...");
+	return usage(lend_usage);
 }

@@ -26,13 +26,14 @@
 #define VECTORS_OFFSET 2048
 #define OWN_EXCEPTION 0x200
 
-/* ESR_EL1: why the CPU is there. */
+/* ESR_EL1: why the CPU is there. KVM of 6.1 sets all bits above, too: it shifts an int. */
 #define CLASS_SHIFT 26
+#define CLASS_MASK 0x3f
 #define OWN_INSTRUCTION_ABORT 0x21
 
 bool vm_may_not_execute(uint64_t syndrome)
 {
-	return syndrome >> CLASS_SHIFT == OWN_INSTRUCTION_ABORT;
+	return (syndrome >> CLASS_SHIFT & CLASS_MASK) == OWN_INSTRUCTION_ABORT;
 }
 
 void vm_write_firmware(char *page)

@@ -28,6 +28,7 @@ BLOCKER = {"pfn": 1, "type": "slab", "flags": "", "owner": ""}
         (0, {}, False),
         (0, {"blocker": BLOCKER}, True),
         (64 * MIB, {"errno": None, "reason": "host_needs_the_rest"}, True),
+        (64 * MIB, {"errno": None, "reason": "device_is_full"}, True),
         (64 * MIB, {"errno": None, "reason": "not_in_granules"}, False),
         (0, {"errno": "EPERM"}, True),
     ],

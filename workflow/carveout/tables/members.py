@@ -17,6 +17,8 @@ Object = Mapping[str, Any]
 Columns = Mapping[str, pyarrow.Array]
 
 _to_json = json.JSONEncoder(sort_keys=True).encode
+# Why a lend ended short with no page in its way: the host needs the rest, or a device has no more.
+_REASONS_ENOUGH = ("host_needs_the_rest", "device_is_full")
 # What a load that goes on does, and what a give back meets where no memory is free.
 WORK_COLUMNS = tuple(f"load_{name}" for name in ("alone_steps", "alone_ns", "steps", "ns"))
 PRESSURE_COLUMNS = ("pressure_filled_bytes", "pressure_left_bytes", "pressure_killed")
@@ -107,7 +109,7 @@ def is_explained(lend: Object) -> bool | None:
     """Return whether a lend that ended short says why; None when it did not end short."""
     if lend["granted_bytes"] >= lend["request_bytes"]:
         return None
-    said = lend["blocker"] is not None or lend["reason"] == "host_needs_the_rest"
+    said = lend["blocker"] is not None or lend["reason"] in _REASONS_ENOUGH
     # A veto of the kernel's is of no page.
     return said or lend["errno"] == "EPERM"
 

@@ -4,6 +4,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -19,9 +20,11 @@ from carveout.report.views import (
     LEND,
     MEMMAP,
     SUCCESS,
+    VM_PART,
     comparison_view,
     failures_view,
     frontier_view,
+    vm_view,
 )
 from carveout.report.write import inline_svg, write_report
 from carveout.statistics.pair import find_changes
@@ -157,6 +160,48 @@ def test_what_another_kernel_changes_is_on_the_page_of_two_kernels(tables: Path)
     assert page.index("<table") < page.index("What the kernel changes")
     assert page.index("What the kernel changes") < page.index("What was run")
     assert page.count("+200.0 %") == changes["significant"].sum() > 0
+
+
+def with_vms(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials in which a VM ran in all that was lent, at 10 ms per GiB; that of mem is a device's.
+
+    Where nothing was lent, the host died of it.
+    """
+    ran, hidden = trials["lent_bytes"] > 0, trials["strategy"] == "mem"
+    lent = trials["lent_bytes"].where(ran)
+    counts = dict.fromkeys(("vm_stage2_faults", "vm_stage2_table_bytes", "vm_uncached_bytes"), 1)
+    none = dict.fromkeys(("vm_block_bytes", "vm_gigantic_bytes"), 0)
+    return trials.assign(
+        vm_outcome=ran.map({True: "ran", False: "host_died"}),
+        vm_way=hidden.map({True: "cacheable_code_beside", False: "cacheable"}),
+        vm_first_instruction_ns=lent.where(lent.isna(), 2_000_000),
+        vm_run_ns=lent / GIB * 10_000_000,
+        vm_page_bytes=lent,
+        vm_device_bytes=lent.where(hidden, 0),
+        vm_survived=ran,
+        **counts,
+        **none,
+    )
+
+
+def test_vms_have_a_heading_and_a_devices_memory_has_no_time_to_compare(tables: Path) -> None:
+    comparison = compare(with_vms(read_table("trials", tables / "trials.parquet")))
+    view = vm_view(comparison, Labels())
+    assert view is not None
+    by_name: dict[Any, Any] = {name: row["VM"] for name, row in view.iterrows()}
+    times = {name: row["all pages, per GiB"] for name, row in by_name.items()}
+    assert times.pop("mem carveout") == "–"
+    assert set(times.values()) == {"10 ms"}
+    assert {row["first instruction"] for row in by_name.values()} == {"2 ms"}
+    assert by_name["mem carveout"]["monitor maps it"] == "cached, code beside"
+    assert by_name["cma area"]["monitor maps it"] == "cached"
+    # Of the hosts that died of it, too.
+    assert set(view["VM", "else"]) == {"–", "host died"}
+    asked = comparison.groupby(["strategy", "variant"])["vm_asked"].max()
+    assert set(view["VM", "ran"].str.partition(" of ")[2].astype(int)) == set(asked) == {20}
+    assert VM_PART not in write(tables, Labels())
+    write_table("comparison", comparison, tables / "comparison.parquet")
+    assert VM_PART in write(tables, Labels())
 
 
 def test_single_doses_are_no_frontier(tables: Path) -> None:

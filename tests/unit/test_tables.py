@@ -97,6 +97,11 @@ def change(**columns: Any) -> pd.DataFrame:
         (change(reuse_movable_address_bytes=2**40), ["null where nothing was lent"]),
         (change(returned_bytes=5), ["no more comes back than was given back"]),
         (change(verify="ok"), ["where nothing was lent, no verification is ok"]),
+        (change(vm_outcome="ran"), ["a VM that ran says in how many pages"]),
+        (
+            change(vm_outcome="ran", vm_pages_checked=change()["lent_bytes"] // 4096 + 1),
+            ["VMs that ran were in all that was lent"],
+        ),
         (change(refused_by=None), ["a refused row says who refused"]),
         (change(errno=None, reason=None), ["the kernel's errno or a reason"]),
         (change(refused_by="shell", errno="EBUSY"), ["an errno is the kernel's or a driver's"]),

@@ -89,6 +89,7 @@ def write_report(
             }
             for machine, rows in comparable_parts(comparison)
         ],
+        vm_part=views.VM_PART,
         missing={label: text for label, text in missing.items() if label not in successes},
         changes=[
             {"label": found.label, "view": _changes_html(found.view), "rest": found.rest}

@@ -27,6 +27,7 @@ def derive_vms(trials: pd.DataFrame) -> pd.DataFrame:
     mapped = trials["vm_page_bytes"] + trials["vm_block_bytes"] + trials["vm_gigantic_bytes"]
     mapped = mapped.where(mapped > 0)
     ran = trials["vm_outcome"] == "ran"
+    # Lends of nothing too, and hosts that died of it.
     asked = trials["vm_outcome"].notna() & (trials["vm_outcome"] != "not_asked")
     return trials.assign(
         vm_asked=asked,

@@ -37,7 +37,7 @@ TABLES_VERSION = "9"
 
 REFUSED_BY = ("kernel", "driver", "carveout", "shell")
 NOT_ASKED = "not_asked"
-VM_OUTCOMES = (NOT_ASKED, "ran", "refused", "no_kvm", "no_hold", "nothing_lent")
+VM_OUTCOMES = (NOT_ASKED, "ran", "refused", "no_kvm", "no_hold", "nothing_lent", "host_died")
 VM_WAYS = ("cacheable", "cacheable_code_beside", "uncached", "uncached_code_beside")
 _ORDER = ("kernel", "ram_bytes", "strategy", "variant", "scenario", "dose_target", "seed")
 
@@ -187,7 +187,8 @@ TRIALS = Table(
         "vm_count": measured(),
         "vm_way": text(values=VM_WAYS, null=True),
         "vm_refusals": text(null=True),
-        # From opening /dev/kvm until the first instruction had taken effect; and in KVM_RUN in all.
+        # From opening /dev/kvm until the first instruction had taken effect, of several VMs the
+        # slowest one's; and in KVM_RUN in all, of all VMs.
         "vm_first_instruction_ns": measured(),
         "vm_run_ns": measured(),
         "vm_stage2_faults": measured(),

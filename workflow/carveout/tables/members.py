@@ -105,6 +105,14 @@ def vm_columns(vm: Object) -> Object:
     }
 
 
+def with_outcome(vm: Columns, requests: Columns, died: pyarrow.Array) -> Columns:
+    """Return what VMs came to, also where none was asked for, and where the host died of it."""
+    died_of_it = pc.and_(died, pc.equal(requests["last_stage"], "vm"))
+    host_died = pc.if_else(died_of_it, "host_died", None)
+    outcomes = pc.coalesce(vm["vm_outcome"], requests["vm_not_asked"], host_died)
+    return {**{name: vm[name] for name in VM_COLUMNS}, "vm_outcome": outcomes}
+
+
 def is_explained(lend: Object) -> bool | None:
     """Return whether a lend that ended short says why; None when it did not end short."""
     if lend["granted_bytes"] >= lend["request_bytes"]:

@@ -35,6 +35,7 @@ from carveout.tables.members import (
     reuse_columns,
     vm_columns,
     with_clearing_apart,
+    with_outcome,
     work_columns,
     zone_columns,
 )
@@ -190,8 +191,7 @@ class TrialRows:
                 for name in ("give_back_ns", "returned_bytes", *PRESSURE_COLUMNS)
             },
             **{name: discards[name] for name in OWNER_COLUMNS},
-            **{name: vm[name] for name in VM_COLUMNS},
-            "vm_outcome": pc.coalesce(vm["vm_outcome"], requests["vm_not_asked"]),
+            **with_outcome(vm, requests, died),
         }
 
 

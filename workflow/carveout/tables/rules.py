@@ -150,6 +150,13 @@ OF_TRIALS = (
         lambda t: (t["vm_outcome"] == "ran").fillna(False) == t["vm_pages_checked"].notna(),
     ),
     rule(
+        "VMs that ran were in all that was lent",
+        lambda t: (
+            (t["vm_outcome"] != "ran").fillna(True)
+            | (t["vm_pages_checked"] * t["page_bytes"] == t["lent_bytes"])
+        ),
+    ),
+    rule(
         "what Linux may take back is a part of what is lent",
         lambda t: t["revocable_bytes"].fillna(0) <= t["lent_bytes"],
     ),

@@ -69,6 +69,8 @@ struct carveout_vm_report {
 	__u64 tables_left;	/* likewise after its end */
 	__u32 killed;		/* by a signal, while it ran */
 	__u32 tainted;		/* 1 when the kernel got a taint meanwhile */
+	__u32 failed;		/* 1 when its monitor ended by itself, or by another signal */
+	__u32 unused;		/* 0 */
 	struct carveout_stage2 stage2;
 };
 

@@ -13,7 +13,7 @@ vm_step() {
 		vm_outcome=nothing_lent
 		vm_count=0
 	else
-		vm_answer=$(carveout vm "$SEED" 3>&-) || fault error "the VM's monitor failed"
+		vm_answer=$(carveout vm "$SEED" 3>&-) || fault error "the monitor of a VM failed"
 		eval "$vm_answer"
 	fi
 	tell_vm_json

@@ -144,18 +144,22 @@ static struct holder *holder_get(u32 number)
 	return NULL;
 }
 
+/*
+ * Who ends says so first, and then that there will be no report: looked at before, the second
+ * could be undone here.
+ */
 static int holder_tell(struct holder *holder, struct carveout_order *order)
 {
 	int ret;
 
+	reinit_completion(&holder->reported);
 	if (completion_done(&holder->gone))
 		return -ESRCH;
-	reinit_completion(&holder->reported);
 	holder->order = *order;
 	complete(&holder->told);
 	ret = wait_for_completion_killable(&holder->reported);
 	if (!ret && completion_done(&holder->gone))
-		ret = -ESRCH;
+		ret = -EPIPE;
 	if (!ret)
 		order->report = holder->order.report;
 	return ret;

@@ -11,6 +11,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kvm_host.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/tracepoint.h>
@@ -134,22 +135,30 @@ static void note_table(struct carveout_stage2 *found, const u64 *table, unsigned
 static int note_tables(struct carveout_stage2 *found, struct kvm *kvm)
 {
 	const struct kvm_pgtable *tables = kvm->arch.mmu.pgt;
+	const int start_level = tables ? tables->start_level : -1;
 	unsigned int level;
 
-	if (!tables || tables->start_level > LAST_LEVEL)
+	/* Addresses of 52 bits may take one more level above (LPA2). */
+	if (start_level < 0 || start_level > LAST_LEVEL)
 		return -ENXIO;
 	for (level = 0; level < CARVEOUT_STAGE2_LEVELS; level++)
 		found->leaf_bytes[level] = BIT_ULL(level_shift(level));
-	level = tables->start_level;
+	level = start_level;
 	note_table(found, phys_to_virt(kvm->arch.mmu.pgd_phys),
 		   BIT(tables->ia_bits - level_shift(level)), level);
 	return 0;
 }
 
-/* KVM tells modules no more what file is its own: its name does. */
+/*
+ * KVM tells modules no more what file is its own: its name does, where only the kernel gives names
+ * to files.
+ */
 static struct kvm *kvm_of(const struct file *file)
 {
-	return strcmp(file->f_path.dentry->d_name.name, "kvm-vm") ? NULL : file->private_data;
+	if (file_inode(file)->i_sb->s_magic != ANON_INODE_FS_MAGIC ||
+	    strcmp(file->f_path.dentry->d_name.name, "kvm-vm"))
+		return NULL;
+	return file->private_data;
 }
 
 static int read_locked(struct carveout_stage2 *found, struct kvm *kvm)

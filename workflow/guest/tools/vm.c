@@ -5,7 +5,8 @@
  *
  * What no process holds is one VM's memory, of which this process is the monitor. What a process
  * holds is the memory of a VM of its own, and the process is its monitor: how KVM maps it follows
- * the monitor's own page tables. What several VMs did is added up.
+ * the monitor's own page tables. What several VMs did is added up, but for the times up to the
+ * first instruction: those are the slowest one's.
  */
 
 #define _GNU_SOURCE
@@ -38,10 +39,11 @@ static const char * const way_words[] = {
 struct vms {
 	struct carveout_order order;
 	unsigned int count;
+	unsigned int orphans;	/* of lends whose holder is dead: no VM */
 	unsigned int ran;
 	unsigned int killed;
 	struct carveout_vm_report sum;
-	struct carveout_vm_report first;	/* whose ways stand for all */
+	struct carveout_vm_report told;	/* whose ways stand for all */
 };
 
 static void add_stage2(struct carveout_stage2 *sum, const struct carveout_stage2 *one)
@@ -59,12 +61,34 @@ static void add_stage2(struct carveout_stage2 *sum, const struct carveout_stage2
 	sum->faults += one->faults;
 }
 
+/* All of one VM's: what its own counter says is held against them. */
+static void keep_slowest(struct carveout_vm_report *slowest, const struct carveout_vm_report *one)
+{
+	if (one->first_instruction_ns <= slowest->first_instruction_ns)
+		return;
+	slowest->made_ns = one->made_ns;
+	slowest->first_instruction_ns = one->first_instruction_ns;
+	slowest->first_counter_ns = one->first_counter_ns;
+	slowest->counter_ns = one->counter_ns;
+}
+
+/* The first that failed, or the first of all. */
+static bool tells_more(const struct vms *vms, const struct carveout_vm_report *one)
+{
+	return !vms->count || (vms->told.way != CARVEOUT_VM_WAYS && one->way == CARVEOUT_VM_WAYS);
+}
+
 static void add_report(struct vms *vms, const struct carveout_vm_report *one)
 {
 	struct carveout_vm_report *sum = &vms->sum;
 
-	if (!vms->count++)
-		vms->first = *one;
+	if (one->failed) {
+		errno = ECHILD;
+		die("learn from a VM's monitor how it went");
+	}
+	if (tells_more(vms, one))
+		vms->told = *one;
+	vms->count++;
 	vms->killed += one->killed;
 	sum->tables_left += one->tables_left;
 	sum->tainted |= one->tainted;
@@ -72,10 +96,7 @@ static void add_report(struct vms *vms, const struct carveout_vm_report *one)
 		return;
 	vms->ran++;
 	sum->exits_told += one->exits_told;
-	sum->made_ns += one->made_ns;
-	sum->first_instruction_ns += one->first_instruction_ns;
-	sum->first_counter_ns += one->first_counter_ns;
-	sum->counter_ns += one->counter_ns;
+	keep_slowest(sum, one);
 	sum->run_ns += one->run_ns;
 	sum->pages_checked += one->pages_checked;
 	sum->pages_bad += one->pages_bad;
@@ -136,7 +157,9 @@ static void run_held(struct vms *vms)
 			return;
 		if (!error)
 			add_report(vms, &order.report);
-		else if (error != ESRCH)
+		else if (error == ESRCH)
+			vms->orphans++;
+		else
 			die("order a VM");
 	}
 }
@@ -199,7 +222,7 @@ static void print_sums(const struct carveout_vm_report *sum, uint64_t page_bytes
 
 static const char *outcome_of(const struct vms *vms)
 {
-	if (!vms->count)
+	if (!vms->count || vms->orphans)
 		return "no_hold";
 	return vms->ran == vms->count ? "ran" : "refused";
 }
@@ -231,9 +254,9 @@ int run_vm(int count, char **arguments)
 	print_number("vm_count", ran.count);
 	if (!ran.count)
 		return DONE;
-	print_ways(&ran.first);
+	print_ways(&ran.told);
 	print_sums(&ran.sum, page_bytes);
-	if (ran.ran == ran.count) {
+	if (ran.ran == ran.count && !ran.orphans) {
 		killed = run_all(CARVEOUT_ORDER_KILL_VM, seed, 0);
 		print_killed(&killed, page_bytes);
 	}

@@ -65,11 +65,11 @@ struct vm_shared {
 
 /* vm_monitor.c */
 void vm_monitor(struct vm_shared *shared);
-void vm_unmap_cpu_state(struct vm_shared *shared);
 
 /* vm_map.c */
 int vm_map_pieces(const struct vm_memory *memory, bool cacheable);
 void vm_unmap_pieces(const struct vm_memory *memory);
+void vm_unmap_cpu_state(struct vm_shared *shared);
 
 /* vm_exits.c */
 uint64_t vm_count_exits(int cpu);

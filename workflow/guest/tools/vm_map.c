@@ -90,3 +90,11 @@ void vm_unmap_pieces(const struct vm_memory *memory)
 		memory->pieces[i].address = NULL;
 	}
 }
+
+/* As long as it is mapped, the VM stands, whoever has ended. */
+void vm_unmap_cpu_state(struct vm_shared *shared)
+{
+	if (shared->cpu_state)
+		munmap(shared->cpu_state, shared->cpu_state_bytes);
+	shared->cpu_state = NULL;
+}

@@ -143,14 +143,6 @@ static int make_cpu(struct vm *vm)
 	return 0;
 }
 
-/* As long as it is mapped, the VM stands, whoever has ended. */
-void vm_unmap_cpu_state(struct vm_shared *shared)
-{
-	if (shared->cpu_state)
-		munmap(shared->cpu_state, shared->cpu_state_bytes);
-	shared->cpu_state = NULL;
-}
-
 static int set_register(struct vm *vm, uint64_t id, const uint64_t *value)
 {
 	struct kvm_one_reg one = {
@@ -271,7 +263,8 @@ static int run_first_instruction(struct vm *vm)
 	return word == VM_STARTED ? 0 : EPROTO;
 }
 
-static int watch_faults(struct vm *vm)
+/* Whoever cannot look has not been refused: there is no way without. */
+static void watch_faults(const struct vm *vm)
 {
 	const struct vm_piece *first = vm->memory->pieces, *last = first + vm->memory->count - 1;
 	struct carveout_vm_watch watch = {
@@ -279,7 +272,8 @@ static int watch_faults(struct vm *vm)
 		.bytes = last->ipa + last->bytes - first->ipa,
 	};
 
-	return device_request(CARVEOUT_IOC_VM_WATCH, &watch).error;
+	if (device_request(CARVEOUT_IOC_VM_WATCH, &watch).error)
+		die("watch the faults of stage 2");
 }
 
 /* Whatever the seed, the pattern of the first few pages is no longer right. The code is. */
@@ -305,11 +299,12 @@ static int run_to_end(struct vm *vm)
 		return ret;
 	vm->report->exits = vm_count_exits(vm->cpu);
 	vm->report->stage2.vm = vm->machine;
-	ret = device_request(CARVEOUT_IOC_VM_STAGE2, &vm->report->stage2).error;
+	if (device_request(CARVEOUT_IOC_VM_STAGE2, &vm->report->stage2).error)
+		die("read the tables of stage 2");
 	for (i = 0; i < vm->memory->count; i++)
 		vm->report->pages_unseen += vm_count_unseen(&vm->memory->pieces[i],
-							    vm->shared->order.seed);
-	return ret;
+								    vm->shared->order.seed);
+	return 0;
 }
 
 static int run_code(struct vm *vm)
@@ -333,17 +328,14 @@ static int run_in(struct vm *vm)
 	vm->stage = CARVEOUT_VM_MAP;
 	if (!vm->memory->held)
 		ret = vm_map_pieces(vm->memory, is_cacheable(vm));
-	if (!ret)
-		ret = watch_faults(vm);
+	watch_faults(vm);
 	if (!ret)
 		ret = open_kvm(vm);
 	if (!ret)
 		ret = add_all_memory(vm);
 	if (!ret)
 		ret = make_cpu(vm);
-	if (!ret)
-		ret = run_code(vm);
-	return ret;
+	return ret ? ret : run_code(vm);
 }
 
 static void let_go(struct vm *vm)
@@ -357,6 +349,16 @@ static void let_go(struct vm *vm)
 		close(vm->kvm);
 	if (!vm->memory->held)
 		vm_unmap_pieces(vm->memory);
+}
+
+/* Of a way that the kernel did not take, only that is told. */
+static void forget_run(struct carveout_vm_report *report)
+{
+	struct carveout_vm_report kept = { .way = CARVEOUT_VM_WAYS };
+
+	memcpy(kept.stage, report->stage, sizeof(kept.stage));
+	memcpy(kept.error, report->error, sizeof(kept.error));
+	*report = kept;
 }
 
 static bool try_way(struct vm_shared *shared, enum carveout_vm_way way)
@@ -373,8 +375,7 @@ static bool try_way(struct vm_shared *shared, enum carveout_vm_way way)
 	};
 	uint64_t tables_before = 0, tables = 0;
 
-	report->exits_told = 0;
-	report->run_ns = 0;
+	forget_run(report);
 	device_request(CARVEOUT_IOC_VM_TABLES, &tables_before);
 	report->error[way] = run_in(&vm);
 	report->stage[way] = vm.stage;

@@ -2,6 +2,8 @@
 /*
  * Has a VM run in a process that shares this one's memory and nothing else: it can be killed, and
  * what it leaves is looked at. No tables of a VM may be left then.
+ *
+ * A monitor that ends in any other way has said nothing of its VM: that is no word of the kernel's.
  */
 
 #define _GNU_SOURCE
@@ -47,8 +49,11 @@ static uint64_t read_taint(void)
 	return strtoull(text, NULL, 10);
 }
 
-/* While it sleeps, the VM's process goes on; it is wherever the kernel then took it off its CPU. */
-static void kill_while_inside(pid_t monitor, struct vm_shared *shared)
+/*
+ * While it sleeps, the VM's process goes on; it is wherever the kernel then took it off its CPU.
+ * False where there was nobody to kill.
+ */
+static bool kill_while_inside(pid_t monitor, struct vm_shared *shared)
 {
 	const struct timespec look = { .tv_nsec = LOOK_NS };
 	siginfo_t ended = {};
@@ -56,10 +61,10 @@ static void kill_while_inside(pid_t monitor, struct vm_shared *shared)
 	do {
 		nanosleep(&look, NULL);
 		if (waitid(P_PID, monitor, &ended, WEXITED | WNOHANG | WNOWAIT) || ended.si_pid)
-			return;
+			return false;
 	} while (!__atomic_load_n(&shared->inside, __ATOMIC_RELAXED));
 	shared->order.report.tables_counted = count_tables();
-	kill(monitor, SIGKILL);
+	return !kill(monitor, SIGKILL);
 }
 
 void vm_serve(struct carveout_order *order, const struct vm_memory *memory)
@@ -68,20 +73,24 @@ void vm_serve(struct carveout_order *order, const struct vm_memory *memory)
 	static struct vm_shared shared;
 	uint64_t tables = count_tables(), taint = read_taint();
 	pid_t monitor;
+	bool shall_die = false;
 	int status;
 
-	order->report = (struct carveout_vm_report){};
+	order->report = (struct carveout_vm_report){ .way = CARVEOUT_VM_WAYS };
 	shared = (struct vm_shared){ .order = *order, .memory = memory };
 	monitor = clone(monitor_process, (char *)stack + STACK_BYTES, CLONE_VM | SIGCHLD, &shared);
 	if (monitor < 0)
 		die("start a VM's monitor");
 	if (order->kind == CARVEOUT_ORDER_KILL_VM) {
-		kill_while_inside(monitor, &shared);
+		shall_die = kill_while_inside(monitor, &shared);
 		shared.order.report.tables_counted -= tables;
 	}
 	if (waitpid(monitor, &status, 0) != monitor)
 		die("wait for a VM's monitor");
-	shared.order.report.killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	shared.order.report.killed = shall_die && WIFSIGNALED(status) &&
+				     WTERMSIG(status) == SIGKILL;
+	shared.order.report.failed = !shared.order.report.killed &&
+				     !(WIFEXITED(status) && WEXITSTATUS(status) == DONE);
 	vm_unmap_cpu_state(&shared);
 	shared.order.report.tables_left = count_tables() - tables;
 	shared.order.report.tainted = read_taint() != taint;

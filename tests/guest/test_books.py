@@ -85,7 +85,7 @@ def test_a_lend_takes_what_it_lends_and_gives_it_back(smoke: Run) -> None:
 
 def test_hidden_memory_has_no_memmap_and_no_page_tables(smoke: Run) -> None:
     keys = ["scenario", "dose_target", "seed", "cycle", "phase"]
-    mem = censuses(smoke, "mem", phase="before").set_index(keys)
+    mem = censuses(smoke, "mem", variant="carve_out", phase="before").set_index(keys)
     baseline = censuses(smoke, "baseline", variant="ordinary_pages", phase="before").set_index(keys)
     assert set(mem[account("hidden")]) == {LENDABLE_BYTES}
     kernels_own = [

@@ -120,7 +120,8 @@ def test_free_memory_says_who_pays(usual: Run) -> None:
     in_ram, on_itself = (memory(usual, variant, "before") for variant in PURE)
     assert on_itself["mem_free_bytes"] - in_ram["mem_free_bytes"] == REGION_MEMMAP_BYTES
     assert on_itself["mem_total_bytes"] == in_ram["mem_total_bytes"]
-    assert beside_carve_out(usual, "memmap_on_itself", "mem_total_bytes") == 0
+    # The device tree that Linux unflattens has a node more, which may take it a page.
+    assert beside_carve_out(usual, "memmap_on_itself", "mem_total_bytes") in {0, -4096}
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,9 @@ def first_cycles(smoke: Run, strategy: str, load: str) -> pd.DataFrame:
 
 def test_linux_uses_the_cma_area_under_the_smoke_jobs_dose(smoke: Run) -> None:
     loaded = first_cycles(smoke, "cma", "anonymous_memory")
-    assert (loaded["pages_migrated"] > 0).all()
+    assert (loaded["cma_used_bytes"] > 0).all()
+    # Of an area of its own, which nobody else has a part of, the first 64 MiB are not in use yet.
+    assert (loaded[loaded["variant"] == "area"]["pages_migrated"] > 0).all()
     assert (first_cycles(smoke, "cma", "idle")["pages_migrated"] == 0).all()
 
 

@@ -208,6 +208,42 @@ def test_what_has_holes_or_is_offline_is_no_block_to_take_offline(run: Run) -> N
     assert {errno for _, _, errno, _ in said[2:-1]} == {"EPERM", "EBUSY"}
 
 
+@pytest.fixture(scope="module")
+def told(checkout: Checkout) -> Run:
+    """Hosts that tell how the kernel counts page tables, of added blocks that come and go."""
+    config = ("--configfile", "tests/guest/added_blocks.yaml", "--config", "results=added_blocks")
+    checkout.snakemake("tables", *config)
+    return Run(checkout, checkout.path / "added_blocks")
+
+
+@pytest.mark.parametrize("variant", ["online", "offline_again"])
+def test_no_page_table_that_goes_is_excused(told: Run, variant: str) -> None:
+    """Two blocks go and all their tables; those are counted rightly, or not at all."""
+    (log,) = told.results.glob(f"logs/boots/*/1GiB/added_blocks/{variant}/*.log")
+    said = re.findall(r"added_blocks: (\w+) (\d+)$", log.read_text(), re.MULTILINE)
+    assert said == [("before", "0"), ("lent", "0"), ("after", "0")]
+    found = censuses_of(told, variant)
+    gone = found["account_page_tables_bytes"]["before"] - found["account_page_tables_bytes"]["lent"]
+    assert gone > 0
+
+
+def test_a_block_that_comes_and_is_not_online_keeps_no_other(told: Run) -> None:
+    trials = told.table("trials").set_index("variant")
+    assert dict(trials["granted_bytes"] // BLOCK_BYTES) == {"online": 2, "offline_again": 2}
+    assert dict(trials["returned_bytes"] // BLOCK_BYTES) == {"online": 2, "offline_again": 0}
+    offline = {
+        variant: censuses_of(told, variant)["account_offline_bytes"]["after"]
+        for variant in trials.index
+    }
+    assert offline == {"online": 0, "offline_again": 2 * BLOCK_BYTES}
+
+
+def censuses_of(run: Run, variant: str) -> pd.DataFrame:
+    """The three censuses of a host of one trial, by phase."""
+    phases = run.table("phases")
+    return phases[phases["variant"] == variant].set_index("phase")
+
+
 def test_forked_as_cold(run: Run, checkout: Checkout) -> None:
     config = ("--configfile", CONFIG, "--config", "results=blocks_cold", "boot=cold")
     checkout.snakemake("tables", *config)

@@ -15,7 +15,7 @@ JOB = {
     "lendable": "256MiB",
     "requests": {"whole": ["256MiB"]},
     "granules": ["single"],
-    "strategies": {"mem": "all", "alloc_contig_range": ["whole_memory"]},
+    "strategies": {"mem": ["carve_out"], "alloc_contig_range": ["whole_memory"]},
     "loads": {"unmovable_pages": [10]},
     "seeds": 6,
     "replication": RULE,

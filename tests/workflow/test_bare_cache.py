@@ -17,7 +17,7 @@ JOB = {
     "ram": ["1GiB"],
     "lendable": "256MiB",
     "requests": {"once": ["64MiB"]},
-    "strategies": {"mem": "all"},
+    "strategies": {"mem": ["carve_out"]},
     "loads": {"idle": [0]},
     "seeds": 1,
 }

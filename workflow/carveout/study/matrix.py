@@ -248,8 +248,6 @@ def _variants(
     sizes_bytes = {
         "ram_start_bytes": RAM_START_BYTES,
         "ram_bytes": ram_bytes,
-        "page_bytes": geometry.page_bytes,
-        "pageblock_bytes": geometry.pageblock_bytes,
         "section_bytes": geometry.section_bytes,
         "lendable_bytes": parse_size(config["lendable"], f"{source}: key lendable"),
     }

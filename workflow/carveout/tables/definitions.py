@@ -140,6 +140,8 @@ TRIALS = Table(
         "verify_pages_bad": measured(),
         # What the host wrote over between the writing and the reading of the pattern.
         "scribbled_bytes": measured(),
+        # What its holder let go of. Whether Linux has it is regained_bytes: huge pages that the
+        # pool keeps (pages_kept) are in this one alone.
         "returned_bytes": measured(),
         "give_back_refused_by": text(values=REFUSED_BY, null=True),
         "give_back_reason": text(null=True),
@@ -160,8 +162,8 @@ TRIALS = Table(
         "pages_written": measured(),
         "oom_kills": measured(),
         "blocker": text(null=True),
-        # Whether a lend that ended short says why: the page in its way, that the host needs the rest,
-        # a veto, or that a device has no more. Null where none did.
+        # Whether a lend that ended short says why: the page in its way, that the host needs the
+        # rest, a veto, or that a device has no more. Null where none did.
         "explained": boolean(null=True),
         # Of a load that goes on: what it did in how much guest time just before, alone, and beside
         # the lend.

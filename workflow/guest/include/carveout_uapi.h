@@ -245,6 +245,8 @@ struct carveout_reported {
 struct carveout_give_back {
 	__u32 kind;
 	__u32 kernel_error;	/* out: with which it did not take memory blocks back, or 0 */
+	__u32 reason;		/* out: enum carveout_reason */
+	__u32 reserved;		/* 0 */
 	__u64 bytes;
 	__u64 ns;		/* for freeing the frames, or until their holder had ended */
 };

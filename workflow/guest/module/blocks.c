@@ -220,17 +220,19 @@ static struct block *next_returned(void)
 	return block;
 }
 
-static int bring_back_all(u32 *kernel_error)
+static int bring_back_all(struct carveout_give_back *given)
 {
 	struct block *block;
 	int ret = 0, last = 0;
 
 	while ((block = next_returned())) {
 		ret = add_block(block->start, block->bytes, block->memmap_on_memory);
-		if (ret)
-			*kernel_error = -ret;
-		else if (!is_online(block->start, block->bytes))
+		if (ret) {
+			given->kernel_error = -ret;
+		} else if (!is_online(block->start, block->bytes)) {
+			given->reason = CARVEOUT_NOT_ONLINE;
 			ret = -EIO;
+		}
 		last = ret ?: last;
 		kfree(block);
 	}
@@ -248,7 +250,7 @@ int blocks_bring_back(struct carveout_give_back *given)
 	mutex_lock(&blocks_lock);
 	begin_with_tick();
 	start = ktime_get_ns();
-	ret = bring_back_all(&given->kernel_error);
+	ret = bring_back_all(given);
 	given->ns += ktime_get_ns() - start;
 	mutex_unlock(&blocks_lock);
 	return ret;
@@ -257,7 +259,7 @@ int blocks_bring_back(struct carveout_give_back *given)
 /* When nobody has the module's device open. */
 void blocks_exit(void)
 {
-	u32 unused;
+	struct carveout_give_back unused;
 
 	bring_back_all(&unused);
 }

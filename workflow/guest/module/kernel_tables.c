@@ -14,6 +14,7 @@
 #include <linux/bitfield.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/pgtable.h>
@@ -33,9 +34,12 @@
 static struct frame_set tables;
 static unsigned long linear_map_tables;
 
-/* Of them, those that the kernel does not count and may free: in the last look, and in this. */
+/* Of them, those of the vmemmap that the kernel does not count: in the last look, and in this. */
 static struct frame_set uncounted_before, uncounted;
 static unsigned long uncounted_gone;
+
+/* Whether the kernel counts tables of its own. All mark some that lead to others. */
+static bool counts_last_level;
 
 /* One copy a level, but the last: what its tables hold are pages. */
 static u64 (*copies)[ENTRIES];
@@ -64,11 +68,16 @@ static struct walk walk_of_kernel(void)
 	return walk;
 }
 
-static void note_uncounted(unsigned long pfn)
+/* What was there at boot is reserved, and stays. */
+static void note_uncounted(unsigned long pfn, unsigned int levels, u64 start)
 {
 	struct page *page = pfn_to_online_page(pfn);
 
-	if (page && !PageReserved(page) && !PageTable(page))
+	if (!page || PageReserved(page))
+		return;
+	if (PageTable(page))
+		counts_last_level |= levels == 1;
+	else if (start >= VMEMMAP_START && start < VMEMMAP_END)
 		frame_set_add(&uncounted, pfn);
 }
 
@@ -85,7 +94,7 @@ static void note_table(phys_addr_t table, unsigned long count, unsigned int leve
 
 	if (!frame_set_add(&tables, PHYS_PFN(table)))
 		return;
-	note_uncounted(PHYS_PFN(table));
+	note_uncounted(PHYS_PFN(table), levels, start);
 	/* Below PAGE_END there is nothing else (asm/memory.h). */
 	if (start < PAGE_END)
 		linear_map_tables++;
@@ -159,7 +168,7 @@ int kernel_tables_note(void)
 		ret = -ENOMEM;
 	if (!ret)
 		note_all(&walk);
-	if (!ret)
+	if (!ret && counts_last_level)
 		uncounted_gone += frame_set_count_gone(&uncounted_before, &uncounted);
 	return ret;
 }
@@ -168,11 +177,15 @@ int kernel_tables_note(void)
  * How many tables went, over all looks, that had never been counted. Kernels that count some of
  * their own tables take these off their count all the same when memory is removed: those of the
  * vmemmap, where it is mapped page by page. From then on they count so many less than there are.
+ * Of kernels that count none of their own it is 0.
  */
 unsigned long kernel_tables_gone(void)
 {
 	return uncounted_gone;
 }
+
+module_param_named(uncounted_tables, uncounted_gone, ulong, 0400);
+MODULE_PARM_DESC(uncounted_tables, "page tables that the kernel took off its count without ever counting them");
 
 /* How many of the tables map the RAM alone. */
 unsigned long kernel_tables_of_linear_map(void)

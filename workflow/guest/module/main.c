@@ -81,8 +81,6 @@ static int answer(struct file *file, unsigned int request, union argument *argum
 		return forget(&argument->number);
 	case CARVEOUT_IOC_LEND_REPORTED:
 		return reported_lend(&argument->reported);
-	case CARVEOUT_IOC_GIVE_BACK:
-		return lends_give_back(&argument->give_back);
 	case CARVEOUT_IOC_BLOCKER:
 		return blocker_find(&argument->blocker);
 	case CARVEOUT_IOC_PATTERN_WRITE:
@@ -116,6 +114,19 @@ static int answer(struct file *file, unsigned int request, union argument *argum
 	return -ENOTTY;
 }
 
+/* Memory blocks come without the lock, whatever became of the rest. */
+static int give_back(struct carveout_give_back *given)
+{
+	int ret, brought;
+
+	if (mutex_lock_killable(&carveout_lock))
+		return -EINTR;
+	ret = lends_give_back(given);
+	mutex_unlock(&carveout_lock);
+	brought = blocks_bring_back(given);
+	return ret ?: brought;
+}
+
 /* Some requests concern nothing that is lent, or wait for who needs the lock. */
 static int answer_any(struct file *file, unsigned int request, union argument *argument)
 {
@@ -133,6 +144,8 @@ static int answer_any(struct file *file, unsigned int request, union argument *a
 		return pause_machine(&argument->await);
 	case CARVEOUT_IOC_AWAIT:
 		return await_work(&argument->await);
+	case CARVEOUT_IOC_GIVE_BACK:
+		return give_back(&argument->give_back);
 	case CARVEOUT_IOC_LEND_BLOCK:
 		return blocks_lend(&argument->blocks);
 	case CARVEOUT_IOC_ADD_MEMORY:
@@ -148,8 +161,6 @@ static int answer_any(struct file *file, unsigned int request, union argument *a
 		return -EINTR;
 	ret = answer(file, request, argument);
 	mutex_unlock(&carveout_lock);
-	if (request == CARVEOUT_IOC_GIVE_BACK && !ret)
-		ret = blocks_bring_back(&argument->give_back);
 	return ret;
 }
 

@@ -2,10 +2,8 @@
 /* carveout add-memory, carveout lend blocks: memory blocks that come and go. */
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "tool.h"
@@ -46,25 +44,13 @@ static void print_refusals(const struct refusals *refusals)
 	putchar('\n');
 }
 
-static const char * const reason_words[] = {
-	[CARVEOUT_NO_MEMORY] = "no_memory",
-	[CARVEOUT_LINUX_HAS_IT] = "linux_has_it",
-	[CARVEOUT_RESERVED_MEMORY] = "reserved_memory",
-	[CARVEOUT_LINUX_LACKS_IT] = "linux_lacks_it",
-	[CARVEOUT_NOT_ONLINE] = "not_online",
-};
-
-static void name_refusal(struct cost *cost, const struct carveout_blocks *blocks)
+static struct cost ask(unsigned long request, struct carveout_blocks *blocks)
 {
-	if (blocks->kernel_error) {
-		cost->kernel = true;
-		cost->error = blocks->kernel_error;
-	} else if (blocks->reason) {
-		cost->reason = reason_words[blocks->reason];
-	} else if (cost->error == ENOMEM) {
-		cost->kernel = true;
-		cost->reason = "not_mapped";
-	}
+	struct cost cost = device_operate(request, blocks);
+
+	name_refusal(&cost, blocks->kernel_error, blocks->reason);
+	name_unmapped(&cost);
+	return cost;
 }
 
 static bool parse_memmap(const char *text, __u32 *memmap_on_memory)
@@ -84,27 +70,8 @@ int run_add_memory(int count, char **arguments)
 	range = parse_range(arguments[0]);
 	blocks.start = range.start;
 	blocks.bytes = range.bytes;
-	cost = device_operate(CARVEOUT_IOC_ADD_MEMORY, &blocks);
-	name_refusal(&cost, &blocks);
+	cost = ask(CARVEOUT_IOC_ADD_MEMORY, &blocks);
 	return print_cost(&cost);
-}
-
-static void interrupt(int signal)
-{
-	(void)signal;
-}
-
-/*
- * Linux offlines a block for as long as it takes: Documentation/admin-guide/mm/memory-hotplug.rst
- * puts a time limit to it, which is a signal.
- */
-static void set_limit(uint64_t seconds)
-{
-	struct itimerval limit = { .it_value.tv_sec = seconds };
-	struct sigaction action = { .sa_handler = interrupt };
-
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &limit, NULL);
 }
 
 struct asked {
@@ -143,9 +110,8 @@ static struct cost lend_block(const struct asked *asked, uint64_t start)
 	struct cost cost;
 
 	set_limit(asked->limit_s);
-	cost = device_operate(CARVEOUT_IOC_LEND_BLOCK, &blocks);
+	cost = ask(CARVEOUT_IOC_LEND_BLOCK, &blocks);
 	set_limit(0);
-	name_refusal(&cost, &blocks);
 	return cost;
 }
 
@@ -157,16 +123,33 @@ static void add_cost(struct cost *all, const struct cost *one)
 		all->costs.ns[i] += one->costs.ns[i];
 }
 
+/* The kernel's own word, by an errno: neither carveout's nor that nothing was mapped. */
+static bool is_of_kernel(const struct cost *cost)
+{
+	return cost->kernel && !cost->reason;
+}
+
+static bool is_veto(const struct cost *cost)
+{
+	return is_of_kernel(cost) && cost->error == EPERM;
+}
+
 /*
  * The first word is told, but for a veto: it is of a block without a page in its way, and so what
- * stands between the lend and one block more.
+ * stands between the lend and one block more. Any word of the kernel's goes before one of ours.
  */
+static bool is_to_be_told(const struct cost *cost, const struct cost *told)
+{
+	if (!told->error || !is_of_kernel(told))
+		return !told->error || is_of_kernel(cost);
+	return is_veto(cost) && !is_veto(told);
+}
+
 static void note_refusal(struct told *told, const struct cost *cost, int log)
 {
-	bool first = !told->refusals.errors;
-
-	count_refusal(&told->refusals, cost->error);
-	if (!first && (told->refused.error == EPERM || cost->error != EPERM))
+	if (is_of_kernel(cost))
+		count_refusal(&told->refusals, cost->error);
+	if (!is_to_be_told(cost, &told->refused))
 		return;
 	told->refused = *cost;
 	snprintf(told->log, sizeof(told->log), "%s", kernel_log_last_warning(log, 0));
@@ -194,6 +177,8 @@ static struct cost lend_all(const struct asked *asked, struct told *told)
 	close(log);
 	if (lent >= asked->bytes)
 		return all;
+	if (!told->refused.error)
+		told->refused = (struct cost){ .error = ENXIO, .reason = "no_candidate" };
 	told->refused.costs = all.costs;
 	return told->refused;
 }
@@ -210,7 +195,7 @@ int lend_blocks(char **arguments)
 		.lowest_first = !strcmp(arguments[4], "lowest_first"),
 		.limit_s = parse_number("LIMIT_S", arguments[5]),
 	};
-	struct told told = { .refused = { .error = ENXIO, .reason = "no_candidate" } };
+	struct told told = {};
 	struct cost cost;
 
 	if (!asked.block_bytes || !parse_memmap(arguments[3], &asked.memmap_on_memory) ||

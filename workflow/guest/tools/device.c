@@ -3,16 +3,36 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tool.h"
 
 static const char device_path[] = "/dev/" CARVEOUT_DEVICE;
+
+static void interrupt(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * Linux offlines a memory block for as long as it takes: its documentation puts a time limit to it
+ * (Documentation/admin-guide/mm/memory-hotplug.rst), which is a signal. Of 0 s: no limit.
+ */
+void set_limit(uint64_t seconds)
+{
+	struct itimerval limit = { .it_value.tv_sec = seconds };
+	struct sigaction action = { .sa_handler = interrupt };
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &limit, NULL);
+}
 
 void die(const char *what)
 {

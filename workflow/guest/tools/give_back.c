@@ -16,10 +16,7 @@ static struct cost undo_newest(struct carveout_give_back *given)
 	*given = (struct carveout_give_back){};
 	cost = device_request(CARVEOUT_IOC_GIVE_BACK, given);
 	cost.ns = given->ns;
-	if (given->kernel_error) {
-		cost.kernel = true;
-		cost.error = given->kernel_error;
-	}
+	name_refusal(&cost, given->kernel_error, given->reason);
 	return cost;
 }
 
@@ -40,9 +37,10 @@ int run_give_back(int count, char **arguments)
 		if (one.error && !all.error) {
 			all.error = one.error;
 			all.kernel = one.kernel;
+			all.reason = one.reason;
 		}
-		/* What the kernel does not take back is lent no more, and others may come. */
-		if (one.error && !one.kernel)
+		/* What the kernel does not take into use is lent no more, and others may come. */
+		if (one.error && !one.kernel && !one.reason)
 			break;
 		bytes += one.error ? 0 : given.bytes;
 	}

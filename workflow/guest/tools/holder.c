@@ -29,7 +29,7 @@
 
 /* Where a VM has what is held, but as far into a block as it is here. */
 #define HELD_IPA 0x40000000ULL
-#define BLOCK_BYTES 0x40000000ULL
+#define STAGE2_BLOCK_BYTES 0x40000000ULL
 
 #define HUGE_SHIFT 26	/* of the page size's logarithm in the flags of mmap() */
 
@@ -109,7 +109,7 @@ static void *hold(uint64_t bytes, uint64_t page_bytes, struct cost *cost)
 static void run_vm_in(char *address, uint64_t bytes, struct carveout_order *order)
 {
 	struct vm_piece piece = {
-		.ipa = HELD_IPA + (uintptr_t)address % BLOCK_BYTES,
+		.ipa = HELD_IPA + (uintptr_t)address % STAGE2_BLOCK_BYTES,
 		.bytes = bytes,
 		.address = address,
 	};

@@ -33,15 +33,6 @@ static int parse_policy(const char *text, uint32_t *policy)
 	return 0;
 }
 
-/* Where the kernel was asked and refused, the word is its own. */
-static void kernel_refused(struct cost *cost, uint32_t kernel_error)
-{
-	if (!cost->error || !kernel_error)
-		return;
-	cost->kernel = true;
-	cost->error = kernel_error;
-}
-
 static const char contig_usage[] =
 	"lend contig SIZE PIECE ALIGN any|movable free_first|lowest_first|highest_first";
 
@@ -67,7 +58,7 @@ static int lend_contig(char **arguments)
 		return usage(contig_usage);
 	blocker.area = contig.area;
 	cost = device_operate(CARVEOUT_IOC_LEND_CONTIG, &contig);
-	kernel_refused(&cost, contig.kernel_error);
+	name_refusal(&cost, contig.kernel_error, 0);
 	name_reason(&cost, contig_reasons, sizeof(contig_reasons) / sizeof(*contig_reasons));
 	print_number("attempts", contig.attempts);
 	return finish(&cost, &blocker);
@@ -83,7 +74,7 @@ static int lend_largest(char **arguments)
 	if (parse_area(arguments[2], &largest.area))
 		return usage("lend largest SIZE PAGEBLOCK any|movable");
 	cost = device_operate(CARVEOUT_IOC_LEND_LARGEST, &largest);
-	kernel_refused(&cost, largest.kernel_error);
+	name_refusal(&cost, largest.kernel_error, 0);
 	name_reason(&cost, contig_reasons, sizeof(contig_reasons) / sizeof(*contig_reasons));
 	print_number("attempts", largest.attempts);
 	blocker.area = largest.area;
@@ -109,7 +100,7 @@ static void name_cma_refusal(struct cost *cost, uint32_t kernel_error)
 		cost->kernel = true;
 		cost->reason = "no_memory_from_dma_api";
 	} else {
-		kernel_refused(cost, kernel_error);
+		name_refusal(cost, kernel_error, 0);
 	}
 }
 
@@ -127,12 +118,6 @@ static int lend_cma(char **arguments)
 	return finish(&cost, &blocker);
 }
 
-static const char * const reason_words[] = {
-	[CARVEOUT_NO_MEMORY] = "no_memory",
-	[CARVEOUT_LINUX_HAS_IT] = "linux_has_it",
-	[CARVEOUT_RESERVED_MEMORY] = "reserved_memory",
-};
-
 static int lend_carve_out(char **arguments)
 {
 	struct carveout_carve_out carve_out = {
@@ -141,13 +126,8 @@ static int lend_carve_out(char **arguments)
 	};
 	struct cost cost = device_operate(CARVEOUT_IOC_LEND_CARVE_OUT, &carve_out);
 
-	/* memremap() says NULL, whatever went wrong. */
-	if (carve_out.reason) {
-		cost.reason = reason_words[carve_out.reason];
-	} else if (cost.error == ENOMEM) {
-		cost.kernel = true;
-		cost.reason = "not_mapped";
-	}
+	name_refusal(&cost, 0, carve_out.reason);
+	name_unmapped(&cost);
 	return print_cost(&cost);
 }
 

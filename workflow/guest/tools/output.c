@@ -2,6 +2,7 @@
 /* Prints what a shell evaluates. */
 
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,36 @@ void name_reason(struct cost *cost, const struct reason *reasons, size_t count)
 		if (reasons[i].error == cost->error)
 			cost->reason = reasons[i].word;
 	}
+}
+
+static const char * const reason_words[] = {
+	[CARVEOUT_NO_MEMORY] = "no_memory",
+	[CARVEOUT_LINUX_HAS_IT] = "linux_has_it",
+	[CARVEOUT_RESERVED_MEMORY] = "reserved_memory",
+	[CARVEOUT_LINUX_LACKS_IT] = "linux_lacks_it",
+	[CARVEOUT_NOT_ONLINE] = "not_online",
+};
+
+/* Where the kernel was asked and refused, the word is its own. The reason is carveout's, or 0. */
+void name_refusal(struct cost *cost, uint32_t kernel_error, uint32_t reason)
+{
+	if (!cost->error)
+		return;
+	if (kernel_error) {
+		cost->kernel = true;
+		cost->error = kernel_error;
+	} else if (reason) {
+		cost->reason = reason_words[reason];
+	}
+}
+
+/* Of memory that is mapped by memremap(), which says NULL, whatever went wrong. */
+void name_unmapped(struct cost *cost)
+{
+	if (cost->error != ENOMEM || cost->kernel || cost->reason)
+		return;
+	cost->kernel = true;
+	cost->reason = "not_mapped";
 }
 
 const char *error_name(int error)

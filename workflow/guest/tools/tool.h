@@ -59,6 +59,7 @@ struct cost device_request(unsigned long request, void *argument);
 void cost_begin(enum carveout_cost base);
 void cost_end(struct cost *cost);
 struct cost device_operate(unsigned long request, void *argument);
+void set_limit(uint64_t seconds);
 void die(const char *what);
 
 /* output.c */
@@ -66,6 +67,8 @@ void print_number(const char *name, uint64_t value);
 const char *error_name(int error);
 int print_cost(const struct cost *cost);
 void name_reason(struct cost *cost, const struct reason *reasons, size_t count);
+void name_refusal(struct cost *cost, uint32_t kernel_error, uint32_t reason);
+void name_unmapped(struct cost *cost);
 
 /* blocks.c: takes as many arguments as the table of lend.c says */
 int lend_blocks(char **arguments);

@@ -13,7 +13,7 @@
 #include "tool.h"
 #include "vm.h"
 
-#define BLOCK_BYTES 0x40000000ULL
+#define STAGE2_BLOCK_BYTES 0x40000000ULL
 
 static char *reserve(uint64_t bytes)
 {
@@ -27,9 +27,10 @@ static char *reserve(uint64_t bytes)
 static char *reserve_for(const struct vm_memory *memory)
 {
 	const struct vm_piece *first = memory->pieces, *last = first + memory->count - 1;
-	uint64_t begin = first->ipa / BLOCK_BYTES * BLOCK_BYTES;
-	char *reserved = reserve(last->ipa + last->bytes - begin + BLOCK_BYTES);
-	uintptr_t aligned = ((uintptr_t)reserved + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+	uint64_t begin = first->ipa / STAGE2_BLOCK_BYTES * STAGE2_BLOCK_BYTES;
+	char *reserved = reserve(last->ipa + last->bytes - begin + STAGE2_BLOCK_BYTES);
+	uintptr_t last_byte = (uintptr_t)reserved + STAGE2_BLOCK_BYTES - 1;
+	uintptr_t aligned = last_byte / STAGE2_BLOCK_BYTES * STAGE2_BLOCK_BYTES;
 
 	return reserved ? (char *)aligned - begin : NULL;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * carveout write: one timed write to a file of the kernel's; with CARVEOUT_STARVE in the
- * environment, in a host that has no memory free meanwhile.
+ * environment, in a host that has no memory free meanwhile. It may have a time limit.
  */
 
 #include <errno.h>
@@ -43,15 +43,19 @@ static void write_timed(int file, const char *value, struct cost *cost)
 int run_write(int count, char **arguments)
 {
 	struct cost cost = { .kernel = true };
+	uint64_t limit_s;
 	int file;
 
-	if (count != 2)
-		return usage("write PATH VALUE");
+	if (count != 2 && count != 3)
+		return usage("write PATH VALUE [LIMIT_S]");
+	limit_s = count == 3 ? parse_number("LIMIT_S", arguments[2]) : 0;
 	file = open(arguments[0], O_WRONLY);
 	if (file < 0) {
 		cost.error = errno;
 		return print_cost(&cost);
 	}
+	set_limit(limit_s);
 	write_timed(file, arguments[1], &cost);
+	set_limit(0);
 	return print_cost(&cost);
 }

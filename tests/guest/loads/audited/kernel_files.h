@@ -247,6 +247,19 @@ static void read_iomem(void)
 	fclose(iomem);
 }
 
+/* The default area, or one that the device tree names. */
+static int says_area(const char *line, unsigned long *start, unsigned long *mebibytes)
+{
+	const char *word = strstr(line, "cma: Reserved ");
+	const char *end = line + strcspn(line, "\n");
+
+	if (word && word < end)
+		return sscanf(word, "cma: Reserved %lu MiB at 0x%lx", mebibytes, start) == 2;
+	word = strstr(line, "CMA memory pool at ");
+	return word && word < end &&
+	       sscanf(word, "CMA memory pool at 0x%lx, size %lu MiB", start, mebibytes) == 2;
+}
+
 /* Nothing but the log of the boot says where CMA areas lie. */
 static void read_kernel_log(void)
 {
@@ -256,10 +269,7 @@ static void read_kernel_log(void)
 
 	klogctl(3, log, room);
 	for (char *line = log; line && *line; line = next_line(line)) {
-		char *word = strstr(line, "cma: Reserved ");
-
-		if (word && word < line + strcspn(line, "\n") &&
-		    sscanf(word, "cma: Reserved %lu MiB at 0x%lx", &mebibytes, &start) == 2)
+		if (says_area(line, &start, &mebibytes))
 			add_range(cma_areas, &nr_cma_areas, start, mebibytes << 20);
 	}
 	free(log);

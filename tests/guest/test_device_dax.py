@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Device DAX: who pays for its memmap, how much of a region can be lent, and that it comes back."""
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -246,6 +247,27 @@ def test_newer_kernels_keep_a_block_whose_memmap_is_on_itself(newer: Run) -> Non
     assert kept["kernel_log"].str.contains("splits a leaf entry in vmemmap").all()
     given = trials_of(newer, "kmem_memmap_in_host_ram")
     assert set(given["outcome"]) == {"granted", "partial"}
+
+
+def test_a_pinned_page_keeps_a_hot_added_device(checkout: Checkout) -> None:
+    """Offlining is given up after a while, and what went offline before comes back."""
+    made = run(
+        checkout,
+        "device_dax_pins",
+        strategies={"device-dax": ["kmem"]},
+        requests={"half": ["256MiB"]},
+        loads={"pins": [10]},
+        load_folders=["tests/guest/loads"],
+    )
+    (trial,) = trials_of(made, "kmem").to_dict("records")
+    assert (trial["outcome"], trial["stage"], trial["errno"]) == ("refused", "offline", "EINTR")
+    blocker = json.loads(trial["blocker"])
+    assert blocker["type"] == "pinned"
+    # Within the blocks that were added.
+    first_pfn = (2**30 + REGION_BYTES + SECTION_BYTES) // 4096
+    assert first_pfn <= blocker["pfn"] < (2**30 + 2**30) // 4096
+    before, after = (memory(made, "kmem", phase) for phase in ("before", "after"))
+    assert before["mem_total_bytes"] == after["mem_total_bytes"]
 
 
 @pytest.mark.parametrize("made", ["usual", "newer"])

@@ -7,8 +7,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
-from tests.conftest import Checkout, Run
+from carveout.common.schemas import load_yaml
+from tests.conftest import CHECKOUT, Checkout, Run, copy_checkout
 from tests.guest.tables import censuses
 
 PAGE_BYTES = 4096
@@ -17,6 +19,7 @@ MEMMAP_PAGES_OF_A_SECTION = 512
 MEMMAP_BYTES_OF_A_SECTION = MEMMAP_PAGES_OF_A_SECTION * PAGE_BYTES
 RAM_BYTES = 2**30
 LENDABLE_BYTES = 2**28
+GIB = 2**30
 
 
 def trials(smoke: Run, strategy: str, variant: str | None = None) -> pd.DataFrame:
@@ -72,13 +75,59 @@ def test_virtio_mems_memmap_goes_with_its_blocks(smoke: Run) -> None:
     assert (memmap["after"] == memmap["before"]).all()
 
 
-def test_pages_of_1_gib_are_lent_from_boot_and_found_at_run_time(checkout: Checkout) -> None:
+@pytest.fixture(scope="module")
+def gigantic(checkout: Checkout) -> Run:
+    """Pages of 1 GiB."""
     config = ("--configfile", "tests/guest/gigantic.yaml", "--config", "results=gigantic")
     checkout.snakemake("tables", *config)
-    table = trials(Run(checkout, checkout.path / "gigantic"), "hugetlbfs").set_index("variant")
-    assert dict(table["granted_bytes"]) == {"1G_boot": 2**30, "1G_run_time": 2**30}
-    assert dict(table["stranded_bytes"] // 2**30) == {"1G_boot": 1, "1G_run_time": 0}
+    return Run(checkout, checkout.path / "gigantic")
+
+
+def test_pages_of_1_gib_are_lent_from_boot_and_found_at_run_time(gigantic: Run) -> None:
+    table = trials(gigantic, "hugetlbfs").set_index("variant")
+    assert dict(table["granted_bytes"]) == dict.fromkeys(("1G_boot", "1G_run_time", "1G_cma"), GIB)
+    stranded = {"1G_boot": 1, "1G_run_time": 0, "1G_cma": 0}
+    assert dict(table["stranded_bytes"] // GIB) == stranded
     assert set(table["verify"]) == {"ok"}
+
+
+def cma_bytes(run: Run, variant: str) -> dict[str, int]:
+    """What the accounts of CMA areas hold in each phase."""
+    found = censuses(run, "hugetlbfs", variant=variant).set_index("phase")
+    return dict(found["account_cma_idle_bytes"] + found["account_cma_used_bytes"])
+
+
+def test_a_huge_page_out_of_cma_leaves_the_area(gigantic: Run) -> None:
+    """As the accounts say, by the type of its pageblocks; of another, none leaves."""
+    out_of_cma = cma_bytes(gigantic, "1G_cma")
+    assert out_of_cma["before"] == out_of_cma["after"] == out_of_cma["lent"] + GIB
+    assert len(set(cma_bytes(gigantic, "1G_run_time").values())) == 1
+
+
+@pytest.mark.long
+def test_a_huge_page_from_elsewhere_is_none_out_of_cma(tmp_path: Path) -> None:
+    """The kernel takes one where the area has no more: that one is not lent."""
+    checkout = copy_checkout(tmp_path)
+    description = checkout.path / "workflow/strategies/hugetlbfs/strategy.yaml"
+    text = description.read_text()
+    whole = "hugetlb_cma={{ lendable_bytes }}"
+    assert whole in text
+    description.write_text(text.replace(whole, "cma=1G hugetlb_cma=1G"))
+    config = load_yaml(CHECKOUT / "tests/guest/gigantic.yaml")
+    config |= {"ram": ["6GiB"], "lendable": "2GiB", "requests": {"whole": ["2GiB"]}}
+    config["strategies"] = {"hugetlbfs": ["1G_run_time", "1G_cma"]}
+    (checkout.path / "elsewhere.yaml").write_text(yaml.safe_dump(config))
+    checkout.snakemake("tables", "--configfile", "elsewhere.yaml")
+    run = Run(checkout, checkout.path / "results")
+    table = trials(run, "hugetlbfs").set_index("variant")
+    assert dict(table["granted_bytes"] // GIB) == {"1G_run_time": 2, "1G_cma": 1}
+    assert tuple(table.loc["1G_cma", ["outcome", "refused_by", "reason"]]) == (
+        "partial",
+        "kernel",
+        "not_cma",
+    )
+    out_of_cma = cma_bytes(run, "1G_cma")
+    assert out_of_cma["before"] == out_of_cma["lent"] + GIB
 
 
 def test_every_lend_is_verified(smoke: Run) -> None:

@@ -98,7 +98,9 @@ struct carveout_census {
 enum carveout_area {
 	CARVEOUT_AREA_ANY,
 	CARVEOUT_AREA_MOVABLE,	/* ZONE_MOVABLE */
-	CARVEOUT_AREA_CMA,	/* pageblocks of a CMA area; for the search for a blocker only */
+	/* For the search for a blocker only: */
+	CARVEOUT_AREA_CMA,	/* pageblocks of a CMA area */
+	CARVEOUT_AREA_BLOCKS,	/* memory blocks: a memmap on the block itself goes with it */
 	CARVEOUT_AREAS
 };
 

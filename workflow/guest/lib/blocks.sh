@@ -13,10 +13,16 @@
 BLOCK_LIMIT_S=3
 BLOCKS=/sys/devices/system/memory
 
+# Sets BLOCK_BYTES.
+read_block_bytes() {
+	read -r block_bytes <$BLOCKS/block_size_bytes
+	BLOCK_BYTES=$((0x$block_bytes))
+}
+
 # In `prepare`: sets BLOCK_BYTES. What is in the way is looked for in whole blocks, and what a careful
 # monitor leaves is whole ones.
 find_blocks() {
-	BLOCK_BYTES=$((0x$(cat $BLOCKS/block_size_bytes)))
+	read_block_bytes
 	[ "$PIECE_BYTES" -ge "$BLOCK_BYTES" ] || PIECE_BYTES=$BLOCK_BYTES
 }
 
@@ -35,7 +41,7 @@ blocks_are() {
 # host has as much to spare. Where their memmap will be, once Linux has them again, is the third. A veto
 # of the kernel's (EPERM) is of no page, and none is named.
 lend_blocks() {
-	blocker_area=any
+	blocker_area=blocks
 	whole_bytes=$((($2 + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES))
 	[ "$whole_bytes" -eq "$2" ] || [ "$whole_bytes" -le $((spare_bytes - lent_bytes)) ] ||
 		whole_bytes=$((whole_bytes - BLOCK_BYTES))

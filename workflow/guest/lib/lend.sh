@@ -112,11 +112,12 @@ name_shortfall() {
 
 # Of a lend that ended short, the page that stands in the way of one piece more, or where one range is
 # wanted, of a larger one. A strategy says where its memory comes from: blocker_area and, where that is
-# only a part of the RAM, blocker_range; with an area of `none` nothing can be in the way.
+# only a part of the RAM, blocker_range; with an area of `none` nothing can be in the way. Where all of
+# something has to go or nothing, blocker_bytes says how much that is.
 name_what_is_in_the_way() {
 	[ "$granted_bytes" -lt "$request_bytes" ] && [ "$blocker" = null ] || return 0
 	[ "$step_reason" != host_needs_the_rest ] && [ "$blocker_area" != none ] || return 0
-	wanted_bytes=$PIECE_BYTES
+	wanted_bytes=${blocker_bytes:-$PIECE_BYTES}
 	[ "$GRANULE" != single ] || wanted_bytes=$((granted_bytes + PAGEBLOCK_BYTES))
 	# An empty word is no argument.
 	# shellcheck disable=SC2086
@@ -125,16 +126,30 @@ name_what_is_in_the_way() {
 }
 
 # A careful monitor leaves the host what it needs to work, whatever could still be taken from it:
-# sets asked_bytes, in whole pieces. MemAvailable is what the kernel believes that it can give
-# without harm, page cache that it would drop included.
+# sets asked_bytes, in whole pieces.
 be_careful() {
-	while read -r key available_kib _; do
-		[ "$key" != MemAvailable: ] || break
-	done </proc/meminfo
-	spare_bytes=$((available_kib * 1024 - RESERVE_BYTES))
-	[ "$spare_bytes" -ge 0 ] || spare_bytes=0
+	read_spare
 	[ "$spare_bytes" -ge "$asked_bytes" ] ||
 		asked_bytes=$((spare_bytes / PIECE_BYTES * PIECE_BYTES))
+}
+
+# Sets spare_bytes. MemAvailable is what the kernel believes that it can give without harm, page cache
+# that it would drop included.
+read_spare() {
+	read_meminfo MemAvailable
+	spare_bytes=$((meminfo_bytes - RESERVE_BYTES))
+	[ "$spare_bytes" -ge 0 ] || spare_bytes=0
+}
+
+# read_meminfo NAME: sets meminfo_bytes, 0 where the kernel does not tell
+read_meminfo() {
+	while read -r key meminfo_kib _; do
+		[ "$key" != "$1:" ] || {
+			meminfo_bytes=$((meminfo_kib * 1024))
+			return 0
+		}
+	done </proc/meminfo
+	meminfo_bytes=0
 }
 
 # alloc_contig_range() drops clean page cache without counting it as reclaimed, so

@@ -14,9 +14,11 @@ worker_pids=
 hooks=
 # Whether a lend takes from what Linux has: a strategy that set memory aside before says no.
 takes_from_linux=yes
-# Where a page may have been in the way of a lend: any, movable, cma or none; and START:BYTES, or all.
+# Where a page may have been in the way of a lend: any, movable, cma, blocks or none; START:BYTES, or
+# all; and how much of it has to go, or a piece.
 blocker_area=any
 blocker_range=
+blocker_bytes=
 oom_kills_seen=0
 dose_achieved_percent=0
 # Of MemAvailable, in a host that has no memory free.

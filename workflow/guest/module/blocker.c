@@ -15,6 +15,7 @@
 #include "carveout.h"
 #include "drain.h"
 #include "kernels.h"
+#include "memmap.h"
 #include "owners.h"
 #include "waiting.h"
 
@@ -103,6 +104,8 @@ static const char *blocker_word(u32 area, unsigned long pfn, const struct frame_
 	/* The kernel could move some of it, and nobody wants that. */
 	if (extents_pages_within(&lent, pfn, 1))
 		return "lent";
+	if (area == CARVEOUT_AREA_BLOCKS && memmap_payer(pfn) == MEMMAP_SELF)
+		return NULL;
 	return run_is_blocker(run) ? state_words[run->state] : NULL;
 }
 

@@ -13,6 +13,7 @@ static const struct {
 	{ "any", CARVEOUT_AREA_ANY },
 	{ "movable", CARVEOUT_AREA_MOVABLE },
 	{ "cma", CARVEOUT_AREA_CMA },
+	{ "blocks", CARVEOUT_AREA_BLOCKS },
 };
 
 int parse_area(const char *text, uint32_t *area)
@@ -46,7 +47,7 @@ int run_blocker(int count, char **arguments)
 	struct carveout_blocker blocker = {};
 
 	if ((count != 3 && count != 4) || parse_area(arguments[2], &blocker.area))
-		return usage("blocker SIZE ALIGN any|movable|cma [START:BYTES]");
+		return usage("blocker SIZE ALIGN any|movable|cma|blocks [START:BYTES]");
 	if (count == 4)
 		blocker.within = parse_range(arguments[3]);
 	blocker.bytes = parse_number("SIZE", arguments[0]);

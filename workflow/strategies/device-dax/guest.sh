@@ -8,7 +8,6 @@
 
 ND=/sys/bus/nd
 DAX=/sys/bus/dax
-BLOCKS=/sys/devices/system/memory
 # Names have to differ among themselves, and to be the same in every boot.
 UUID_BEGIN=c0de0000-0000-4000-8000-
 NOTHING='
@@ -105,10 +104,9 @@ device_is_full() {
 # Whole memory blocks are added: what lies before the first and behind the last serves nobody.
 serve_at_first() {
 	measure_device
-	read -r block_bytes <$BLOCKS/block_size_bytes
-	block_bytes=$((0x$block_bytes))
-	first_block=$(((device_start_bytes + block_bytes - 1) / block_bytes))
-	end_block=$(((device_start_bytes + device_bytes) / block_bytes))
+	read_block_bytes
+	first_block=$(((device_start_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES))
+	end_block=$(((device_start_bytes + device_bytes) / BLOCK_BYTES))
 	echo "$device" >$DAX/drivers/device_dax/unbind
 	[ "$MEMMAP_ON_MEMORY" -eq 0 ] || echo 1 >"$DAX/devices/$device/memmap_on_memory" ||
 		unavailable "the running kernel adds no device DAX with its memmap on itself"
@@ -124,15 +122,19 @@ serves() {
 	[ "$first_block" -lt "$end_block" ]
 }
 
-# All of it or nothing: a device with a block online cannot be had.
+# All of it or nothing: a device with a block online cannot be had. What cannot move for now has as long
+# as any memory block.
 # shellcheck disable=SC2034 # for the lend step
 take_from_linux() {
-	blocker_area=movable
-	read_available
-	[ $((available_bytes - RESERVE_BYTES)) -ge $(((end_block - first_block) * block_bytes)) ] ||
+	blocker_area=blocks
+	blocker_bytes=$(((end_block - first_block) * BLOCK_BYTES))
+	blocker_range=$((first_block * BLOCK_BYTES)):$blocker_bytes
+	read_spare
+	# shellcheck disable=SC2154 # of the lend step
+	[ "$spare_bytes" -ge "$blocker_bytes" ] ||
 		fail careful carveout host_needs_the_rest || return
 	for block in $(seq "$first_block" $((end_block - 1))); do
-		operate offline write "$BLOCKS/memory$block/state" offline || {
+		operate offline write "$BLOCKS/memory$block/state" offline "$BLOCK_LIMIT_S" || {
 			put_online
 			return 1
 		}
@@ -152,13 +154,6 @@ give_to_linux() {
 	operate unmake write $DAX/drivers/device_dax/unbind "$device" &&
 		operate add write $DAX/drivers/kmem/bind "$device" || return
 	serves || fail add kernel not_online
-}
-
-read_available() {
-	while read -r key available_kib _; do
-		[ "$key" != MemAvailable: ] || break
-	done </proc/meminfo
-	available_bytes=$((available_kib * 1024))
 }
 
 # --- Made when it is lent, of one table of namespaces ---------------------------------------
@@ -216,19 +211,18 @@ find_head_bytes() {
 # of 2 MiB, but leaves no room for aligning them: when a part of a section follows, there is nothing
 # left for it, and no device. A part alone is had.
 must_be_sections() {
-	read -r section_bytes <$BLOCKS/block_size_bytes
-	section_bytes=$((0x$section_bytes))
+	read_block_bytes
 	[ "$MEMMAP" = pmem ] && [ "$PAGE_BYTES" -eq 4096 ] &&
-		[ "$namespace_bytes" -gt "$section_bytes" ]
+		[ "$namespace_bytes" -gt "$BLOCK_BYTES" ]
 }
 
 round_up_to_sections() {
 	! must_be_sections ||
-		namespace_bytes=$(((namespace_bytes + section_bytes - 1) / section_bytes * section_bytes))
+		namespace_bytes=$(((namespace_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES))
 }
 
 round_down_to_sections() {
-	! must_be_sections || namespace_bytes=$((namespace_bytes / section_bytes * section_bytes))
+	! must_be_sections || namespace_bytes=$((namespace_bytes / BLOCK_BYTES * BLOCK_BYTES))
 }
 
 # Devices are known by the same numbers as their namespaces, on this bus by others.

@@ -13,9 +13,22 @@ pool_folder=/sys/kernel/mm/hugepages/hugepages-$((HUGE_PAGE_BYTES / 1024))kB
 	blocker_area=none
 }
 
+OUT_OF=${OUT_OF:-anywhere}
+# shellcheck disable=SC2034 # for the lend step
+[ "$OUT_OF" != cma ] || blocker_area=cma
+
 prepare() {
 	[ -d "$pool_folder" ] ||
 		unavailable "the running kernel has no huge pages of $((HUGE_PAGE_BYTES / 1048576)) MiB"
+	[ "$OUT_OF" != cma ] || check_cma
+}
+
+# The kernel does not refuse an area that it cannot reserve: it has none.
+# shellcheck disable=SC2154 # set by read_meminfo
+check_cma() {
+	read_meminfo CmaTotal
+	[ "$meminfo_bytes" -ge "$LENDABLE_BYTES" ] ||
+		unavailable "the running kernel reserved $((meminfo_bytes / 1048576)) MiB for CMA"
 }
 
 lend() {
@@ -36,7 +49,24 @@ lend_more() {
 # the file says how much.
 fill_pool() {
 	wanted_pages=$((($1 + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES))
-	operate pool write "$pool_folder/nr_hugepages" $(($(pages_in nr_hugepages) + wanted_pages))
+	pages_before=$(pages_in nr_hugepages)
+	[ "$OUT_OF" != cma ] || taken_before=$(pages_taken_from_cma)
+	operate pool write "$pool_folder/nr_hugepages" $((pages_before + wanted_pages))
+	[ "$OUT_OF" != cma ] || keep_what_is_cma
+}
+
+# Where the area has no page more, the kernel takes one from elsewhere and does not say so. The newest
+# page is the first that goes.
+keep_what_is_cma() {
+	cma_pages=$(($(pages_taken_from_cma) - taken_before))
+	[ $((pages_before + cma_pages)) -lt "$(pages_in nr_hugepages)" ] || return 0
+	operate pool write "$pool_folder/nr_hugepages" $((pages_before + cma_pages)) &&
+		fail pool kernel not_cma
+}
+
+# The kernel counts a huge page as one.
+pages_taken_from_cma() {
+	awk '$1 == "cma_alloc_success" { print $2 }' /proc/vmstat
 }
 
 # pages_in FILE

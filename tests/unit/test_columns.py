@@ -150,3 +150,16 @@ def test_what_a_request_has_of_its_censuses_is_of_the_right_one(
     assert row["cma_used_bytes"] == before["accounts"]["cma_used"]
     assert row["regained_bytes"] == held(after, "serving") - held(lent, "serving")
     assert row["kept_back_bytes"] == held(before, "serving") - held(after, "serving")
+
+
+def test_a_guest_that_dies_of_a_vm_has_been_asked_for_one() -> None:
+    records = whole_cycle(1, 256 * MIB)
+    end = next(n for n, r in enumerate(records) if r["record"] == "verify") + 1
+    died = [*records[:end], {"record": "stage", "stage": "vm", "cycle": 1}]
+    made = TrialRows()
+    for asked, kept in ((True, died), (True, records[:end]), (False, records[:end])):
+        of_trial = trial(kept, "error")
+        made.add({**KERNEL_FACTS, **of_trial, "cell": {**of_trial["cell"], "runs_vm": asked}})
+    outcomes = [row["vm_outcome"] for row in made.tables()["trials"].to_pylist()]
+    # What comes after the death is not known, nor what would have come of it.
+    assert outcomes == ["host_died", None, None, None, "not_asked", "not_asked"]

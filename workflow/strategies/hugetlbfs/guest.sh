@@ -49,19 +49,24 @@ lend_more() {
 # the file says how much.
 fill_pool() {
 	wanted_pages=$((($1 + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES))
-	pages_before=$(pages_in nr_hugepages)
-	[ "$OUT_OF" != cma ] || taken_before=$(pages_taken_from_cma)
-	operate pool write "$pool_folder/nr_hugepages" $((pages_before + wanted_pages))
-	[ "$OUT_OF" != cma ] || keep_what_is_cma
+	if [ "$OUT_OF" = cma ]; then
+		while [ "$wanted_pages" -gt 0 ] && fill_pool_from_cma; do
+			wanted_pages=$((wanted_pages - 1))
+		done
+	else
+		operate pool write "$pool_folder/nr_hugepages" $(($(pages_in nr_hugepages) + wanted_pages))
+	fi
 }
 
-# Where the area has no page more, the kernel takes one from elsewhere and does not say so. The newest
-# page is the first that goes.
-keep_what_is_cma() {
-	cma_pages=$(($(pages_taken_from_cma) - taken_before))
-	[ $((pages_before + cma_pages)) -lt "$(pages_in nr_hugepages)" ] || return 0
-	operate pool write "$pool_folder/nr_hugepages" $((pages_before + cma_pages)) &&
-		fail pool kernel not_cma
+# One page. Where the area has none, the kernel takes one from elsewhere and does not say so: that one
+# goes again. The newest page is the first that goes, but of several at once any may be the newest.
+fill_pool_from_cma() {
+	pages_before=$(pages_in nr_hugepages)
+	taken_before=$(pages_taken_from_cma)
+	operate pool write "$pool_folder/nr_hugepages" $((pages_before + 1)) || return
+	[ "$(pages_in nr_hugepages)" -gt "$pages_before" ] || return
+	[ "$(pages_taken_from_cma)" -eq "$taken_before" ] || return 0
+	operate pool write "$pool_folder/nr_hugepages" "$pages_before" && fail pool kernel not_cma
 }
 
 # The kernel counts a huge page as one.

@@ -1,9 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Rows of a run's tables, as several guest tests ask for them."""
+"""Runs of configs that tests make, and rows of their tables, as several guest tests want them."""
+
+from collections.abc import Mapping
 
 import pandas as pd
+import yaml
 
-from tests.conftest import Run
+from tests.conftest import Checkout, Run
+
+
+def run_config(checkout: Checkout, config: Mapping[str, object]) -> Run:
+    """A run of a config, with its tables, in the folder that the config names."""
+    results = str(config["results"])
+    (checkout.path / f"{results}.yaml").write_text(yaml.safe_dump(dict(config)))
+    checkout.snakemake("tables", "--configfile", f"{results}.yaml")
+    return Run(checkout, checkout.path / results)
 
 
 def censuses(run: Run, strategy: str, **columns: object) -> pd.DataFrame:

@@ -6,12 +6,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from carveout.common.schemas import load_yaml
 from carveout.common.sizes import MIB
 from tests.conftest import CHECKOUT, Checkout, Run
-from tests.guest.tables import censuses
+from tests.guest.tables import censuses, run_config
 
 CONFIG = load_yaml(CHECKOUT / "tests/guest/device_dax.yaml")
 REGION_BYTES = 512 * MIB
@@ -28,10 +27,7 @@ HOT_ADDED = ("kmem", "kmem_memmap_in_host_ram")
 
 def run(checkout: Checkout, results: str, **changes: Any) -> Run:
     """A run of device_dax.yaml, changed, with its tables."""
-    path = checkout.path / f"{results}.yaml"
-    path.write_text(yaml.safe_dump({**CONFIG, "results": results, **changes}))
-    checkout.snakemake("tables", "--configfile", path.name)
-    return Run(checkout, checkout.path / results)
+    return run_config(checkout, {**CONFIG, "results": results, **changes})
 
 
 @pytest.fixture(scope="module")

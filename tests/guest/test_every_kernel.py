@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from carveout.common.schemas import load_yaml
 from carveout.common.sizes import GIB
 from carveout.study.matrix import read_matrix
-from tests.conftest import CHECKOUT, Checkout, Run
+from tests.conftest import CHECKOUT, Checkout
+from tests.guest.tables import run_config
 
 pytestmark = pytest.mark.long
 
@@ -41,14 +41,6 @@ def config_of(kernel: str, results: str, **changes: object) -> dict[str, Any]:
     return {**config, **KERNELS[kernel], **changes}
 
 
-def run(checkout: Checkout, config: dict[str, Any]) -> Run:
-    """A run of a config, with its tables."""
-    path = checkout.path / f"{config['results']}.yaml"
-    path.write_text(yaml.safe_dump(config))
-    checkout.snakemake("tables", "--configfile", path.name)
-    return Run(checkout, checkout.path / config["results"])
-
-
 @pytest.fixture(scope="module", params=KERNELS)
 def kernel(request: pytest.FixtureRequest) -> str:
     """Each kernel but the one on which all other tests run, and those with sanitizers."""
@@ -58,7 +50,7 @@ def kernel(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def trials(kernel: str, checkout: Checkout) -> pd.DataFrame:
     """The small job's trials on one kernel."""
-    return run(checkout, config_of(kernel, f"on-{kernel}")).table("trials")
+    return run_config(checkout, config_of(kernel, f"on-{kernel}")).table("trials")
 
 
 def waits_for_itself(trials: pd.DataFrame) -> "pd.Series[bool]":
@@ -104,7 +96,7 @@ def test_forks_and_cold_boots_give_the_same_bytes(kernel: str, checkout: Checkou
         "seeds": 2,
     }
     made = [
-        run(checkout, config_of(kernel, f"{boot}-{kernel}", boot=boot, **part))
+        run_config(checkout, config_of(kernel, f"{boot}-{kernel}", boot=boot, **part))
         for boot in ("fork", "cold")
     ]
     forked, cold = ((of.results / "tables/trials.parquet").read_bytes() for of in made)

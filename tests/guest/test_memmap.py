@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What of the memmap each way of setting memory aside saves, exactly, and by two counts."""
 
-from typing import Any
-
 import pandas as pd
 import pytest
-import yaml
 
 from carveout.common.schemas import load_yaml
 from carveout.common.sizes import GIB, MIB
 from carveout.study.geometry import memmap_of
 from tests.conftest import CHECKOUT, Checkout, Run
+from tests.guest.tables import run_config
 
 CONFIG = load_yaml(CHECKOUT / "tests/guest/memmap.yaml")
 RAM_BYTES = GIB
@@ -19,11 +17,7 @@ LENDABLE_BYTES = 256 * MIB
 
 def run(checkout: Checkout, name: str, **changes: object) -> Run:
     """A run of memmap.yaml with changes, with its tables."""
-    config: dict[str, Any] = {**CONFIG, **changes, "results": name}
-    path = checkout.path / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(config))
-    checkout.snakemake("tables", "--configfile", path.name)
-    return Run(checkout, checkout.path / name)
+    return run_config(checkout, {**CONFIG, **changes, "results": name})
 
 
 @pytest.fixture(scope="module")

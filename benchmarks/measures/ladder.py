@@ -98,10 +98,10 @@ def measure(bench: Bench) -> list[Row]:
 
 def _walk(job: Job, results: Path) -> Walked:
     tables = results / "tables"
-    turning_points, runs = (tables / f"{name}.parquet" for name in ("turning_points", "runs"))
+    turning_points, runs = (tables / f"{name}.parquet" for name in ("curves", "runs"))
     job.snakemake(str(turning_points), keys={"results": str(results)})
     spent = read_table("runs", runs)
-    found = read_table("turning_points", turning_points)
+    found = read_table("curves", turning_points)
     return Walked(
         trials=int((spent["process"] == "trial").sum()),
         qemu_s=float((spent["qemu_user_ns"] + spent["qemu_system_ns"]).sum()) / 1e9,

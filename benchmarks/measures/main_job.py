@@ -26,8 +26,7 @@ def measure(bench: Bench) -> list[Row]:
 
     cost = job.snakemake(cores=_CORES, gauges={"temporary": temporary_bytes})
     runs, curves = (
-        read_table(name, job.results / "tables" / f"{name}.parquet")
-        for name in ("runs", "turning_points")
+        read_table(name, job.results / "tables" / f"{name}.parquet") for name in ("runs", "curves")
     )
     qemu_s = float((runs["qemu_user_ns"] + runs["qemu_system_ns"]).sum()) / 1e9
     trials = int((runs["process"] == "trial").sum())

@@ -34,7 +34,7 @@ def measure(bench: Bench) -> list[Row]:
             *("summarize", "-m", "carveout.statistics.summarize", str(tables / "trials.parquet")),
             *(
                 word
-                for name in ("summary", "comparison", "failures", "turning_points")
+                for name in ("summary", "variants", "failures", "curves")
                 for word in (f"--{name.replace('_', '-')}", str(tables / f"{name}.parquet"))
             ),
         ),

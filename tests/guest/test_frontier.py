@@ -92,7 +92,7 @@ def test_what_set_aside_costs_is_the_load_that_does_not_fit(trials: pd.DataFrame
 
 
 def test_trials_go_where_the_answer_changes(frontier: Run) -> None:
-    points = {row["strategy"]: row for row in frontier.table("turning_points").to_dict("records")}
+    points = {row["strategy"]: row for row in frontier.table("curves").to_dict("records")}
     trials = frontier.table("trials")
     for strategy, point in points.items():
         doses = set(trials.loc[trials["strategy"] == strategy, "dose_target"])

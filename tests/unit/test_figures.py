@@ -25,7 +25,7 @@ from carveout.figures import (
     style,
     success,
 )
-from carveout.statistics.summarize import compare, summarize
+from carveout.statistics.summarize import describe_variants, summarize
 from carveout.tables.accounts import DRAWN
 from carveout.tables.definitions import PAGEBLOCK_LETTERS
 from carveout.tables.parquet import read_table, write_table
@@ -40,7 +40,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_table("trials", made_trials(), folder / "trials.parquet")
     trials = read_table("trials", folder / "trials.parquet")
     write_table("summary", summarize(trials), folder / "summary.parquet")
-    write_table("comparison", compare(trials), folder / "comparison.parquet")
+    write_table("variants", describe_variants(trials), folder / "variants.parquet")
     write_table("phases", made_phases(), folder / "phases.parquet")
     return folder
 
@@ -48,7 +48,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def draw(tables: Path, figure: str, folder: Path, *where: str) -> subprocess.CompletedProcess[str]:
     table = {
         "frontier": "summary",
-        "memmap_overhead": "comparison",
+        "memmap_overhead": "variants",
         "accounts": "phases",
         "success": "summary",
         "cost": "trials",
@@ -110,7 +110,7 @@ def test_a_variant_that_never_succeeds_is_shown(tables: Path) -> None:
     trials.loc[refused, "granted_bytes"] = 0
     trials.loc[refused, "lent_bytes"] = 0
     assert "no success in 20 trials" in texts(cost.draw(trials, Labels()))
-    assert "never lent" in texts(memmap_overhead.draw(compare(trials), Labels()))
+    assert "never lent" in texts(memmap_overhead.draw(describe_variants(trials), Labels()))
 
 
 def test_trials_that_all_failed_are_drawn(tables: Path) -> None:
@@ -119,7 +119,7 @@ def test_trials_that_all_failed_are_drawn(tables: Path) -> None:
     for figure in (
         cost.draw(refused, Labels()),
         success.draw(summarize(refused), Labels()),
-        memmap_overhead.draw(compare(refused), Labels()),
+        memmap_overhead.draw(describe_variants(refused), Labels()),
     ):
         figure.savefig("/dev/null", format="svg")
 
@@ -130,7 +130,7 @@ def test_machines_stand_below_each_other(tables: Path) -> None:
     for figure in (
         cost.draw(both, Labels()),
         success.draw(summarize(both), Labels()),
-        memmap_overhead.draw(compare(both), Labels()),
+        memmap_overhead.draw(describe_variants(both), Labels()),
     ):
         assert "other (6.12.107-1), 4 GiB RAM" in texts(figure)
         assert len(figure.subfigs) == 2
@@ -194,7 +194,7 @@ def test_the_parts_of_a_lend_are_all_of_it(tables: Path) -> None:
 
 
 def test_who_pays_for_the_memmap_is_drawn(tables: Path) -> None:
-    comparison = read_table("comparison", tables / "comparison.parquet")
+    comparison = read_table("variants", tables / "variants.parquet")
     one = comparison[comparison["strategy"] == "virtio-mem"].copy()
     paid = {"memmap_host_bytes": 8, "memmap_self_bytes": 3, "memmap_nobody_bytes": 5}
     for name, mib in paid.items():

@@ -12,7 +12,7 @@ from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
 from carveout.records.outcomes import request_outcomes
 from carveout.report.text import comparison_text
-from carveout.statistics.summarize import compare, list_failures, summarize
+from carveout.statistics.summarize import describe_variants, list_failures, summarize
 from carveout.study.geometry import GRANULES, geometry_of, granule_label
 from carveout.tables.rows import TrialRows
 from carveout.wording.labels import Labels, comparable_parts, unavailable_labels
@@ -67,12 +67,12 @@ def without(trials: pd.DataFrame, strategy: str) -> pd.DataFrame:
 def test_what_is_not_available_is_no_failure_and_in_no_figure() -> None:
     trials = without(made_trials(), "cma")
     assert "cma" not in set(list_failures(trials)["strategy"])
-    for table in (trials, summarize(trials), compare(trials)):
+    for table in (trials, summarize(trials), describe_variants(trials)):
         assert "cma" in set(table["strategy"])
         ((_, shown),) = comparable_parts(table)
         assert "cma" not in set(shown["strategy"])
     missing = unavailable_labels(summarize(trials), Labels())
-    text = comparison_text(compare(trials), Labels(), missing)
+    text = comparison_text(describe_variants(trials), Labels(), missing)
     assert "Not available in any pages: cma area\n" in text
 
 
@@ -91,7 +91,7 @@ def test_a_load_that_a_kernel_cannot_run_is_no_failure_and_is_named() -> None:
     trials = made_trials()
     some = unrun(trials, load="unmovable_pages")
     whole, without_load = (
-        compare(made[made["load"] != "unmovable_pages"] if made is trials else made)
+        describe_variants(made[made["load"] != "unmovable_pages"] if made is trials else made)
         for made in (trials, some)
     )
     names = ["strategy", "variant", "request_bytes", "trials", "successes", "success_rate"]
@@ -116,7 +116,7 @@ def test_a_machine_on_which_nothing_can_be_had_is_named() -> None:
     away = away.assign(outcome="not_available", message="no telepathy")
     both = pd.concat([trials, away])
     missing = unavailable_labels(summarize(both), Labels())
-    text = comparison_text(compare(both), Labels(), missing)
+    text = comparison_text(describe_variants(both), Labels(), missing)
     assert text.count("lab-64k") == 1
     assert "no telepathy" in text
 
@@ -124,7 +124,7 @@ def test_a_machine_on_which_nothing_can_be_had_is_named() -> None:
 def test_granules_are_compared_apart() -> None:
     trials = made_trials()
     both = pd.concat([trials, trials.assign(granule="2M", trial_id=trials["trial_id"] + "2M")])
-    labels = [label for label, _ in comparable_parts(compare(both))]
+    labels = [label for label, _ in comparable_parts(describe_variants(both))]
     assert [label.rpartition(", ")[2] for label in labels] == ["in pieces of 2M", "in any pages"]
 
 

@@ -27,9 +27,9 @@ from carveout.report.views import (
     vm_view,
 )
 from carveout.report.write import inline_svg, write_report
+from carveout.statistics.curves import describe_curves
 from carveout.statistics.pair import find_changes
-from carveout.statistics.summarize import compare, list_failures, summarize
-from carveout.statistics.turning_points import find_turning_points
+from carveout.statistics.summarize import describe_variants, list_failures, summarize
 from carveout.tables.parquet import read_table, write_table
 from carveout.wording.labels import Labels
 from carveout.wording.quantities import bytes_label, ns_label, percent_label, success_label
@@ -48,10 +48,10 @@ def tables(tmp_path: Path) -> Path:
     write_table("runs", made_runs(), folder / "runs.parquet")
     trials = read_table("trials", folder / "trials.parquet")
     write_table("summary", summarize(trials), folder / "summary.parquet")
-    write_table("comparison", compare(trials), folder / "comparison.parquet")
+    write_table("variants", describe_variants(trials), folder / "variants.parquet")
     write_table("failures", list_failures(trials), folder / "failures.parquet")
-    points = find_turning_points(read_table("summary", folder / "summary.parquet"))
-    write_table("turning_points", points, folder / "turning_points.parquet")
+    points = describe_curves(read_table("summary", folder / "summary.parquet"))
+    write_table("curves", points, folder / "curves.parquet")
     write_table("changes", find_changes(trials, ()), folder / "changes.parquet")
     return folder
 
@@ -62,7 +62,7 @@ def ladder_of(summary: pd.DataFrame, granted_mib: Mapping[float, int]) -> pd.Dat
         summary.assign(dose_target=dose, granted_mean_bytes=float(granted * MIB))
         for dose, granted in granted_mib.items()
     ]
-    return find_turning_points(pd.concat(doses))
+    return describe_curves(pd.concat(doses))
 
 
 def write(tables: Path, labels: Labels) -> str:
@@ -92,7 +92,7 @@ def test_the_report_holds_everything_and_needs_nothing_else(tables: Path) -> Non
         *("Share of trials", "do not predict hardware"),
     ):
         assert word in page
-    for strategy in labels.strategies(read_table("comparison", tables / "comparison.parquet")):
+    for strategy in labels.strategies(read_table("variants", tables / "variants.parquet")):
         assert labels.descriptions[strategy].title in page
 
 
@@ -121,7 +121,7 @@ def test_a_run_without_any_success_has_a_report(tables: Path) -> None:
     refused = trials[trials["outcome"] == "refused"]
     write_table("trials", refused, tables / "trials.parquet")
     write_table("summary", summarize(refused), tables / "summary.parquet")
-    write_table("comparison", compare(refused), tables / "comparison.parquet")
+    write_table("variants", describe_variants(refused), tables / "variants.parquet")
     write_table("failures", list_failures(refused), tables / "failures.parquet")
     assert "0/" in write(tables, Labels())
 
@@ -129,7 +129,7 @@ def test_a_run_without_any_success_has_a_report(tables: Path) -> None:
 def test_ladders_come_first_and_say_how_much_is_lent(tables: Path) -> None:
     summary = read_table("summary", tables / "summary.parquet")
     points = ladder_of(summary, {10: 512, 20: 512, 30: 0})
-    write_table("turning_points", points, tables / "turning_points.parquet")
+    write_table("curves", points, tables / "curves.parquet")
     page = write(tables, Labels.read(DESCRIPTIONS))
     assert page.index("How much can be lent") < page.index("The comparison over all loads")
     text = frontier_text(points, Labels.read(DESCRIPTIONS))
@@ -142,7 +142,7 @@ def test_ladders_come_first_and_say_how_much_is_lent(tables: Path) -> None:
 def test_a_load_that_was_refused_is_carried_up_to_the_dose_before(tables: Path) -> None:
     summary = read_table("summary", tables / "summary.parquet")
     refused = summary.assign(dose_target=90.0, load_refused=1)
-    points = find_turning_points(pd.concat([summary.assign(dose_target=50.0), refused]))
+    points = describe_curves(pd.concat([summary.assign(dose_target=50.0), refused]))
     assert set(points["carries_until_dose"]) == {50}
     assert set(points["refused_from_dose"]) == {90}
     view = frontier_view(points, Labels())
@@ -185,7 +185,7 @@ def with_vms(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_vms_have_a_heading_and_a_devices_memory_has_no_time_to_compare(tables: Path) -> None:
-    comparison = compare(with_vms(read_table("trials", tables / "trials.parquet")))
+    comparison = describe_variants(with_vms(read_table("trials", tables / "trials.parquet")))
     view = vm_view(comparison, Labels())
     assert view is not None
     by_name: dict[Any, Any] = {name: row["VM"] for name, row in view.iterrows()}
@@ -200,7 +200,7 @@ def test_vms_have_a_heading_and_a_devices_memory_has_no_time_to_compare(tables: 
     asked = comparison.groupby(["strategy", "variant"])["vm_asked"].max()
     assert set(view["VM", "ran"].str.partition(" of ")[2].astype(int)) == set(asked) == {20}
     assert VM_PART not in write(tables, Labels())
-    write_table("comparison", comparison, tables / "comparison.parquet")
+    write_table("variants", comparison, tables / "variants.parquet")
     assert VM_PART in write(tables, Labels())
 
 
@@ -218,7 +218,7 @@ def test_a_run_without_failures_says_so(tables: Path) -> None:
 
 
 def test_the_text_table_has_a_line_a_variant_and_cuts_nothing_off(tables: Path) -> None:
-    comparison = read_table("comparison", tables / "comparison.parquet")
+    comparison = read_table("variants", tables / "variants.parquet")
     text = comparison_text(comparison, Labels.read(DESCRIPTIONS))
     lines = text.splitlines()
     assert lines[0].startswith("debian-6.12-arm64 (6.12.107-1), 4 GiB RAM")
@@ -236,7 +236,7 @@ def of_cma(frame: pd.DataFrame, group: str, name: str) -> str:
 
 def test_memmap_of_lent_memory_is_told_for_each_request(tables: Path) -> None:
     """Who hides memory in whole blocks alone pays for a request that is smaller than one."""
-    comparison = read_table("comparison", tables / "comparison.parquet")
+    comparison = read_table("variants", tables / "variants.parquet")
     small = comparison["request_bytes"] == 256 * MIB
     comparison.loc[small, "memmap_per_lent_gib_bytes"] = 8 * MIB
     comparison.loc[~small, "memmap_per_lent_gib_bytes"] = 0
@@ -246,7 +246,7 @@ def test_memmap_of_lent_memory_is_told_for_each_request(tables: Path) -> None:
 
 def test_clearing_is_of_the_largest_request_that_was_granted_whole(tables: Path) -> None:
     """Of one that was granted in part, clearing is not known, and all else is."""
-    comparison = read_table("comparison", tables / "comparison.parquet")
+    comparison = read_table("variants", tables / "variants.parquet")
     small = comparison["request_bytes"] == 256 * MIB
     comparison.loc[small, "zero_ns_p50"] = 5e6
     comparison.loc[~small, "zero_ns_p50"] = float("nan")
@@ -254,7 +254,7 @@ def test_clearing_is_of_the_largest_request_that_was_granted_whole(tables: Path)
 
 
 def test_a_cma_area_stands_apart_from_the_zone(tables: Path) -> None:
-    comparison = read_table("comparison", tables / "comparison.parquet")
+    comparison = read_table("variants", tables / "variants.parquet")
     view = comparison_view(comparison, Labels.read(DESCRIPTIONS))
     zone = view.loc["alloc_contig_range(), ZONE_MOVABLE"]
     assert zone[(ASIDE, "CMA area")] == "64 MiB"
@@ -262,7 +262,7 @@ def test_a_cma_area_stands_apart_from_the_zone(tables: Path) -> None:
 
 
 def test_what_is_kept_back_stands_beside_what_is_regained(tables: Path) -> None:
-    comparison = read_table("comparison", tables / "comparison.parquet")
+    comparison = read_table("variants", tables / "variants.parquet")
     assert of_cma(comparison, BACK, "regained") == "100 %"
     assert of_cma(comparison, BACK, "kept back") == "0 %"
 
@@ -278,13 +278,13 @@ def test_a_failure_says_who_refused_and_what_the_kernel_logged(tables: Path) -> 
 
 
 def test_two_machines_are_two_tables(tables: Path) -> None:
-    comparison = read_table("comparison", tables / "comparison.parquet")
+    comparison = read_table("variants", tables / "variants.parquet")
     both = pd.concat([comparison, comparison.assign(ram_bytes=8 * GIB)])
     assert comparison_text(both, Labels()).count("8 GiB RAM") == len(COMPARISON_PARTS)
 
 
 def test_a_kernel_that_is_not_the_pinned_one_says_so(tables: Path) -> None:
-    comparison = read_table("comparison", tables / "comparison.parquet")
+    comparison = read_table("variants", tables / "variants.parquet")
     moved = comparison.assign(kernel_version="6.12.117-1")
     wanted = "debian-6.12-arm64 (6.12.117-1 in place of the pinned 6.12.107-1), 4 GiB RAM"
     assert wanted in comparison_text(moved, Labels())

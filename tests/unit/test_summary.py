@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from carveout.common.sizes import GIB, MIB
 from carveout.statistics.summarize import (
     COLUMNS,
-    compare,
+    describe_variants,
     list_failures,
     summarize,
     wilson_intervals,
@@ -31,7 +31,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 def test_the_statistics_fit_their_schemas(trials: pd.DataFrame, tmp_path: Path) -> None:
     for name, make in (
         ("summary", summarize),
-        ("comparison", compare),
+        ("variants", describe_variants),
         ("failures", list_failures),
     ):
         write_table(name, make(trials), tmp_path / f"{name}.parquet")
@@ -40,7 +40,11 @@ def test_the_statistics_fit_their_schemas(trials: pd.DataFrame, tmp_path: Path) 
 
 
 def test_every_trial_is_counted(trials: pd.DataFrame) -> None:
-    summary, comparison, failures = summarize(trials), compare(trials), list_failures(trials)
+    summary, comparison, failures = (
+        summarize(trials),
+        describe_variants(trials),
+        list_failures(trials),
+    )
     assert summary["trials"].sum() == comparison["trials"].sum() == len(trials)
     assert len(summary) == len(trials[list(CELL)].drop_duplicates())
     assert failures["count"].sum() == len(trials) - summary["successes"].sum()
@@ -52,7 +56,7 @@ def test_a_cell_that_stopped_early_says_how_many_trials_were_asked_for(
     early = trials[
         (trials["strategy"] != "cma") | (trials["load"] != "idle") | (trials.index % 5 < 2)
     ]
-    summary, comparison = summarize(early), compare(early)
+    summary, comparison = summarize(early), describe_variants(early)
     assert (summary["trials_asked"] == 5).all()
     assert 0 < (summary["trials"] < summary["trials_asked"]).sum() < len(summary)
     assert (comparison["trials_asked"] == 20).all()
@@ -111,7 +115,7 @@ def test_a_cell_without_success_is_a_row_without_cost(trials: pd.DataFrame) -> N
 
 
 def test_memmap_is_per_lent_gib(trials: pd.DataFrame) -> None:
-    comparison = compare(trials)
+    comparison = describe_variants(trials)
     cma = comparison[comparison["strategy"] == "cma"]
     mem = comparison[comparison["strategy"] == "mem"]
     assert (cma["memmap_per_lent_gib_bytes"] == 16 * MIB).all()
@@ -170,7 +174,7 @@ def test_progress_of_a_load_is_held_against_itself_alone(trials: pd.DataFrame) -
 
 def test_costs_and_what_comes_back_are_of_their_own_trials(trials: pd.DataFrame) -> None:
     cma = trials[trials["strategy"] == "cma"]
-    row = compare(cma).iloc[0]
+    row = describe_variants(cma).iloc[0]
     own = cma[(cma["request_bytes"] == row["request_bytes"]) & (cma["granted_bytes"] > 0)]
     good = own[(own["outcome"] == "granted") & (own["verify"] != "failed")]
     for name in ("lend_search_ns", "lend_map_ns", "content_ns", "zero_ns"):

@@ -77,7 +77,7 @@ def test_tables_and_report_say_which_kernel_ran_and_which_was_pinned(
 ) -> None:
     run, _ = bare
     used = Lock.read(run.results / "lock.yaml").entries["kernels.debian-6.12"].used.version
-    for name in ("trials", "phases", "runs", "summary", "comparison"):
+    for name in ("trials", "phases", "runs", "summary", "variants"):
         table = run.table(name)
         assert set(table["kernel_version"]) == {used}
         assert set(table["kernel_pinned"]) == {"6.12.1-1"}

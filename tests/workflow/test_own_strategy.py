@@ -44,6 +44,6 @@ def test_a_strategy_by_the_documents_words(checkout: Checkout, tmp_path: Path) -
     assert set(trials["strategy"]) == {"early_range"}
     assert set(trials["outcome"]) == {"granted"}
     assert set(trials["verify"]) == {"ok"}
-    assert set(run.table("comparison")["strategy"]) == {"early_range"}
+    assert set(run.table("variants")["strategy"]) == {"early_range"}
     assert "early range" in (run.results / "report.html").read_text()
     assert "early range" in (run.results / "comparison.txt").read_text()

@@ -35,7 +35,7 @@ rule draw_frontier:
 
 rule draw_memmap_overhead:
     input:
-        table="<results>/tables/comparison.parquet",
+        table="<results>/tables/variants.parquet",
         descriptions=DESCRIPTIONS,
     output:
         svg=report(

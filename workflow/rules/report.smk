@@ -13,7 +13,7 @@ rule write_report:
         digests=table_digests("trials", "runs"),
         statistics=expand(
             "<results>/tables/{name}.parquet",
-            name=["comparison", "summary", "failures", "turning_points", "changes"],
+            name=["variants", "summary", "failures", "curves", "changes"],
         ),
         figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
         captions=expand("workflow/report/{figure}.rst", figure=FIGURES),

@@ -9,12 +9,12 @@ rule summarize_trials:
         digests=table_digests("trials"),
     output:
         summary="<results>/tables/summary.parquet",
-        comparison="<results>/tables/comparison.parquet",
+        variants="<results>/tables/variants.parquet",
         failures="<results>/tables/failures.parquet",
-        turning_points="<results>/tables/turning_points.parquet",
-        comparison_csv=report(
-            "<results>/tables/comparison.csv",
-            caption="../report/comparison.rst",
+        curves="<results>/tables/curves.parquet",
+        variants_csv=report(
+            "<results>/tables/variants.csv",
+            caption="../report/variants.rst",
             category="Tables",
             labels={"table": "comparison of strategies"},
         ),
@@ -24,9 +24,9 @@ rule summarize_trials:
             category="Tables",
             labels={"table": "summary of cells"},
         ),
-        turning_points_csv=report(
-            "<results>/tables/turning_points.csv",
-            caption="../report/turning_points.rst",
+        curves_csv=report(
+            "<results>/tables/curves.csv",
+            caption="../report/curves.rst",
             category="Tables",
             labels={"table": "turning points"},
         ),
@@ -44,8 +44,8 @@ rule summarize_trials:
         code=code_digest("carveout.statistics.summarize"),
     shell:
         "python -m carveout.statistics.summarize {input.trials:q} --summary {output.summary:q}"
-        " --comparison {output.comparison:q} --failures {output.failures:q}"
-        " --turning-points {output.turning_points:q} >{log:q}"
+        " --variants {output.variants:q} --failures {output.failures:q}"
+        " --curves {output.curves:q} >{log:q}"
 
 
 rule pair_trials:

@@ -12,7 +12,7 @@ from carveout.common.sizes import MIB
 from carveout.figures import style
 from carveout.wording.labels import Labels, comparable_parts
 
-TABLE = "comparison"
+TABLE = "variants"
 COLUMNS = None
 
 _FILLED, _OUTLINED = "", None

@@ -23,7 +23,7 @@ def frontier_text(points: pd.DataFrame, labels: Labels) -> str:
     """Return how much can be lent while how much is carried, a table per machine and granule.
 
     Args:
-        points: the table `turning_points`.
+        points: the table `curves`.
         labels: the strategies' descriptions.
     """
     return "\n".join(

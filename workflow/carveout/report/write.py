@@ -69,7 +69,7 @@ def write_report(
         template: the page's Jinja template.
         facts: what else is known of the run: the command to repeat it, the git revision.
     """
-    comparison = read_table("comparison", tables / "comparison.parquet")
+    comparison = read_table("variants", tables / "variants.parquet")
     summary = read_table("summary", tables / "summary.parquet")
     failures = read_table("failures", tables / "failures.parquet")
     frontiers = dict(comparable_parts(_curves(tables)))
@@ -120,7 +120,7 @@ def _vms_html(comparison: pd.DataFrame, labels: Labels) -> Markup | None:
 
 def _curves(tables: Path) -> pd.DataFrame:
     """Return the curves that have more doses than one: what a single dose says is no frontier."""
-    points = read_table("turning_points", tables / "turning_points.parquet")
+    points = read_table("curves", tables / "curves.parquet")
     return points[points["doses"] > 1]
 
 
@@ -303,7 +303,7 @@ def main() -> None:
         for part in (
             frontier_text(_curves(wanted.tables), labels),
             comparison_text(
-                read_table("comparison", wanted.tables / "comparison.parquet"),
+                read_table("variants", wanted.tables / "variants.parquet"),
                 labels,
                 unavailable_labels(
                     read_table("summary", wanted.tables / "summary.parquet", UNAVAILABLE), labels

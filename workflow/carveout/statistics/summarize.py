@@ -21,12 +21,12 @@ from carveout.common.rates import wilson_interval
 from carveout.common.sizes import GIB
 from carveout.records.outcomes import OUTCOMES
 from carveout.statistics import vms
-from carveout.statistics.turning_points import find_turning_points
+from carveout.statistics.curves import describe_curves
 from carveout.tables.accounts import MEMMAP_PAYERS
 from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 from carveout.tables.schema import CELL, COMPARABLE
-from carveout.tables.statistics_tables import COMPARISON, FAILURES, QUANTILES, SUMMARY
+from carveout.tables.statistics_tables import FAILURES, QUANTILES, SUMMARY, VARIANTS
 
 _VARIANT = (*COMPARABLE, "strategy", "variant")
 _IDLE = (
@@ -99,8 +99,8 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
     return summary.reset_index()[list(SUMMARY.columns)]
 
 
-def compare(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `comparison`: one row per strategy variant and request, over all loads.
+def describe_variants(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the table `variants`: one row per strategy variant and request, over all loads.
 
     What a variant costs while idle is read before its trials' first lend, so it does not depend on
     the request.
@@ -122,7 +122,7 @@ def compare(trials: pd.DataFrame) -> pd.DataFrame:
         axis="columns",
     )
     joined = compared.reset_index().merge(idle.reset_index(), on=list(_VARIANT), how="left")
-    return joined[list(COMPARISON.columns)]
+    return joined[list(VARIANTS.columns)]
 
 
 def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
@@ -239,16 +239,16 @@ def main() -> None:
         prog="python -m carveout.statistics.summarize", description=main.__doc__
     )
     parser.add_argument("trials", type=Path)
-    made = {"summary": summarize, "comparison": compare, "failures": list_failures}
-    for name in (*made, "turning_points"):
+    made = {"summary": summarize, "variants": describe_variants, "failures": list_failures}
+    for name in (*made, "curves"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
     wanted = parser.parse_args()
     trials = read_table("trials", wanted.trials, COLUMNS)
     metadata = read_metadata(wanted.trials)
     for name, make in made.items():
         write_table(name, make(trials), getattr(wanted, name), metadata)
-    curves = find_turning_points(read_table("summary", wanted.summary))
-    write_table("turning_points", curves, wanted.turning_points, metadata)
+    curves = describe_curves(read_table("summary", wanted.summary))
+    write_table("curves", curves, wanted.curves, metadata)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ from carveout.tables.schema import (
 )
 from carveout.tables.statistics_tables import (
     CHANGES,
-    COMPARISON,
+    CURVES,
     FAILURES,
     SUMMARY,
-    TURNING_POINTS,
+    VARIANTS,
 )
 
 PAGEBLOCK_LETTERS = "FMURCXLPDA"
@@ -33,7 +33,7 @@ ZONES = ("dma", "dma32", "normal", "movable")
 ORDERS = range(14)
 
 # Goes up when a column comes, goes or means something else: CHANGELOG.md says what changed.
-TABLES_VERSION = "9"
+TABLES_VERSION = "10"
 
 REFUSED_BY = ("kernel", "driver", "carveout", "shell")
 NOT_ASKED = "not_asked"
@@ -297,8 +297,8 @@ TABLES: Mapping[str, Table] = {
     "phases": PHASES_TABLE,
     "runs": RUNS,
     "summary": SUMMARY,
-    "comparison": COMPARISON,
+    "variants": VARIANTS,
     "failures": FAILURES,
-    "turning_points": TURNING_POINTS,
+    "curves": CURVES,
     "changes": CHANGES,
 }

@@ -68,7 +68,7 @@ _LENT = {
     "linear_map_table_bytes": number(null=True),
 }
 _IDLE = {
-    # Medians of the census before the lend; in `comparison`, before the trials' first lend.
+    # Medians of the census before the lend; in `variants`, before the trials' first lend.
     "memmap_idle_bytes": number(null=True),
     **{f"memmap_idle_{payer}_bytes": number(null=True) for payer in MEMMAP_PAYERS},
     "linear_map_table_idle_bytes": number(null=True),
@@ -147,7 +147,7 @@ SUMMARY = Table(
     csv=True,
 )
 
-COMPARISON = Table(
+VARIANTS = Table(
     columns={
         **KERNEL_COLUMNS,
         "ram_bytes": integer(),
@@ -210,7 +210,7 @@ FAILURES = Table(
     csv=True,
 )
 
-TURNING_POINTS = Table(
+CURVES = Table(
     columns={
         **{name: column for name, column in CELL_COLUMNS.items() if name in CURVE},
         # What the curve is made of.

@@ -7,11 +7,11 @@ import pandas as pd
 
 from carveout.common.rates import last_with_half
 from carveout.tables.schema import CURVE
-from carveout.tables.statistics_tables import TURNING_POINTS
+from carveout.tables.statistics_tables import CURVES
 
 
-def find_turning_points(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `turning_points`: one row per curve, from the table `summary`.
+def describe_curves(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return the table `curves`: one row per curve, from the table `summary`.
 
     A variant that cannot give the granule has no curve.
     """
@@ -24,7 +24,7 @@ def find_turning_points(summary: pd.DataFrame) -> pd.DataFrame:
         dict(zip(CURVE, key, strict=True)) | _turning_point(curve) | _carried(curve)
         for key, curve in curves
     ]
-    return pd.DataFrame(rows, columns=list(TURNING_POINTS.columns)).astype(TURNING_POINTS.dtypes())
+    return pd.DataFrame(rows, columns=list(CURVES.columns)).astype(CURVES.dtypes())
 
 
 def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:

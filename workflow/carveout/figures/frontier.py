@@ -11,17 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from carveout.common.sizes import MIB
-from carveout.figures import style
+from carveout.drawing import style
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels, comparable_parts
 from carveout.wording.quantities import bytes_label
 
-TABLE = "summary"
 _AMOUNTS = ("granted_mean_bytes", "granted_least_bytes", "granted_most_bytes")
-COLUMNS = (
+_COLUMNS = (
     *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
     *("trials", "not_available", "physical_bytes", *_AMOUNTS),
 )
+COLUMNS = {"summary": _COLUMNS}
 _LINES = ("-", "--", ":", "-.")
 _PANEL_IN = 1.45
 _IDEAL = "load + lent = RAM"

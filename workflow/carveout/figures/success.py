@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from carveout.figures import style
+from carveout.drawing import style
 from carveout.wording.labels import Labels, comparable_parts, load_label, loads_of
 
-TABLE = "summary"
-COLUMNS = None
+COLUMNS = {"summary": None}
 
 _PANELS_A_ROW = 4
 

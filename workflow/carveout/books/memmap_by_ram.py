@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from carveout.common.sizes import GIB, MIB
-from carveout.figures import style
+from carveout.drawing import style
 from carveout.study.geometry import memmap_of
 from carveout.tables.schema import KERNEL_COLUMNS
 from carveout.wording.labels import VARIANT, Labels, version_label
 from carveout.wording.quantities import bytes_label
 
-TABLE = "phases"
 _KERNEL = list(KERNEL_COLUMNS)
-COLUMNS = (*_KERNEL, *VARIANT, "ram_bytes", "page_bytes", "request_bytes", "memmap_bytes")
+_COLUMNS = (*_KERNEL, *VARIANT, "ram_bytes", "page_bytes", "request_bytes", "memmap_bytes")
+COLUMNS = {"phases": _COLUMNS}
 _HOST = [*_KERNEL, *VARIANT, "page_bytes", "ram_bytes"]
 _PANEL_IN = 3.1
 

@@ -10,17 +10,17 @@ from matplotlib.patches import Patch
 
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
-from carveout.figures import style
+from carveout.drawing import style
 from carveout.records.outcomes import PHASES
 from carveout.tables.accounts import ACCOUNTS, DRAWN, GROUPS, column
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels, comparable_parts
 
-TABLE = "phases"
-COLUMNS = (
+_COLUMNS = (
     *(*COMPARABLE, *VARIANT, "scenario", "dose_target", "seed", "cycle", "phase", "request_bytes"),
     *map(column, ACCOUNTS),
 )
+COLUMNS = {"phases": _COLUMNS}
 # The map of pageblocks has the same colours for the same things. Hatched is for movable pages only.
 _LOOKS: Mapping[str, tuple[str, str]] = {
     "free": ("#E9F0D8", ""),

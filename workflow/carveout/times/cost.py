@@ -13,19 +13,19 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from carveout.figures import style
+from carveout.drawing import style
 from carveout.tables.rules import LEND_PARTS
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import Labels, comparable_parts, load_label, loads_of
 from carveout.wording.quantities import ns_label
 
-TABLE = "trials"
-COLUMNS = (
+_COLUMNS = (
     *(*COMPARABLE, "strategy", "variant", "load", "dose_target"),
     *("request_bytes", "outcome", "verify", "lend_ns", "give_back_ns"),
     *(f"lend_{part}_ns" for part in LEND_PARTS),
     *("content_ns", "zero_ns"),
 )
+COLUMNS = {"trials": _COLUMNS}
 _STEPS = {"lend_ns": "lend", "give_back_ns": "give back"}
 # Lightness falls from part to part, so that grey prints are legible too.
 _PART_COLORS = dict(

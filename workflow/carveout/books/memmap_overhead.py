@@ -9,11 +9,10 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
 from carveout.common.sizes import MIB
-from carveout.figures import style
+from carveout.drawing import style
 from carveout.wording.labels import Labels, comparable_parts
 
-TABLE = "variants"
-COLUMNS = None
+COLUMNS = {"variants": None}
 
 _FILLED, _OUTLINED = "", None
 # Parts of a bar, from the left: how each looks, and what it is called. A filled one costs the host

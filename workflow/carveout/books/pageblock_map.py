@@ -11,17 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from carveout.common.sizes import GIB
-from carveout.figures import style
+from carveout.drawing import style
 from carveout.records.outcomes import PHASES
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import Labels, comparable_parts
 from carveout.wording.quantities import bytes_label
 
-TABLE = "phases"
-COLUMNS = (
+_COLUMNS = (
     *(*COMPARABLE, "trial_id", "strategy", "variant", "scenario", "dose_target", "seed", "cycle"),
     *("phase", "first_pfn", "page_bytes", "pageblock_bytes", "pageblocks"),
 )
+COLUMNS = {"phases": _COLUMNS}
 # Letter: name and colour. Lightness falls from absent to lent, so that grey prints are legible too.
 _CLASSES = {
     "A": ("absent (no memmap)", "#FFFFFF"),

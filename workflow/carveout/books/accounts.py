@@ -14,7 +14,7 @@ from carveout.drawing import style
 from carveout.records.outcomes import PHASES
 from carveout.tables.accounts import ACCOUNTS, DRAWN, GROUPS, column
 from carveout.tables.schema import COMPARABLE
-from carveout.wording.labels import VARIANT, Labels, comparable_parts
+from carveout.wording.labels import VARIANT, Labels
 
 _COLUMNS = (
     *(*COMPARABLE, *VARIANT, "scenario", "dose_target", "seed", "cycle", "phase", "request_bytes"),
@@ -34,6 +34,8 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
 }
 _BARS = {"before": "before", "lent": "lent", "after": "given back"}
 _BAR_ROWS = 0.27
+# How much higher a variant is than in a list.
+_ROWS = 1.35
 
 
 def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
@@ -41,19 +43,31 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
 
     A bar is the mean over these trials: means of accounts sum to the RAM, medians do not.
     """
-    machines = dict(comparable_parts(phases[phases["request_bytes"].notna()]))
-    if not machines:
+    lending = phases[phases["request_bytes"].notna()]
+    if lending.empty:
         raise CarveoutError(
             "wanted censuses of hosts that lend for the figure accounts, found none: no host that "
             "was to lend lived long enough; see the table failures"
         )
-    rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
-    figure = style.new_figure((rows * style.ROW_IN * 1.75 + 1.3) * len(machines))
-    for part, of_machine in zip(
-        style.parts(figure, list(machines)), machines.values(), strict=True
-    ):
-        _draw_machine(part, of_machine, labels)
-    return figure
+    return style.stacked(
+        lending,
+        lambda rows: (
+            len(labels.variants(rows)) * _ROWS + 3.5 + _legend_rows() + _notes(labels, rows)
+        ),
+        lambda part, rows: _draw_machine(part, rows, labels),
+    )
+
+
+def _legend_columns() -> int:
+    return max(1, int(style.width_em() // 17))
+
+
+def _legend_rows() -> float:
+    return -(-len(_LOOKS) // _legend_columns()) * 0.62
+
+
+def _notes(labels: Labels, rows: pd.DataFrame) -> float:
+    return style.footnote_rows(style.caveats(labels, labels.variants(rows)))
 
 
 def _draw_machine(part: SubFigure, phases: pd.DataFrame, labels: Labels) -> None:
@@ -64,12 +78,18 @@ def _draw_machine(part: SubFigure, phases: pd.DataFrame, labels: Labels) -> None
         _draw_variant(ax, means, row, place)
     style.draw_variant_rows(ax, labels, rows)
     ram_mib = means.sum(axis="columns").max()
-    ax.set(xlim=(0, ram_mib * 1.09), xlabel="MiB of the host's RAM")
+    # Room for what is written behind the bars.
+    written_em = 6.0
+    ax.set(
+        xlim=(0, ram_mib / (1 - written_em / (style.width_em() - style.NAMES_EM))),
+        xlabel="MiB of the host's RAM",
+    )
     handles = [
         Patch(facecolor=color, hatch=hatch, edgecolor=style.MUTED, linewidth=0.6, label=name)
         for name, (color, hatch) in _LOOKS.items()
     ]
-    part.legend(handles=handles, loc="outside upper center", ncols=4)
+    part.legend(handles=handles, loc="outside upper left", ncols=_legend_columns())
+    style.footnotes(part, style.caveats(labels, rows))
 
 
 def _means(phases: pd.DataFrame) -> pd.DataFrame:
@@ -126,6 +146,6 @@ def _write(ax: Axes, y: float, end: float, text: str) -> None:
         xytext=(3, 0),
         textcoords="offset points",
         va="center",
-        fontsize=6.5,
+        fontsize="x-small",
         color=style.INK,
     )

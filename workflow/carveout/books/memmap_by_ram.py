@@ -4,13 +4,16 @@
 import re
 from collections.abc import Hashable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from carveout.common.errors import CarveoutError
 from carveout.common.sizes import GIB, MIB
 from carveout.drawing import style
+from carveout.drawing.marks import Mark, draw_mark, notes
 from carveout.study.geometry import memmap_of
 from carveout.tables.schema import KERNEL_COLUMNS
 from carveout.wording.labels import VARIANT, Labels, version_label
@@ -20,22 +23,38 @@ _KERNEL = list(KERNEL_COLUMNS)
 _COLUMNS = (*_KERNEL, *VARIANT, "ram_bytes", "page_bytes", "request_bytes", "memmap_bytes")
 COLUMNS = {"phases": _COLUMNS}
 _HOST = [*_KERNEL, *VARIANT, "page_bytes", "ram_bytes"]
-_PANEL_IN = 3.1
+_PANEL_ROWS = 10.0
 
 
-def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
+def draw(phases: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
     """Draw what was counted over what the geometry says, and by how much the two differ."""
     counted = phases[phases["request_bytes"].isna()]
+    if counted.empty:
+        raise CarveoutError(
+            "wanted hosts that are only counted for the figure memmap_by_ram, found none; ask for "
+            "some with question: census in the key requests of the config"
+        )
     hosts = counted.groupby(_HOST, sort=False)["memmap_bytes"].median().reset_index()
     sizes = hosts[["ram_bytes", "page_bytes"]].itertuples(index=False, name=None)
     hosts["computed_bytes"] = [memmap_of(*host) for host in sizes]
     hosts["line"] = [_label(host, hosts, labels) for host in hosts.to_dict("records")]
     lines = list(dict.fromkeys(hosts["line"]))
-    figure = style.new_figure(max(_PANEL_IN, len(lines) * style.ROW_IN + 1.2))
-    against, differences = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    columns = max(1, int(style.width_em() // 26))
+    legend = -(-(len(lines) + 1) // columns) * 0.62
+    side_by_side = style.side_by_side(2, 22, names_em=6)
+    heights = (_PANEL_ROWS, max(4.0, len(lines) + 3.0))
+    rows = max(heights) if side_by_side == 2 else sum(heights)
+    figure = style.new_figure(rows + legend + style.footnote_rows(notes(marks)))
+    if side_by_side == 2:
+        against, differences = figure.subplots(1, 2)
+    else:
+        against, differences = figure.subplots(2, 1, height_ratios=heights)
     _draw_against_ram(against, hosts, lines)
+    for place, mark in enumerate(marks):
+        _draw_share(against, mark, place)
     _draw_differences(differences, hosts, lines)
-    figure.legend(loc="outside upper center", ncols=3)
+    figure.legend(loc="outside upper left", ncols=columns, labelspacing=0.25)
+    style.footnotes(figure, notes(marks))
     return figure
 
 
@@ -69,7 +88,7 @@ def _draw_against_ram(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> No
             xytext=(11, 0),
             textcoords="offset points",
             va="center",
-            fontsize=8,
+            fontsize="small",
         )
     for place, line in enumerate(lines):
         of_line = hosts[hosts["line"] == line]
@@ -96,6 +115,14 @@ def _draw_against_ram(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> No
     ax.grid(visible=True, axis="both")
 
 
+def _draw_share(ax: Axes, mark: Mark, place: int) -> None:
+    """Draw a published share of the RAM as a line across all sizes."""
+    ram_gib = np.array(ax.get_xlim())
+    memmap_mib = mark.value * ram_gib * GIB / MIB
+    ax.plot(ram_gib, memmap_mib, color=style.REFERENCE, linewidth=0.8, linestyle=":", zorder=1)
+    draw_mark(ax, ram_gib[0], memmap_mib[0], place)
+
+
 def _draw_differences(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> None:
     """Write by how much what was counted differs from what is computed: for most, not at all."""
     rams = sorted(hosts["ram_bytes"].unique())
@@ -106,7 +133,7 @@ def _draw_differences(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> No
             (rams.index(host["ram_bytes"]), lines.index(host["line"])),
             ha="center",
             va="center",
-            fontsize=8,
+            fontsize="small",
             color=style.WRONG if difference else style.INK,
             fontweight="bold" if difference else "normal",
         )

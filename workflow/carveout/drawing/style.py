@@ -1,46 +1,68 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What all figures share: size, fonts, colours, rows of variants, and how they are saved.
+"""What all figures share: pages, fonts, colours, rows of variants, and how they are saved.
 
-A figure is as wide as the report's column, so its text is read at the size that it has here.
+Heights are given in rows, a row being what one variant of a list takes, and widths in em, the size
+of the font: a figure is laid out anew for the page on which it is read, never just scaled.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+import math
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 
+from carveout.common.errors import CarveoutError
 from carveout.common.files import write_atomically
-from carveout.wording.labels import Labels
+from carveout.wording.labels import Labels, comparable_parts
 from carveout.wording.quantities import bytes_label
 
-WIDTH_IN = 9.4
-ROW_IN = 0.27
+ROW_EM = 2.25
+# What the names of variants take of a figure's width.
+NAMES_EM = 15.0
 INK = "#222222"
 FAINT = "#d9d9d9"
 MUTED = "#767676"
 WRONG = "#C23B22"
+# What is known from elsewhere, and not measured.
+REFERENCE = "#7A3E9D"
 
-# People with any kind of colour vision tell these apart; the palette's grey, its eighth colour, is
-# for the baseline.
-_COLORBLIND = seaborn.color_palette("colorblind").as_hex()
-PALETTE = (*_COLORBLIND[:7], "#000000", *_COLORBLIND[8:])
+# People with any kind of colour vision tell these apart: seaborn's palette "colorblind", without
+# its grey, the eighth, which is for the baseline.
+PALETTE = (
+    *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#ca9161", "#fbafe4"),
+    *("#000000", "#ece133", "#56b4e9"),
+)
 MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*", "<", ">")
+# From nothing to all; white to blue, which grey prints keep apart.
+SEQUENCE = ("#FFFFFF", "#C6DBEF", "#6BAED6", "#2171B5", "#08306B")
 
-_SETTINGS: dict[Any, object] = {
+# How much smaller text of the size "small" is.
+_SMALL = 0.833
+# Mean width of a letter of the font, in em, with some room to spare.
+_LETTER_EM = 0.56
+# On a page of a fixed height no font may become smaller than this share of what it is to be.
+_LEAST_SCALE = 0.6
+_DPI = 200
+_SETTINGS: dict[str, object] = {
     "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 9,
+    "axes.titlesize": "medium",
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 9,
-    "axes.edgecolor": MUTED,
+    "axes.titlepad": 4,
+    "axes.labelsize": "medium",
     "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
@@ -52,35 +74,112 @@ _SETTINGS: dict[Any, object] = {
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 9,
+    "xtick.labelsize": "medium",
+    "ytick.labelsize": "medium",
+    "xtick.major.size": 3,
     "ytick.major.size": 0,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": "medium",
+    "hatch.linewidth": 0.6,
     "figure.facecolor": "white",
+    "figure.titlesize": "medium",
+    "figure.titleweight": "bold",
     "svg.fonttype": "path",
 }
 
 
-def new_figure(height_in: float) -> Figure:
-    """Return an empty figure of the report's width, in the style of all figures."""
-    seaborn.set_theme(context="paper", style="ticks", rc=_SETTINGS)
-    return Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+@dataclass(frozen=True)
+class Page:
+    """Where a figure is read, and how large its text is there. A page of any height has none."""
+
+    width_in: float
+    font_pt: float
+    height_in: float | None = None
 
 
-def parts(
-    figure: Figure, machines: Sequence[str], heights: Sequence[float] | None = None
-) -> list[SubFigure]:
-    """Return one part of the figure per machine, titled when there is more than one.
+PAGES: Mapping[str, Page] = {
+    # The text of an A4 page; 400 pixels wide, its letters are 8 pixels high.
+    "report": Page(6.3, 8.5),
+    "column": Page(3.4, 7),
+    "slide": Page(13.3, 15, 7.5),
+}
+_page: ContextVar[Page] = ContextVar("page", default=PAGES["report"])
 
-    They are equally high, or as their heights say.
+
+@contextmanager
+def on_page(name: str) -> Iterator[None]:
+    """Lay out figures for one of `PAGES`, until the block ends."""
+    token = _page.set(PAGES[name])
+    try:
+        yield
+    finally:
+        _page.reset(token)
+
+
+def width_em() -> float:
+    """Return how wide a figure is."""
+    page = _page.get()
+    return page.width_in * 72 / page.font_pt
+
+
+def side_by_side(count: int, least_em: float, names_em: float = NAMES_EM) -> int:
+    """Return how many of so many panels stand beside each other, beside the names of variants."""
+    most = int((width_em() - names_em) // least_em)
+    return max(1, min(count, most))
+
+
+def new_figure(rows: float) -> Figure:
+    """Return an empty figure of so many rows, in the style of all figures."""
+    page = _page.get()
+    height_in = rows * ROW_EM * page.font_pt / 72
+    scale = 1.0
+    if page.height_in is not None:
+        scale = min(1.0, page.height_in / height_in)
+        if scale < _LEAST_SCALE:
+            raise CarveoutError(
+                f"wanted a figure that can be read on a page {page.height_in} in high, found "
+                f"one of {height_in:.1f} in; name fewer strategies, kernels, loads or granules in "
+                "figures.only, or set figures.width to report"
+            )
+        height_in = page.height_in
+    mpl.rcParams.update(_SETTINGS | {"font.size": page.font_pt * scale})
+    return Figure(figsize=(page.width_in, height_in), layout="constrained")
+
+
+def font_pt() -> float:
+    """Return the size of the current figure's font."""
+    return float(mpl.rcParams["font.size"])
+
+
+def stacked(
+    frame: pd.DataFrame,
+    rows_of: Callable[[pd.DataFrame], float],
+    draw: Callable[[SubFigure, pd.DataFrame], None],
+) -> Figure:
+    """Return a figure with a part for each machine and granule, below each other.
+
+    Args:
+        frame: the rows of a table.
+        rows_of: how many rows the part of some of them takes.
+        draw: draws one part.
+
+    Raises:
+        CarveoutError: nothing was run of what the rows are about.
     """
-    ratios = heights or [1] * len(machines)
-    made = list(figure.subfigures(len(machines), 1, squeeze=False, height_ratios=ratios)[:, 0])
-    if len(machines) > 1:
-        for part, machine in zip(made, machines, strict=True):
-            part.suptitle(machine, x=0.01, ha="left", fontweight="bold")
-    return made
+    machines = dict(comparable_parts(frame))
+    if not machines:
+        raise CarveoutError(
+            "wanted trials to draw, found none that were run: not one variant is available on these "
+            "machines; the table summary says why in why_not_available"
+        )
+    heights = [rows_of(rows) + (len(machines) > 1) for rows in machines.values()]
+    figure = new_figure(sum(heights))
+    made = figure.subfigures(len(machines), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for part, (machine, rows) in zip(made, machines.items(), strict=True):
+        if len(machines) > 1:
+            part.suptitle(machine, x=0.01, ha="left")
+        draw(part, rows)
+    return figure
 
 
 def strategy_colors(labels: Labels, frame: pd.DataFrame) -> Mapping[str, str]:
@@ -92,11 +191,58 @@ def strategy_colors(labels: Labels, frame: pd.DataFrame) -> Mapping[str, str]:
 
 def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]]) -> None:
     """Make the y axis a list of variants, the first on top, with a line between strategies."""
-    ax.set_yticks(range(len(rows)), [labels.variant(*row) for row in rows])
+    names = [wrapped(name(labels, *row), NAMES_EM) for row in rows]
+    ax.set_yticks(range(len(rows)), names, linespacing=0.95)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     for place in range(1, len(rows)):
         if rows[place][0] != rows[place - 1][0]:
             ax.axhline(place - 0.5, color=FAINT, linewidth=0.8)
+
+
+def name(labels: Labels, strategy: str, variant: str) -> str:
+    """Return a variant's name, marked where there is more to be known of it."""
+    return labels.short(strategy, variant) + " †" * bool(labels.caveat(strategy, variant))
+
+
+def within(labels: Labels, strategy: str, variant: str) -> str:
+    """Return a variant's name without its strategy's, where it begins with that."""
+    name = name(labels, strategy, variant)
+    return name.removeprefix(labels.strategy(strategy)).lstrip(" ,") or name
+
+
+def caveats(labels: Labels, rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the notes that explain what is marked in the names of variants."""
+    found = dict.fromkeys(labels.caveat(*row) for row in rows)
+    return [f"† {text}" for text in found if text]
+
+
+def footnotes(part: SubFigure | Figure, texts: Sequence[str]) -> None:
+    """Write notes below a part of a figure."""
+    lines = [line for text in texts for line in wrapped(text, _notes_em()).split("\n")]
+    if lines:
+        part.legend(
+            handles=[Line2D([], [], linestyle="", label=line) for line in lines],
+            loc="outside lower left",
+            handlelength=0,
+            handletextpad=0,
+            labelspacing=0.2,
+            fontsize="small",
+        )
+
+
+def footnote_rows(texts: Sequence[str]) -> float:
+    """Return how many rows notes take."""
+    lines = sum(wrapped(text, _notes_em()).count("\n") + 1 for text in texts)
+    return 0.5 * lines + 0.4 * bool(texts)
+
+
+def _notes_em() -> float:
+    return (width_em() - 2) / _SMALL
+
+
+def wrapped(text: str, width: float) -> str:
+    """Return a text in lines of at most so many em."""
+    return textwrap.fill(text, max(8, math.floor(width / _LETTER_EM)), break_long_words=False)
 
 
 def note(ax: Axes, row: float, text: str) -> None:
@@ -108,10 +254,17 @@ def note(ax: Axes, row: float, text: str) -> None:
         xytext=(3, 0),
         textcoords="offset points",
         va="center",
-        fontsize=7.5,
+        fontsize="small",
         fontstyle="italic",
         color=MUTED,
     )
+
+
+def sentence(text: str) -> Figure:
+    """Return a figure that says in words that there is nothing to be drawn."""
+    figure = new_figure(3)
+    figure.text(0.02, 0.5, wrapped(text, width_em() - 3), va="center", fontstyle="italic")
+    return figure
 
 
 def request_label(request_bytes: int) -> str:
@@ -121,12 +274,14 @@ def request_label(request_bytes: int) -> str:
 
 def save(figure: Figure, name: str, svg: Path, png: Path) -> None:
     """Write a figure as SVG and PNG; the same figure gives the same bytes."""
+    # Laid out once, not by each canvas and twice in each.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    vector, raster = io.StringIO(), io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": name}):
-        write_atomically(svg, _bytes(figure, "svg", {"Date": None, "Creator": None}))
-    write_atomically(png, _bytes(figure, "png", {"Software": None}))
-
-
-def _bytes(figure: Figure, kind: str, metadata: Mapping[str, None]) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=200, metadata=dict(metadata))
-    return buffer.getvalue()
+        # In an SVG an inch has 72 points, and the canvas leaves the figure so.
+        FigureCanvasSVG(figure).print_svg(vector, metadata={"Date": None, "Creator": None})
+    write_atomically(svg, vector.getvalue())
+    figure.dpi = _DPI
+    FigureCanvasAgg(figure).print_png(raster, metadata={"Software": None})
+    write_atomically(png, raster.getvalue())

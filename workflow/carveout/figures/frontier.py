@@ -1,159 +1,160 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figure: how much each strategy lends while the host carries how much."""
+"""Figure: how much memory each strategy lends beside a load that the host carries."""
 
-import itertools
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 
 from carveout.common.sizes import MIB
-from carveout.drawing import style
+from carveout.drawing import multiples, style
+from carveout.figures.capacity import largest_requests
 from carveout.tables.schema import COMPARABLE
-from carveout.wording.labels import VARIANT, Labels, comparable_parts
+from carveout.wording.labels import VARIANT, Labels
 from carveout.wording.quantities import bytes_label
 
-_AMOUNTS = ("granted_mean_bytes", "granted_least_bytes", "granted_most_bytes")
-_COLUMNS = (
-    *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
-    *("trials", "not_available", "physical_bytes", *_AMOUNTS),
-)
-COLUMNS = {"summary": _COLUMNS}
-_LINES = ("-", "--", ":", "-.")
-_PANEL_IN = 1.45
-_IDEAL = "load + lent = RAM"
-
-
-class Look(NamedTuple):
-    """How the curve of a variant is drawn, the same in all parts of the figure."""
-
-    color: str
-    line: str
-    marker: str
-
-
-# By strategy and variant.
-Looks = Mapping[tuple[str, str], Look]
+COLUMNS = {
+    "summary": (
+        *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
+        *("trials", "not_available", "physical_bytes", "granted_mean_bytes"),
+    )
+}
+_PANEL_ROWS = 8.0
+_LEAST_EM = 15.0
+# Curves that coincide are drawn within each other, the first of them as wide as this.
+_WIDEST_PT = 6.0
 
 
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw one row of panels per strategy, one column per load, of the largest request."""
-    machines = dict(comparable_parts(summary))
-    rows = len(labels.strategies(summary))
-    looks = _looks(summary, labels)
-    figure = style.new_figure((rows * _PANEL_IN + 0.8) * len(machines))
-    for part, of_machine in zip(
-        style.parts(figure, list(machines)), machines.values(), strict=True
-    ):
-        _draw_machine(part, of_machine, labels, looks)
-    return figure
+    """Draw a panel for each load, in it a curve for each strategy: its variant that lends most."""
+    cells = largest_requests(summary)
+    colors = style.strategy_colors(labels, cells)
+    return style.stacked(
+        cells,
+        lambda rows: _rows(rows, labels),
+        lambda part, rows: _draw_machine(part, rows, labels, colors),
+    )
 
 
-def _looks(summary: pd.DataFrame, labels: Labels) -> Looks:
-    colors = style.strategy_colors(labels, summary)
-    looks = {}
-    for strategy, curves in summary.groupby("strategy"):
-        styles = zip(itertools.cycle(_LINES), itertools.cycle(style.MARKERS), strict=False)
-        for variant, (line, marker) in zip(labels.variants(curves), styles, strict=False):
-            looks[variant] = Look(colors[str(strategy)], line, marker)
-    return looks
+def _columns(cells: pd.DataFrame) -> int:
+    return style.side_by_side(len(multiples.loads_in(cells)), _LEAST_EM, names_em=5)
 
 
-def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels, looks: Looks) -> None:
-    largest = summary[summary["request_bytes"] == summary["request_bytes"].max()]
-    # Of one load and dose there is one amount, whichever list of requests asked for it last.
-    cells = largest.drop_duplicates([*VARIANT, "load", "dose_target"], keep="last")
-    loads = sorted(cells["load"].unique(), key=lambda load: (load != "idle", load))
+def _legend_columns() -> int:
+    return max(1, int(style.width_em() // 19))
+
+
+def _rows(cells: pd.DataFrame, labels: Labels) -> float:
+    panels = -(-len(multiples.loads_in(cells)) // _columns(cells))
+    legend = -(-(len(labels.strategies(cells)) + 2) // _legend_columns())
+    notes = style.footnote_rows(_notes(_best(cells, labels), labels))
+    return panels * _PANEL_ROWS + legend * 0.62 + notes + 1
+
+
+def _best(cells: pd.DataFrame, labels: Labels) -> dict[str, dict[str, tuple[str, str]]]:
+    """Return by load and strategy which of its variants lends most, over all doses."""
+    best: dict[str, dict[str, tuple[str, str]]] = {}
+    for load in multiples.loads_in(cells):
+        of_load = cells[cells["load"] == load]
+        amounts = {
+            row: _lent_over_doses(_of_variant(of_load, row)) for row in labels.variants(of_load)
+        }
+        best[load] = {
+            strategy: max(
+                (row for row in amounts if row[0] == strategy), key=lambda row: amounts[row]
+            )
+            for strategy in labels.strategies(of_load)
+        }
+    return best
+
+
+def _of_variant(cells: pd.DataFrame, row: tuple[str, str]) -> pd.DataFrame:
+    of_variant = cells[(cells["strategy"] == row[0]) & (cells["variant"] == row[1])]
+    return of_variant.sort_values("dose_target")
+
+
+def _lent_over_doses(curve: pd.DataFrame) -> float:
+    """Return the area below a curve; of a single dose, its height."""
+    doses = curve["dose_target"].to_numpy(float)
+    granted = curve["granted_mean_bytes"].to_numpy(float)
+    return float(np.trapezoid(granted, doses) if len(doses) > 1 else granted[0])
+
+
+def _draw_machine(
+    part: SubFigure, cells: pd.DataFrame, labels: Labels, colors: Mapping[str, str]
+) -> None:
+    loads, columns = multiples.loads_in(cells), _columns(cells)
+    best = _best(cells, labels)
     strategies = labels.strategies(cells)
-    doses = {
-        load: sorted(cells.loc[cells["load"] == load, "dose_target"].unique()) for load in loads
-    }
-    # A single dose is a point, and needs less room.
-    widths = [1 if len(doses[load]) > 1 else 0.3 for load in loads]
+    widths = dict(zip(strategies, np.linspace(_WIDEST_PT, 1, len(strategies)), strict=True))
     grid = part.subplots(
-        len(strategies),
-        len(loads),
-        squeeze=False,
-        sharex="col",
-        sharey=True,
-        gridspec_kw={"width_ratios": widths},
+        -(-len(loads) // columns), columns, sharex=True, sharey=True, squeeze=False
     )
-    for row, strategy in zip(grid, strategies, strict=True):
-        for ax, load in zip(row, loads, strict=True):
-            of_load = cells[cells["load"] == load]
-            _draw_ideal(ax, of_load, _IDEAL if ax is grid[0][-1] else None)
-            _draw_others(ax, of_load[of_load["strategy"] != strategy])
-            _draw_strategy(ax, of_load[of_load["strategy"] == strategy], labels, looks)
-        _draw_frame(row, labels.strategy(strategy), cells["request_bytes"].max())
-    for ax, load in zip(grid[0], loads, strict=True):
+    for ax in grid.flat[len(loads) :]:
+        ax.set_visible(False)
+    ram_mib = int(cells["ram_bytes"].max()) / MIB
+    most_mib = int(cells["request_bytes"].max()) / MIB
+    for ax, load in zip(grid.flat, loads, strict=False):
         ax.set_title(load.replace("_", " "))
-    for ax, load in zip(grid[-1], loads, strict=True):
-        if len(doses[load]) == 1:
-            ax.set_xticks(doses[load] if doses[load] != [0] else [])
-        ax.set_xlabel("" if doses[load] == [0] else "dose, %")
-    size = bytes_label(cells["request_bytes"].max())
-    # Short: a host with one strategy has one row of panels.
-    part.supylabel(f"MiB granted of {size}", fontsize=9)
-
-
-def _draw_frame(row: Sequence[Axes], title: str, most_bytes: int) -> None:
-    """Name the strategy in its row, and its variants where there is room for them."""
-    for ax in row:
         ax.grid(visible=True, axis="both")
-        ax.margins(x=0.06)
-        ax.set_ylim(bottom=0, top=most_bytes / MIB * 1.05)
-    row[0].set_ylabel(title.replace(" ", "\n", 1), fontsize=8, rotation=0, ha="right", va="center")
-    row[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, handlelength=2.2)
-
-
-def _draw_ideal(ax: Axes, of_load: pd.DataFrame, label: str | None) -> None:
-    """Draw what a host could lend that uses all of its memory for the load and the lend alone."""
-    held = of_load.groupby("dose_target")["physical_bytes"].median().astype(float)
-    ram_bytes, most_bytes = of_load["ram_bytes"].iloc[0], of_load["request_bytes"].iloc[0]
-    ideal = (ram_bytes - held).clip(0, most_bytes) / MIB
-    ax.plot(
-        ideal.index,
-        ideal,
-        color=style.INK,
-        linewidth=0.8,
-        linestyle=(0, (4, 3)),
-        marker="_" if len(ideal) == 1 else None,
-        label=label,
-    )
-
-
-def _draw_others(ax: Axes, others: pd.DataFrame) -> None:
-    for _, curve in others.groupby(VARIANT):
-        ordered = curve.sort_values("dose_target")
-        granted = ordered["granted_mean_bytes"].astype(float) / MIB
-        ax.plot(ordered["dose_target"], granted, color=style.FAINT, linewidth=0.7, zorder=1)
-
-
-def _draw_strategy(ax: Axes, curves: pd.DataFrame, labels: Labels, looks: Looks) -> None:
-    for variant in labels.variants(curves):
-        color, line, marker = looks[variant]
-        curve = curves[(curves[VARIANT] == list(variant)).all(axis="columns")]
-        curve = curve.sort_values("dose_target")
-        doses = curve["dose_target"].to_numpy(float)
-        mean, least, most = (curve[name].to_numpy(float) / MIB for name in _AMOUNTS)
-        ax.fill_between(doses, least, most, color=color, alpha=0.18, linewidth=0)
         ax.plot(
-            doses,
-            mean,
-            color=color,
-            linestyle=line,
-            marker=marker,
-            markersize=3,
-            linewidth=1.1,
-            label=_within(labels, *variant),
-        )
-        ax.vlines(doses, np.minimum(least, mean), most, color=color, linewidth=0.6, alpha=0.6)
+            [0, ram_mib - most_mib, ram_mib], [most_mib, most_mib, 0],
+            color=style.INK, linewidth=0.9, linestyle=(0, (4, 3)),
+        )  # fmt: skip
+        for strategy, row in best[load].items():
+            curve = _of_variant(cells[cells["load"] == load], row)
+            _draw_curve(ax, curve, colors[strategy], widths[strategy])
+        ax.set(xlim=(0, ram_mib), ylim=(0, most_mib * 1.06))
+    size = bytes_label(int(cells["request_bytes"].max()))
+    part.supxlabel("load that the host carries, MiB", fontsize="medium")
+    part.supylabel(f"lent, MiB of {size}", fontsize="medium")
+    _legend(part, labels, strategies, colors)
+    style.footnotes(part, _notes(best, labels))
 
 
-def _within(labels: Labels, strategy: str, variant: str) -> str:
-    """Return a variant's title without its strategy's, where it begins with that."""
-    title = labels.variant(strategy, variant)
-    return title.removeprefix(labels.strategy(strategy)).lstrip(" ,") or title
+def _draw_curve(ax: Axes, curve: pd.DataFrame, color: str, width_pt: float) -> None:
+    """Draw what was lent over what the load held; a cross ends a curve where it held no more."""
+    carried = curve[curve["physical_bytes"].notna()]
+    held = carried["physical_bytes"].to_numpy(float) / MIB
+    granted = carried["granted_mean_bytes"].to_numpy(float) / MIB
+    ax.plot(
+        held, granted, color=color, linewidth=width_pt, marker="o", markersize=width_pt + 1,
+        solid_joinstyle="round", markeredgewidth=0,
+    )  # fmt: skip
+    if len(held) and pd.isna(curve["physical_bytes"].iloc[-1]):
+        ax.plot(held[-1:], granted[-1:], marker="x", color=color, markersize=8, markeredgewidth=1.6)
+
+
+def _legend(
+    part: SubFigure, labels: Labels, strategies: list[str], colors: Mapping[str, str]
+) -> None:
+    handles = [
+        Line2D([], [], color=colors[name], linewidth=3, label=labels.strategy(name))
+        for name in strategies
+    ]
+    handles += [
+        Line2D(
+            [], [], color=style.INK, linewidth=0.9, linestyle=(0, (4, 3)), label="load + lent = RAM"
+        ),
+        Line2D([], [], color=style.INK, marker="x", linestyle="", label="carries no more"),
+    ]
+    part.legend(
+        handles=handles, loc="outside upper left", ncols=_legend_columns(), labelspacing=0.2,
+        columnspacing=1.2, handlelength=1.6,
+    )  # fmt: skip
+
+
+def _notes(best: Mapping[str, Mapping[str, tuple[str, str]]], labels: Labels) -> list[str]:
+    """Return which variants are drawn, of strategies that have several."""
+    drawn: dict[tuple[str, str], list[str]] = {}
+    for load, rows in best.items():
+        for row in rows.values():
+            drawn.setdefault(row, []).append(load.replace("_", " "))
+    texts = []
+    for row, loads in drawn.items():
+        under = "" if len(loads) == len(best) else f" ({', '.join(loads)})"
+        texts.append(f"{labels.short(*row)}{under}")
+    return [f"Drawn is of each strategy the variant that lends most: {'; '.join(texts)}."]

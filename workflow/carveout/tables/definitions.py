@@ -7,6 +7,7 @@ from carveout.records.outcomes import CAUSES, OUTCOMES, PHASES, VERDICTS
 from carveout.study.requests import QUESTIONS
 from carveout.tables import rules
 from carveout.tables.accounts import ACCOUNTS, MEMMAP_PAYERS, column
+from carveout.tables.claims_tables import CLAIMS, NEEDS
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 from carveout.tables.schema import (
     GRANULE,
@@ -301,4 +302,6 @@ TABLES: Mapping[str, Table] = {
     "failures": FAILURES,
     "curves": CURVES,
     "changes": CHANGES,
+    "claims": CLAIMS,
+    "needs": NEEDS,
 }

@@ -29,7 +29,7 @@ class Against:
     """The rows that others are held against, one for each set of values that both have in common.
 
     Attributes:
-        rows: which.
+        rows: which. On a strategy's page they are of that strategy, unless `strategy` is named.
         by: the columns of which a row and the one that it is held against have the same values.
         statistic: of several rows with the same values.
     """
@@ -165,15 +165,16 @@ def tell(check: Check, evidence: Evidence, strategy: str | None = None) -> Told:
     if table is None:
         return Told(pd.DataFrame({HELD: []}), f"there is no table {check.table}")
     own = table if strategy is None else table[table["strategy"] == strategy]
-    counts_all = not {*check.columns()}.isdisjoint(NOT_RUN)
-    selected = _selected(check, own, table if counts_all else table[table["_run"]])
+    others = own if check.against and "strategy" not in check.against.rows.names else table
+    counts_all = not check.columns().isdisjoint(NOT_RUN)
+    selected = _selected(check, own, others if counts_all else others[others["_run"]])
     rows = selected if counts_all else selected[selected["_run"]]
     rows = rows.assign(**{HELD: check.holds.values(rows)})
     if rows[HELD].notna().any():
         return Told(rows, None)
     if not rows.empty:
         return Told(rows, _why_null(check, rows))
-    return Told(rows, _why_no_rows(check, own, table, selected))
+    return Told(rows, _why_no_rows(check, own, others, selected))
 
 
 def _selected(check: Check, own: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
@@ -199,12 +200,12 @@ def _why_null(check: Check, rows: pd.DataFrame) -> str:
 
 
 def _why_no_rows(
-    check: Check, own: pd.DataFrame, table: pd.DataFrame, selected: pd.DataFrame
+    check: Check, own: pd.DataFrame, others: pd.DataFrame, selected: pd.DataFrame
 ) -> str:
     """Return why there is no row: nothing was run, or nothing of the kind was asked for."""
     away = selected
     if away.empty and check.against is not None:  # perhaps what it is held against was not run
-        away = table[check.against.rows.holds(table) & ~table["_run"]]
+        away = others[check.against.rows.holds(others) & ~others["_run"]]
     reasons = [name for name in ("why_not_available", "message") if name in away]
     why = away[reasons].stack().dropna() if reasons and not away.empty else pd.Series(dtype="str")
     if not why.empty:

@@ -6,11 +6,22 @@ from typing import Any
 
 import pandas as pd
 
-from carveout.wording.quantities import NOTHING, bytes_label, ns_label
+from carveout.common.sizes import GIB, KIB, MIB
+from carveout.wording.quantities import NOTHING, ns_label
+
+
+
+def _bytes(value: float) -> str:
+    """Return a size with as many digits as tell a page of some hundred MiB."""
+    for unit, size in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+        if abs(value) >= size:
+            return f"{value / size:.6g} {unit}"
+    return f"{value:g} bytes" if value else "0"
+
 
 # By what a column's name ends in. Columns of medians end in `_p50` and the like.
 _UNITS: Mapping[str, Callable[[Any], str]] = {
-    "_bytes": bytes_label,
+    "_bytes": _bytes,
     "_ns": ns_label,
     "_ns_per_gib": ns_label,
     "_share": lambda value: _percent(value * 100),

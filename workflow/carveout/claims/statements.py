@@ -84,13 +84,26 @@ def _read_statement(
 ) -> Statement:
     says = " ".join(content["says"].split())
     where = f"{path}: statement {number} ({says[:_SHOWN_LETTERS]})"
-    check = content.get("check")
+    check = None if "check" not in content else read_check(content["check"], where)
+    if strategy is None and check is not None:
+        _check_names_of_variants(check, where)
     return Statement(
         page=page,
         number=number,
         strategy=strategy,
         says=says,
         source=" ".join(content["source"].split()),
-        check=None if check is None else read_check(check, where),
+        check=check,
         untestable=content.get("untestable"),
     )
+
+
+def _check_names_of_variants(check: Check, where: str) -> None:
+    """Refuse what names a variant and not its strategy: other strategies have some of that name."""
+    selections = [check.rows, check.holds, *([check.against.rows] if check.against else [])]
+    for selection in selections:
+        if selection and "variant" in selection.names and "strategy" not in selection.names:
+            raise CarveoutError(
+                f"{where}: {selection.text!r}: wanted the strategy with the variant, since "
+                "strategies have variants of one name"
+            )

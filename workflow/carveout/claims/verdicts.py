@@ -71,6 +71,9 @@ def judge(check: Check, told: Told) -> Verdict:
     rows = told.rows[told.rows[HELD].notna()]
     held = rows[HELD].astype(bool)
     confirmed = is_fulfilled(check, rows)
+    if check.of == ANY and not confirmed:  # nothing speaks against what may happen
+        never = f"never seen, in {len(rows)} rows: {numbers.found(rows, check.shows)}"
+        return Verdict(NOT_TESTED, never, 0, 0, None)
     return Verdict(
         verdict=CONFIRMED if confirmed else CONTRADICTED,
         why_not_tested=None,
@@ -104,8 +107,6 @@ def _numbers(check: Check, rows: pd.DataFrame, held: "pd.Series[bool]", confirme
         meant = rows[held] if check.of not in (ALL, NONE) else rows
         return numbers.found(meant, check.shows)
     against = counterexamples(check, rows)
-    if check.of == ANY:
-        return f"in none of {len(rows)} rows; {numbers.found(against, check.shows)}"
     first = against.iloc[0]
     return (
         f"not in {len(against)} of {len(rows)} rows, such as {numbers.place_of(rows, first)}: "

@@ -82,4 +82,4 @@ def place_of(rows: pd.DataFrame, row: Mapping[str, Any]) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{value:.4g} %"
+    return f"{value:.6g} %"

@@ -25,9 +25,9 @@ from scipy.stats import (
 from carveout.common.errors import entry_point
 from carveout.common.sizes import GIB
 from carveout.statistics.summarize import succeeded
+from carveout.tables.comparison_tables import BEFORE, CHANGES, QUANTITIES
 from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.schema import CELL, CURVE, KERNEL_COLUMNS
-from carveout.tables.statistics_tables import BEFORE, CHANGES, QUANTITIES
 
 # What a change must be to be called significant: see docs/measuring.md, "Before and after".
 LEVEL = 0.05

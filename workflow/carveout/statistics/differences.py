@@ -13,7 +13,7 @@ from scipy.stats import binomtest, boschloo_exact, brunnermunzel, norm, permutat
 from carveout.statistics.intervals import Numbers
 
 # A test calls a difference significant below this.
-SIGNIFICANT = 0.05
+LEVEL = 0.05
 # With fewer values on one side Brunner and Munzel's test finds differences too often.
 LEAST_FOR_BRUNNER_MUNZEL = 15
 
@@ -105,7 +105,7 @@ def holm(p_values: Numbers) -> Numbers:
 
 def seeds_to_be_significant(tests: int) -> int:
     """Return how many seeds it takes at least: all of one sign, after Holm's correction."""
-    return math.floor(1 + math.log2(tests / SIGNIFICANT)) + 1
+    return math.floor(1 + math.log2(tests / LEVEL)) + 1
 
 
 def seeds_to_see(difference: float, spread: float, tests: int) -> int:
@@ -115,7 +115,7 @@ def seeds_to_see(difference: float, spread: float, tests: int) -> int:
     1981, The American Statistician 35:243-244), at a power of 0.8, with the level of one of so many
     tests; and no fewer than it takes where every seed agrees.
     """
-    reach = norm.isf(SIGNIFICANT / 2 / tests)
+    reach = norm.isf(LEVEL / 2 / tests)
     wanted = ((reach + norm.ppf(_POWER)) * spread / difference) ** 2
     if spread:
         wanted += reach**2 / 2

@@ -16,7 +16,7 @@ from scipy.stats import bootstrap, norm, quantile_test, t
 
 from carveout.common.rates import Interval, wilson_interval
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 # With fewer a bootstrap's interval of a mean is too narrow, however it is widened.
 LEAST_FOR_BOOTSTRAP = 10
 
@@ -70,8 +70,8 @@ def quantile_places(count: int, quantile: float) -> tuple[int | None, int | None
     if not count:
         return None, None
     test = quantile_test(np.arange(count, dtype=float), q=0, p=quantile)
-    interval = test.confidence_interval(confidence_level=LEVEL)
-    low, high = (None if math.isnan(end) else int(end) for end in (interval.low, interval.high))
+    ends = np.asarray(test.confidence_interval(confidence_level=CONFIDENCE))
+    low, high = (None if math.isnan(end) else int(end) for end in ends)
     return low, high
 
 
@@ -113,5 +113,5 @@ def mean_intervals(samples: Numbers) -> Numbers:
 
 def _expanded_level(count: int) -> float:
     """Return the level at which the percentiles of resampled means are as wide as Student's."""
-    reach = math.sqrt(count / (count - 1)) * t.ppf((1 + LEVEL) / 2, count - 1)
+    reach = math.sqrt(count / (count - 1)) * t.ppf((1 + CONFIDENCE) / 2, count - 1)
     return float(1 - 2 * norm.sf(reach))

@@ -152,6 +152,18 @@ def succeeded(trials: pd.DataFrame) -> "pd.Series[bool]":
     return (trials["outcome"] == "granted") & (trials["verify"] != "failed")
 
 
+def with_quantities(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that were run, with what is compared from one side to another."""
+    run = trials[trials["outcome"] != "not_available"]
+    lent_gib = run["lent_bytes"].where(run["lent_bytes"] > 0) / GIB
+    return run.assign(
+        success=succeeded(run),
+        lend_ns_per_gib=run["lend_ns"] / lent_gib,
+        give_back_ns_per_gib=run["give_back_ns"] / lent_gib,
+        memmap_bytes_per_gib=run["memmap_lent_bytes"] / lent_gib,
+    )
+
+
 def _derive(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials with columns to be counted and averaged, null where they do not apply."""
     success = succeeded(trials)
@@ -243,9 +255,7 @@ def _amounts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
 
 def _cost_intervals(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
     """Return intervals of a lend's time, and the 99th percentile where there are trials for it."""
-    rows = [
-        _cost_interval(lend_ns.dropna().to_numpy(np.float64)) for _, lend_ns in groups["lend_ns"]
-    ]
+    cells = [lend_ns.dropna().to_numpy(np.float64) for _, lend_ns in groups["lend_ns"]]
     names = [f"lend_ns_{name}" for name in ("p50_low", "p50_high", "p99", "p99_low", "p99_high")]
     return pd.DataFrame([*map(_cost_interval, cells)], groups.size().index, names)
 

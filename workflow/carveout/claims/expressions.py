@@ -26,6 +26,8 @@ NUMBERS, TEXTS, TRUTHS = "number", "text", "yes or no"
 CONSTANTS: Mapping[str, int] = {"KIB": KIB, "MIB": MIB, "GIB": GIB}
 FUNCTIONS: Mapping[str, str] = {
     "abs": "abs(NUMBER)",
+    "min": "min(NUMBER, NUMBER)",
+    "max": "max(NUMBER, NUMBER)",
     "known": "known(COLUMN)",
     "contains": 'contains(COLUMN, "TEXT")',
 }
@@ -154,8 +156,8 @@ def _kind_of_name(name: str, kinds: Mapping[str, str]) -> str:
 
 def _kind_of_call(name: str, arguments: list[ast.expr], kinds: Mapping[str, str]) -> str:
     match name, arguments:
-        case "abs", [argument]:
-            return _all_are(NUMBERS, [argument], kinds)
+        case ("abs", [_]) | ("min" | "max", [_, _]):
+            return _all_are(NUMBERS, arguments, kinds)
         case "known", [ast.Name(id=column)] if _kind_of_name(column, kinds):
             return TRUTHS
         case "contains", [ast.Name() as column, ast.Constant(value=str())]:
@@ -244,4 +246,9 @@ def _called(name: str, arguments: list[ast.expr], frame: pd.DataFrame) -> Any:
         return abs(first)
     if name == "known":
         return first.notna()
-    return first.str.contains(_value(arguments[1], frame), regex=False)
+    second = _value(arguments[1], frame)
+    if name == "contains":
+        return first.str.contains(second, regex=False)
+    left, right = (pd.Series(value, frame.index).astype(NUMBER) for value in (first, second))
+    is_left = _truths(left < right if name == "min" else left >= right, frame)
+    return left.where(is_left.fillna(value=True), right).mask(is_left.isna())

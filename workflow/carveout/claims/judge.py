@@ -3,22 +3,30 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from carveout.claims.check import Check
 from carveout.claims.evidence import Evidence
+from carveout.claims.needs import Measure, Need, judge_needs, read_needs
 from carveout.claims.statements import Page, read_pages
 from carveout.claims.verdicts import judge_pages
 from carveout.common.errors import entry_point
 from carveout.tables.parquet import read_metadata, write_table
 
 
-def columns_needed(pages: list[Page]) -> dict[str, set[str]]:
-    """Return the columns that checks name, by their table."""
-    needed: dict[str, set[str]] = {}
-    for check in (statement.check for page in pages for statement in page.statements):
-        if check is not None:
-            needed[check.table] = needed.get(check.table, set()) | check.columns()
-    return needed
+def columns_needed(pages: Sequence[Page], needs: Sequence[Need]) -> dict[str, set[str]]:
+    """Return the columns that checks and measures name, by their table."""
+    asked: list[Check | Measure | None] = [
+        *(statement.check for page in pages for statement in page.statements),
+        *(condition.check for need in needs for condition in need.conditions),
+        *(need.measure for need in needs),
+    ]
+    columns: dict[str, set[str]] = {"trials": set()}
+    for each in asked:
+        if each is not None:
+            columns[each.table] = columns.get(each.table, set()) | each.columns()
+    return columns
 
 
 @entry_point
@@ -29,12 +37,15 @@ def main() -> None:
     )
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the tables")
     parser.add_argument("--pages", type=Path, nargs="+", required=True)
+    parser.add_argument("--needed", type=Path, nargs="*", default=[], help="files of needs")
     parser.add_argument("--claims", type=Path, required=True)
+    parser.add_argument("--needs", type=Path, required=True)
     wanted = parser.parse_args()
-    pages = read_pages(wanted.pages)
-    evidence = Evidence(wanted.tables, columns_needed(pages))
+    pages, needs = read_pages(wanted.pages), read_needs(wanted.needed)
+    evidence = Evidence(wanted.tables, columns_needed(pages, needs))
     metadata = read_metadata(wanted.tables / "trials.parquet")
     write_table("claims", judge_pages(pages, evidence), wanted.claims, metadata)
+    write_table("needs", judge_needs(needs, evidence), wanted.needs, metadata)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def _collection(bench: Bench, cells: int) -> Cost:
     results = bench.folder / f"made{cells}"
     words = make_results(bench, results, cells * _SEEDS * _ROWS_A_TRIAL, cells)
     return bench.python(
-        f"collect{cells}", "-m", "carveout.tables.collect", "--results", str(results), *words
+        f"collect{cells}", "-m", "carveout.collection.collect", "--results", str(results), *words
     )
 
 

@@ -28,7 +28,7 @@ def measure(bench: Bench) -> list[Row]:
     tables = job.results / "tables"
     steps = {
         "collection": bench.python(
-            *("collect", "-m", "carveout.tables.collect", "--results", str(job.results)), *words
+            *("collect", "-m", "carveout.collection.collect", "--results", str(job.results)), *words
         ),
         "statistics": bench.python(
             *("summarize", "-m", "carveout.statistics.summarize", str(tables / "trials.parquet")),

@@ -7,7 +7,7 @@ per trial, each of which becomes a row of the table `trials`. Every trial has 6 
 its own, of a host of 1 GiB as in the main job. Nothing of it depends on the main job's config.
 
 Files and lines have the form in which the runner writes them. The words printed are the arguments
-with which `python -m carveout.tables.collect` finds the cells.
+with which `python -m carveout.collection.collect` finds the cells.
 """
 
 import argparse

@@ -21,11 +21,11 @@ from benchmarks.synthetic.variants import (
     VARIANTS,
     MadeVariant,
 )
+from carveout.collection.members import VM_COLUMNS
 from carveout.common.sizes import GIB, MIB
 from carveout.records.outcomes import PHASES
 from carveout.tables.accounts import GROUPS, column
 from carveout.tables.definitions import NOT_ASKED, ORDERS, ZONES
-from carveout.tables.members import VM_COLUMNS
 from carveout.tables.rules import OWNER_COLUMNS
 
 

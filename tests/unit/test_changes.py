@@ -12,7 +12,8 @@ from scipy.stats import binomtest, false_discovery_control, wilcoxon
 
 from carveout.common.sizes import GIB, MIB
 from carveout.report.changes import changes_text, read_changes
-from carveout.statistics.pair import COLUMNS, LEAST_PAIRS, LEVEL, find_changes
+from carveout.statistics.differences import LEVEL
+from carveout.statistics.pair import COLUMNS, LEAST_PAIRS, find_changes
 from carveout.tables.parquet import read_table, write_table
 from carveout.tables.schema import CURVE
 from carveout.wording.labels import Labels

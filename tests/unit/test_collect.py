@@ -20,14 +20,14 @@ from benchmarks.synthetic.records import (
     write_kernel,
 )
 
+from carveout.collection.collect import collect
+from carveout.collection.rows import TrialRows
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of
 from carveout.common.sizes import GIB, MIB, parse_size
 from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import CellPath
-from carveout.tables.collect import collect
 from carveout.tables.parquet import read_metadata, read_table
-from carveout.tables.rows import TrialRows
 from carveout.tables.rules import REUSE_COLUMNS
 
 CELL = CellPath("debian-6.12", "4GiB", "cma", "area", "idle.twice.page")
@@ -321,7 +321,7 @@ def test_the_tables_are_the_same_however_they_are_collected(
     results = written(tmp_path, cells)
     collect(results, cells)
     wanted = digests(results)
-    monkeypatch.setattr("carveout.tables.collect._PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr("carveout.collection.collect._PIECE_BYTES", piece_bytes)
     collect(results, list(reversed(cells)), processes)
     assert digests(results) == wanted
 
@@ -339,7 +339,7 @@ def test_what_cannot_be_collected_is_one_line_and_leaves_nothing(
     text: str | None, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So small that a piece has no more than one trial: what is wrong lies between pieces.
-    monkeypatch.setattr("carveout.tables.collect._PIECE_BYTES", 500)
+    monkeypatch.setattr("carveout.collection.collect._PIECE_BYTES", 500)
     cells = {CELL: [trial([], "oom", seed=seed, trial_id=str(seed)) for seed in (1, 2)]}
     if text == "twice":
         other = {"cell": cell(ram_bytes=16 * GIB)}

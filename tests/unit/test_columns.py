@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from benchmarks.synthetic.records import KERNEL_FACTS, RAM_BYTES, trial, whole_cycle
 
+from carveout.collection.rows import TrialRows
 from carveout.common.sizes import MIB
 from carveout.tables.accounts import ACCOUNTS, GROUPS, column
-from carveout.tables.rows import TrialRows
 
 PHASES = ("before", "lent", "after")
 ZONES = ("DMA", "DMA32", "Normal", "Movable")

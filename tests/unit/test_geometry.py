@@ -8,13 +8,13 @@ import pytest
 from benchmarks.synthetic.records import KERNEL_FACTS, cell, trial, whole_cycle
 from benchmarks.synthetic.trials import made_trials
 
+from carveout.collection.rows import TrialRows
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
 from carveout.records.outcomes import request_outcomes
 from carveout.report.text import comparison_text
 from carveout.statistics.summarize import describe_variants, list_failures, summarize
 from carveout.study.geometry import GRANULES, geometry_of, granule_label
-from carveout.tables.rows import TrialRows
 from carveout.wording.labels import Labels, comparable_parts, unavailable_labels
 from tests.unit.made_cells import made_cell
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from benchmarks.synthetic import records as made
 
-from carveout.common.sizes import MIB
-from carveout.tables.members import (
+from carveout.collection.members import (
     PRESSURE_COLUMNS,
     VM_COLUMNS,
     WORK_COLUMNS,
@@ -17,6 +16,7 @@ from carveout.tables.members import (
     vm_columns,
     work_columns,
 )
+from carveout.common.sizes import MIB
 
 BLOCKER = {"pfn": 1, "type": "slab", "flags": "", "owner": ""}
 

@@ -9,11 +9,11 @@ from benchmarks.bench import Bench
 from benchmarks.synthetic.records import write_kernel
 from benchmarks.synthetic.results import JOB, made_cells, made_trials, write_cell
 
+from carveout.collection.collect import collect
 from carveout.common.errors import CarveoutError
 from carveout.common.schemas import load_yaml
 from carveout.records.channel import problem_of
 from carveout.study.cell import CellPath
-from carveout.tables.collect import collect
 from carveout.tables.parquet import read_table
 
 

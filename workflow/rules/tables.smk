@@ -24,9 +24,9 @@ rule collect_trials:
         CONDA_ENVIRONMENT
     threads: 4
     params:
-        code=code_digest("carveout.tables.collect"),
+        code=code_digest("carveout.collection.collect"),
         results=subpath(output[0], ancestor=2),
         cells=products_of_paths(),
     shell:
-        "python -m carveout.tables.collect --results {params.results:q} {params.cells:q}"
+        "python -m carveout.collection.collect --results {params.results:q} {params.cells:q}"
         " --processes {threads} >{log:q}"

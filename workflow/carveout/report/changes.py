@@ -14,8 +14,8 @@ import rich.table
 
 from carveout.report.text import as_text
 from carveout.statistics.pair import LEAST_CHANGE, LEAST_PAIRS, is_relevant
+from carveout.tables.comparison_tables import BEFORE, QUANTITIES
 from carveout.tables.schema import KERNEL_COLUMNS
-from carveout.tables.statistics_tables import BEFORE, QUANTITIES
 from carveout.wording.labels import Labels, comparable_parts, version_label
 from carveout.wording.quantities import NOTHING, bytes_label, ns_label, successes_label
 

@@ -3,28 +3,79 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from carveout.common.rates import last_with_half
+from carveout.statistics.intervals import Numbers, quantile_interval
 from carveout.tables.schema import CURVE
 from carveout.tables.statistics_tables import CURVES
 
 
-def describe_curves(summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `curves`: one row per curve, from the table `summary`.
+def describe_curves(summary: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the table `curves`: one row per curve.
 
     A variant that cannot give the granule has no curve.
+
+    Args:
+        summary: the table `summary`.
+        trials: the table `trials`, of which each seed has a curve of its own.
     """
     available = summary[summary["not_available"] == 0]
     curves = [
         (key, curve.sort_values("dose_target"))
         for key, curve in available.groupby(list(CURVE), sort=False)
     ]
+    columns = [
+        trials[name].to_numpy(np.float64) for name in ("seed", "dose_target", "granted_bytes")
+    ]
+    places = trials.groupby(list(CURVE), sort=False).indices
     rows = [
-        dict(zip(CURVE, key, strict=True)) | _turning_point(curve) | _carried(curve)
+        dict(zip(CURVE, key, strict=True))
+        | _turning_point(curve)
+        | _over_seeds(curve["dose_target"].tolist(), *(c[places.get(key, [])] for c in columns))
+        | _carried(curve)
         for key, curve in curves
     ]
     return pd.DataFrame(rows, columns=list(CURVES.columns)).astype(CURVES.dtypes())
+
+
+def _over_seeds(
+    doses: list[float], seeds: Numbers, at_doses: Numbers, granted_bytes: Numbers
+) -> dict[str, Any]:
+    """Return where the curves of seeds turn, of those that ran every dose and were granted any.
+
+    One that does not turn does so above every dose.
+    """
+    different, rows = np.unique(seeds, return_inverse=True)
+    granted = np.full((len(different), len(doses)), np.nan)
+    for column, dose in enumerate(doses):
+        here = at_doses == dose
+        granted[rows[here], column] = granted_bytes[here]
+    granted = granted[~np.isnan(granted).any(axis=1)]
+    turning = np.sort([_turns_at(doses, row) for row in granted.tolist()])
+    turning = turning[~np.isnan(turning)]
+    ends: dict[str, float | None] = {}
+    if turning.size:
+        ends = {"least": turning[0], "most": turning[-1]}
+    if turning.size and turning[0] < turning[-1]:
+        ends["low"], ends["high"] = quantile_interval(turning, 0.5)
+    return {"seeds": len(granted)} | {
+        f"turning_point_{end}": dose
+        for end, dose in ends.items()
+        if dose is not None and np.isfinite(dose)
+    }
+
+
+def _turns_at(doses: list[float], granted_bytes: list[float]) -> float:
+    """Return where one curve turns: infinity where it has half everywhere, NaN without a most."""
+    last = last_with_half(granted_bytes)
+    if last is None:
+        return np.nan
+    if last + 1 == len(doses):
+        return np.inf
+    ends = slice(last, last + 2)
+    return _crossing(doses[ends], granted_bytes[ends], max(granted_bytes) / 2)
 
 
 def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:
@@ -49,9 +100,7 @@ def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:
     found["half_until_dose"] = doses[last]
     if last + 1 < len(doses):
         found["less_from_dose"] = doses[last + 1]
-        found["turning_point"] = _crossing(
-            doses[last : last + 2], granted_bytes[last : last + 2], most_bytes / 2
-        )
+        found["turning_point"] = _turns_at(doses, granted_bytes)
     return found
 
 

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.stats import (
-    binomtest,
     false_discovery_control,
     permutation_test,
     rankdata,
@@ -23,14 +21,14 @@ from scipy.stats import (
 )
 
 from carveout.common.errors import entry_point
-from carveout.common.sizes import GIB
-from carveout.statistics.summarize import succeeded
+from carveout.statistics.differences import LEVEL, mcnemar_p_value
+from carveout.statistics.intervals import Numbers
+from carveout.statistics.summarize import with_quantities
+from carveout.tables.comparison_tables import BEFORE, CHANGES, QUANTITIES
 from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.schema import CELL, CURVE, KERNEL_COLUMNS
-from carveout.tables.statistics_tables import BEFORE, CHANGES, QUANTITIES
 
-# What a change must be to be called significant: see docs/measuring.md, "Before and after".
-LEVEL = 0.05
+# What a change must be besides to be called significant: see docs/measuring.md, "Before and after".
 LEAST_CHANGE = 0.01
 # With fewer differing pairs no test of theirs can come below the level: the least two-sided p of
 # n of them, all to one side, is 2^(1-n).
@@ -50,8 +48,6 @@ COLUMNS = (
     *("memmap_lent_bytes", "pages_migrated", "regained_bytes"),
 )
 
-_Numbers = npt.NDArray[np.float64]
-
 
 def find_changes(trials: pd.DataFrame, pairs: Collection[tuple[str, str]]) -> pd.DataFrame:
     """Return the table `changes`: each curve and quantity, with another kernel than before.
@@ -60,7 +56,8 @@ def find_changes(trials: pd.DataFrame, pairs: Collection[tuple[str, str]]) -> pd
         trials: the table `trials`, at least its `COLUMNS`.
         pairs: names of kernels, the one before first. Only machines that both have are compared.
     """
-    of_kernels = list(_derive(trials).groupby(list(KERNEL_COLUMNS), sort=False))
+    run = with_quantities(trials)[[*KERNEL_COLUMNS, *_PARTNERS, *QUANTITIES]]
+    of_kernels = list(run.groupby(list(KERNEL_COLUMNS), sort=False))
     names = [f"{BEFORE}{name}" for name in KERNEL_COLUMNS]
     rows = [
         dict(zip(names, old, strict=True)) | dict(zip(KERNEL_COLUMNS, new, strict=True)) | row
@@ -71,18 +68,6 @@ def find_changes(trials: pd.DataFrame, pairs: Collection[tuple[str, str]]) -> pd
     ]
     table = pd.DataFrame(rows, columns=[*CHANGES.columns]).astype(CHANGES.dtypes())
     return _judged(table)
-
-
-def _derive(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials that were run, with all quantities."""
-    run = trials[trials["outcome"] != "not_available"]
-    lent_gib = run["lent_bytes"].where(run["lent_bytes"] > 0) / GIB
-    return run.assign(
-        success=succeeded(run),
-        lend_ns_per_gib=run["lend_ns"] / lent_gib,
-        give_back_ns_per_gib=run["give_back_ns"] / lent_gib,
-        memmap_bytes_per_gib=run["memmap_lent_bytes"] / lent_gib,
-    )[[*KERNEL_COLUMNS, *_PARTNERS, *QUANTITIES]]
 
 
 def _of_common_machines(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -125,7 +110,7 @@ def _rows(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[dict[str, Any]]:
             yield common | {"quantity": name} | change
 
 
-def _change(quantity: str, old: _Numbers, new: _Numbers) -> dict[str, Any]:
+def _change(quantity: str, old: Numbers, new: Numbers) -> dict[str, Any]:
     """Return what is known of the pairs of one quantity: means, and the p-value of its test."""
     # Rounded, so that differences that are equal are so to the bit, and tie.
     differences = (new - old).round(6)
@@ -142,18 +127,18 @@ def _change(quantity: str, old: _Numbers, new: _Numbers) -> dict[str, Any]:
     return row | {"p_value": _p_value(quantity, differences[differences != 0])}
 
 
-def _p_value(quantity: str, differences: _Numbers) -> float:
+def _p_value(quantity: str, differences: Numbers) -> float:
     """Return how likely as clear a change is by chance, of the pairs that differ.
 
-    Of successes McNemar's exact test (McNemar 1947): whether of the pairs in which one kernel
-    alone succeeded each has its half. Of all else Wilcoxon's signed-rank test (Wilcoxon 1945),
+    Of successes McNemar's exact test. Of all else Wilcoxon's signed-rank test (Wilcoxon 1945),
     which leaves out equal pairs as he did: exact up to 50 pairs, of tied ones up to 13 (as in
     scipy).
     """
     if not len(differences):
         return 1.0
     if quantity == "success":
-        return float(binomtest(int((differences > 0).sum()), len(differences)).pvalue)
+        up = int((differences > 0).sum())
+        return mcnemar_p_value(up, len(differences) - up)
     sizes = np.abs(differences)
     if len(np.unique(sizes)) < len(sizes) <= _MOST_TIED_PAIRS:
         # The same test as wilcoxon(differences), which takes seconds for each.

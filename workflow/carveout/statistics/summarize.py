@@ -8,7 +8,7 @@ unless they say otherwise.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,18 @@ import pandas as pd
 from pandas.api.typing import DataFrameGroupBy
 
 from carveout.common.errors import entry_point
-from carveout.common.rates import wilson_interval
 from carveout.common.sizes import GIB
 from carveout.records.outcomes import OUTCOMES
 from carveout.statistics import vms
+from carveout.statistics.blockers import list_blockers
 from carveout.statistics.curves import describe_curves
+from carveout.statistics.intervals import (
+    Numbers,
+    mean_intervals,
+    quantile_interval,
+    wilson_intervals,
+)
+from carveout.statistics.kernels import describe_kernels
 from carveout.tables.accounts import MEMMAP_PAYERS
 from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
@@ -54,41 +61,23 @@ _MEDIANS = (
 _PARTS = (*(f"lend_{part}_ns" for part in LEND_PARTS), "content_ns", "zero_ns")
 _PER_GIB = [f"{name}_per_gib" for name in ("lend_ns", *_PARTS)]
 
-# The columns of the trials that the statistics need; no others are read.
-COLUMNS = (
-    *dict.fromkeys((*CELL, *_IDLE)),
-    *(
-        "trials_asked",
-        "replication",
-        "ladder",
-        "outcome",
-        "verify",
-        "dose_achieved",
-        "physical_bytes",
-        "lent_bytes",
-        "granted_bytes",
-        "extents",
-    ),
-    *("lend_ns", *_PARTS, "give_back_ns"),
-    *(*_LENT, "memmap_lent_bytes", "regained_bytes", "kept_back_bytes"),
-    *(*REUSE_COLUMNS, "pages_migrated", "pages_reclaimed"),
-    *("cause", "message", "stage", "refused_by", "reason", "errno", "kernel_log", "blocker"),
-    *("explained", "load_alone_steps", "load_alone_ns", "load_steps", "load_ns", "question"),
-    *("owner_discarded_bytes", "refusals", *vms.COLUMNS),
-)
+# With fewer, the 99th percentile is the most, or next to it, under another name.
+_LEAST_FOR_P99 = 100
 
 
 def summarize(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the table `summary`: one row per cell, cycle and request."""
-    groups = _derive(trials).groupby(list(CELL), sort=False)
+    derived = _derive(trials).assign(result=_results(trials))
+    groups = derived.groupby(list(CELL), sort=False)
     summary = pd.concat(
         [
-            _counts(groups),
+            _rates(groups),
             groups[["trials_asked", "replication", "ladder", "question"]].first(),
             groups["why_not_available"].first(),
             _amounts(groups),
             groups[[*_MEDIANS, "physical_bytes", *_IDLE]].median(),
             _quantiles(groups, "lend_ns"),
+            _cost_intervals(groups),
             groups[[*_PARTS, *_PER_GIB]].median().add_suffix("_p50"),
             _quantiles(groups, "give_back_ns"),
             groups["refusal_ns"].median().rename("refusal_ns_p50"),
@@ -114,6 +103,7 @@ def describe_variants(trials: pd.DataFrame) -> pd.DataFrame:
         [
             _counts(groups),
             asked,
+            _success_range(derived, key),
             groups["why_not_available"].first(),
             groups[list(_MEDIANS)].median(),
             vms.count_vms(groups),
@@ -157,22 +147,21 @@ def _most_frequent(failed: pd.DataFrame, key: list[str], column: str) -> pd.Data
     return counts.drop_duplicates(key)[[*key, column]]
 
 
-def wilson_intervals(successes: Sequence[int], trials: Sequence[int]) -> pd.DataFrame:
-    """Return the 95 % Wilson score interval of each success rate, as columns low and high.
-
-    Of no trials there is none. A table has many cells but few different counts, so each is
-    computed once.
-    """
-    pairs = pd.DataFrame({"successes": list(successes), "trials": list(trials)})
-    known = pairs[pairs["trials"] > 0].drop_duplicates()
-    intervals = [wilson_interval(k, n) for k, n in known.itertuples(index=False, name=None)]
-    known = known.assign(low=[i.low for i in intervals], high=[i.high for i in intervals])
-    return pairs.merge(known, how="left")[["low", "high"]]
-
-
 def succeeded(trials: pd.DataFrame) -> "pd.Series[bool]":
     """Return whether each lend was granted in full and its verification did not fail."""
     return (trials["outcome"] == "granted") & (trials["verify"] != "failed")
+
+
+def with_quantities(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that were run, with what is compared from one side to another."""
+    run = trials[trials["outcome"] != "not_available"]
+    lent_gib = run["lent_bytes"].where(run["lent_bytes"] > 0) / GIB
+    return run.assign(
+        success=succeeded(run),
+        lend_ns_per_gib=run["lend_ns"] / lent_gib,
+        give_back_ns_per_gib=run["give_back_ns"] / lent_gib,
+        memmap_bytes_per_gib=run["memmap_lent_bytes"] / lent_gib,
+    )
 
 
 def _derive(trials: pd.DataFrame) -> pd.DataFrame:
@@ -207,24 +196,80 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _results(trials: pd.DataFrame) -> "pd.Series[int]":
+    """Return a digest of all that was measured in each lend, whichever seed it is of."""
+    measured = trials.drop(columns=["trial_id", "seed"]).astype(object)
+    return pd.util.hash_pandas_object(measured.where(measured.notna(), None), index=False)
+
+
 def _counts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
-    """Return trials that were run, outcomes, successes and the success rate with its interval."""
+    """Return how many trials were run, and outcomes and successes."""
     counts = groups[[*OUTCOMES, "verify_failed", "success", "short", "explained"]].sum()
     counts = counts.rename(columns={"success": "successes"})
     counts.insert(0, "trials", groups.size() - counts["not_available"])
+    return counts
+
+
+def _rates(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
+    """Return the counts of cells and the success rate, with its interval where trials differ."""
+    counts = _counts(groups)
+    results = groups["result"].nunique().where(counts["trials"] > 0, 0)
+    deterministic = (results == 1) & (counts["trials"] > 1)
     intervals = wilson_intervals(counts["successes"].tolist(), counts["trials"].tolist())
     return counts.assign(
         success_rate=counts["successes"] / counts["trials"].where(counts["trials"] > 0),
-        success_low=intervals["low"].to_numpy(),
-        success_high=intervals["high"].to_numpy(),
+        success_low=np.where(deterministic, np.nan, intervals["low"]),
+        success_high=np.where(deterministic, np.nan, intervals["high"]),
+        distinct_results=results,
+        deterministic=deterministic,
     )
 
 
+def _success_range(derived: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Return under which load and dose each variant succeeds least, and how often at most."""
+    run = derived[~derived["not_available"]]
+    rates = run.groupby(list(CELL), sort=False)["success"].mean().reset_index()
+    rates = rates.sort_values(["success", "load", "dose_target"]).set_index(key)
+    ends = rates.groupby(level=list(range(len(key))), sort=False)
+    names = {"success": "rate", "load": "load", "dose_target": "dose"}
+    least = ends[list(names)].first()
+    least = least.set_axis([f"success_least_{name}" for name in names.values()], axis="columns")
+    return least.assign(success_most_rate=ends["success"].last())
+
+
 def _amounts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
-    """Return what was granted: the mean over all trials, the least and the most."""
+    """Return what was granted: the mean over all trials with its interval, the least, the most."""
     amounts = groups["granted_bytes"].agg(["mean", "min", "max"])
     names = {"mean": "granted_mean_bytes", "min": "granted_least_bytes"}
-    return amounts.rename(columns=names | {"max": "granted_most_bytes"})
+    amounts = amounts.rename(columns=names | {"max": "granted_most_bytes"})
+    values = [of_cell.to_numpy(np.float64) for _, of_cell in groups["granted_bytes"]]
+    cells_of = defaultdict(list)
+    for cell, granted_bytes in enumerate(values):
+        if granted_bytes.min() < granted_bytes.max():
+            cells_of[len(granted_bytes)].append(cell)
+    found = np.full((len(amounts), 2), np.nan)
+    for cells in cells_of.values():
+        found[cells] = mean_intervals(np.array([values[cell] for cell in cells]))
+    return amounts.assign(granted_low_bytes=found[:, 0], granted_high_bytes=found[:, 1])
+
+
+def _cost_intervals(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
+    """Return intervals of a lend's time, and the 99th percentile where there are trials for it."""
+    cells = [lend_ns.dropna().to_numpy(np.float64) for _, lend_ns in groups["lend_ns"]]
+    names = [f"lend_ns_{name}" for name in ("p50_low", "p50_high", "p99", "p99_low", "p99_high")]
+    return pd.DataFrame([*map(_cost_interval, cells)], groups.size().index, names)
+
+
+def _cost_interval(lend_ns: Numbers) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    many = len(lend_ns) >= _LEAST_FOR_P99
+    if many:
+        found["lend_ns_p99"] = float(np.quantile(lend_ns, 0.99))
+    if lend_ns.size and lend_ns.min() < lend_ns.max():
+        for name, quantile in (("p50", 0.5), *([("p99", 0.99)] if many else [])):
+            low, high = quantile_interval(lend_ns, quantile)
+            found |= {f"lend_ns_{name}_low": low, f"lend_ns_{name}_high": high}
+    return found
 
 
 def _quantiles(groups: "DataFrameGroupBy[Any, Any]", column: str) -> pd.DataFrame:
@@ -239,16 +284,22 @@ def main() -> None:
         prog="python -m carveout.statistics.summarize", description=main.__doc__
     )
     parser.add_argument("trials", type=Path)
-    made = {"summary": summarize, "variants": describe_variants, "failures": list_failures}
-    for name in (*made, "curves"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True)
+    made = {
+        "summary": summarize,
+        "variants": describe_variants,
+        "failures": list_failures,
+        "blockers": list_blockers,
+    }
+    for name in (*made, "curves", "kernels"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
     wanted = parser.parse_args()
-    trials = read_table("trials", wanted.trials, COLUMNS)
+    trials = read_table("trials", wanted.trials)
     metadata = read_metadata(wanted.trials)
-    for name, make in made.items():
-        write_table(name, make(trials), getattr(wanted, name), metadata)
-    curves = describe_curves(read_table("summary", wanted.summary))
-    write_table("curves", curves, wanted.curves, metadata)
+    tables = {name: make(trials) for name, make in made.items()}
+    tables["curves"] = describe_curves(tables["summary"], trials)
+    tables["kernels"] = describe_kernels(trials, tables["variants"], tables["curves"])
+    for name, table in tables.items():
+        write_table(name, table, getattr(wanted, name), metadata)
 
 
 if __name__ == "__main__":

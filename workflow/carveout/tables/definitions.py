@@ -7,6 +7,8 @@ from carveout.records.outcomes import CAUSES, OUTCOMES, PHASES, VERDICTS
 from carveout.study.requests import QUESTIONS
 from carveout.tables import rules
 from carveout.tables.accounts import ACCOUNTS, MEMMAP_PAYERS, column
+from carveout.tables.claims_tables import CLAIMS, NEEDS
+from carveout.tables.comparison_tables import BLOCKERS, CHANGES, COMPARISONS, KERNELS
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 from carveout.tables.schema import (
     GRANULE,
@@ -19,13 +21,7 @@ from carveout.tables.schema import (
     number,
     text,
 )
-from carveout.tables.statistics_tables import (
-    CHANGES,
-    CURVES,
-    FAILURES,
-    SUMMARY,
-    VARIANTS,
-)
+from carveout.tables.statistics_tables import CURVES, FAILURES, SUMMARY, VARIANTS
 
 PAGEBLOCK_LETTERS = "FMURCXLPDA"
 ZONES = ("dma", "dma32", "normal", "movable")
@@ -301,4 +297,9 @@ TABLES: Mapping[str, Table] = {
     "failures": FAILURES,
     "curves": CURVES,
     "changes": CHANGES,
+    "comparisons": COMPARISONS,
+    "blockers": BLOCKERS,
+    "kernels": KERNELS,
+    "claims": CLAIMS,
+    "needs": NEEDS,
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The tables of statistics: per cell, per variant, of what failed, and of whole curves."""
+"""The tables of statistics: per cell, per variant, of what failed, of whole curves."""
 
 import pandera.pandas as pa
 
@@ -34,13 +34,26 @@ def _quantiles(prefix: str) -> dict[str, pa.Column]:
 _COUNTS = {"trials": integer(), "trials_asked": integer(least=1)} | {
     outcome: integer() for outcome in OUTCOMES
 }
+_SUCCESSES = {"verify_failed": integer(), "successes": integer()}
 _SUCCESS = {
-    "verify_failed": integer(),
-    "successes": integer(),
-    # Null where nothing was run.
+    **_SUCCESSES,
+    # Null where nothing was run. Of deterministic cells there is no interval.
     "success_rate": number(most=1, null=True),
     "success_low": number(most=1, null=True),
     "success_high": number(most=1, null=True),
+    # How many different results the trials have, to the bit, in all that was measured; whether
+    # several trials have one and the same.
+    "distinct_results": integer(),
+    "deterministic": boolean(),
+}
+# Over loads and doses: where the fewest and the most of a cell's trials succeeded. Null where
+# nothing was run.
+_SUCCESS_RANGE = {
+    **_SUCCESSES,
+    "success_least_rate": number(most=1, null=True),
+    "success_least_load": text(null=True),
+    "success_least_dose": number(most=100, null=True),
+    "success_most_rate": number(most=1, null=True),
 }
 _SHARES = {
     # Medians over the trials that were granted anything at all.
@@ -123,10 +136,20 @@ SUMMARY = Table(
         "granted_mean_bytes": number(),
         "granted_least_bytes": integer(),
         "granted_most_bytes": integer(),
+        # Of the mean, over seeds; null where these are too few, or all have the same.
+        "granted_low_bytes": number(null=True),
+        "granted_high_bytes": number(null=True),
         **_IDLE,
         **_LENT,
         **_SHARES,
         **_quantiles("lend_ns"),
+        # Of median and 99th percentile; null where the trials are too few for one, or all have the
+        # same.
+        "lend_ns_p50_low": number(null=True),
+        "lend_ns_p50_high": number(null=True),
+        "lend_ns_p99": number(null=True),
+        "lend_ns_p99_low": number(null=True),
+        "lend_ns_p99_high": number(null=True),
         **_PARTS,
         **_PER_GIB,
         **_quantiles("give_back_ns"),
@@ -156,7 +179,7 @@ VARIANTS = Table(
         "variant": text(),
         "request_bytes": integer(least=1),
         **_COUNTS,
-        **_SUCCESS,
+        **_SUCCESS_RANGE,
         **_IDLE,
         **_LENT,
         **_SHARES,
@@ -216,6 +239,8 @@ CURVES = Table(
         # What the curve is made of.
         "trials": integer(least=1),
         "doses": integer(least=1),
+        # Those that ran every dose.
+        "seeds": integer(),
         "ladder": text(null=True),
         "least_dose": number(most=100),
         "most_dose": number(most=100),
@@ -226,6 +251,12 @@ CURVES = Table(
         # every dose has half, and where nothing was ever granted.
         "less_from_dose": number(most=100, null=True),
         "turning_point": number(most=100, null=True),
+        # Over each such seed's own curve: the least and the most, and the interval of the median.
+        # Null where it lies above every dose, or the seeds are too few for an interval.
+        "turning_point_least": number(most=100, null=True),
+        "turning_point_most": number(most=100, null=True),
+        "turning_point_low": number(most=100, null=True),
+        "turning_point_high": number(most=100, null=True),
         # What the host carries while nothing is lent, beside what is set aside: the highest dose
         # up to which no load was refused, and the next, at which one was; null where none is.
         "carries_until_dose": number(most=100, null=True),
@@ -233,53 +264,5 @@ CURVES = Table(
     },
     key=CURVE,
     order=CURVE,
-    csv=True,
-)
-
-# What is compared from kernel to kernel. Success is a share of 1; costs are of one lend, or of a
-# GiB of it.
-QUANTITIES = (
-    *("success", "granted_bytes", "lend_ns_per_gib", "give_back_ns_per_gib"),
-    *("memmap_bytes_per_gib", "pages_migrated", "regained_bytes"),
-)
-# What the columns of the kernel that others are compared with begin with.
-BEFORE = "before_"
-_CHANGE = (*(f"{BEFORE}{name}" for name in KERNEL_COLUMNS), *CURVE, "quantity")
-
-CHANGES = Table(
-    columns={
-        **{f"{BEFORE}{name}": text() for name in KERNEL_COLUMNS},
-        # `kernel` is that after the change.
-        **{name: column for name, column in CELL_COLUMNS.items() if name in CURVE},
-        "quantity": text(values=QUANTITIES),
-        # Trials of the curve that the other kernel did not run, at other doses or later seeds.
-        "unpaired_before": integer(),
-        "unpaired_after": integer(),
-        # Pairs that have the quantity, and of them those that differ; the others are equal to the
-        # bit.
-        "pairs": integer(),
-        "pairs_up": integer(),
-        "pairs_down": integer(),
-        # Means and standard deviations over the pairs; null where there are none, or one.
-        "before": number(least=None, null=True),
-        "before_std": number(null=True),
-        "after": number(least=None, null=True),
-        "after_std": number(null=True),
-        "difference": number(least=None, null=True),
-        # A share of `before`; null where that is 0 and `after` is not.
-        "relative_change": number(least=None, null=True),
-        "p_value": number(most=1, null=True),
-        # Over all rows of the table that could be significant; null of the others.
-        "p_corrected": number(most=1, null=True),
-        "significant": boolean(),
-    },
-    key=_CHANGE,
-    order=_CHANGE,
-    rules=(
-        rule(
-            "no more pairs differ than there are",
-            lambda t: t["pairs_up"] + t["pairs_down"] <= t["pairs"],
-        ),
-    ),
     csv=True,
 )

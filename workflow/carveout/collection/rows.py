@@ -13,11 +13,7 @@ from typing import Any
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from carveout.common.errors import CarveoutError
-from carveout.records.outcomes import PHASES, bad_pages, last_stage, request_outcomes
-from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
-from carveout.tables.definitions import ORDERS, TABLES
-from carveout.tables.members import (
+from carveout.collection.members import (
     PRESSURE_COLUMNS,
     VM_COLUMNS,
     WORK_COLUMNS,
@@ -39,6 +35,10 @@ from carveout.tables.members import (
     work_columns,
     zone_columns,
 )
+from carveout.common.errors import CarveoutError
+from carveout.records.outcomes import PHASES, bad_pages, last_stage, request_outcomes
+from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
+from carveout.tables.definitions import ORDERS, TABLES
 from carveout.tables.rules import LEND_PARTS, OWNER_COLUMNS, REUSE_COLUMNS
 from carveout.tables.schema import COMPARABLE
 

@@ -19,13 +19,13 @@ import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 
 from carveout.archive.lockfile import Lock
+from carveout.collection.rows import RunRows, Tables, TrialRows
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of, sha256_of_json, write_atomically
 from carveout.common.revision import git_revision
 from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import CellPath
 from carveout.tables.parquet import TableWriter, checked_piece, open_table
-from carveout.tables.rows import RunRows, Tables, TrialRows
 
 Object = Mapping[str, Any]
 
@@ -330,7 +330,7 @@ def _table(stream: bytes) -> pyarrow.Table:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="carveout.tables.collect", description=__doc__)
+    parser = argparse.ArgumentParser(prog="carveout.collection.collect", description=__doc__)
     parser.add_argument("--results", required=True, type=Path, help="the results folder")
     # The cells are given as products, which keeps the command line of a large matrix short.
     for name, example in {

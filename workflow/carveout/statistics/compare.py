@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How strategies differ: each variant held against another, under each load, seed by seed.
+
+All variants get the same seeds, which make the loads' pages lie in the same places. So a trial is
+held against the one of the same dose and seed, the differences of a seed are averaged over doses,
+and the seeds are what is counted.
+"""
+
+import argparse
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from carveout.common.errors import entry_point
+from carveout.statistics.differences import (
+    LEVEL,
+    boschloo_p_value,
+    brunner_munzel_p_value,
+    cliffs_delta,
+    holm,
+    mcnemar_p_value,
+    seeds_to_be_significant,
+    seeds_to_see,
+    sign_flip_p_values,
+)
+from carveout.statistics.intervals import (
+    LEAST_FOR_BOOTSTRAP,
+    Numbers,
+    mean_intervals,
+    newcombe_interval,
+)
+from carveout.statistics.pair import COLUMNS, LEAST_CHANGE
+from carveout.statistics.summarize import with_quantities
+from carveout.tables.comparison_tables import AGAINST, COMPARED, COMPARISONS
+from carveout.tables.parquet import read_metadata, read_table, write_table
+from carveout.tables.schema import COMPARABLE
+
+Variant = tuple[str, str]
+
+# What counts as equal: so much of a rate, and these shares of the request and of the other's cost.
+EQUAL_SUCCESS = 0.05
+EQUAL_GRANTED_SHARE = 0.01
+EQUAL_COST_SHARE = 0.05
+# The range over so many seeds has the median of all seeds' differences in 31 of 32 cases.
+LEAST_FOR_RANGE = 6
+
+_VARIANT = ["strategy", "variant"]
+_CURVE = ["load", "requests", "cycle", "request_bytes"]
+_PARTNERS = [*_CURVE, "dose_target", "seed"]
+_COSTS = ("lend_ns_per_gib", "give_back_ns_per_gib")
+_FAMILY = [*COMPARABLE, "quantity"]
+_TESTED = ("difference_low", "difference_high", "interval", "method", "p_value")
+
+
+@dataclass
+class _Compared:
+    """A row, and what it is judged by."""
+
+    row: dict[str, Any]
+    # One for each seed that both sides have; none where they have none in common.
+    differences: Numbers
+    # How far single seeds lie apart: a standard deviation.
+    spread: float
+    # Whether the seed changes neither side.
+    is_exact: bool = False
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether all pairs are equal to the bit."""
+        return self.row["pairs"] > 0 and not self.row["pairs_up"] and not self.row["pairs_down"]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One quantity of a variant's trials on a curve, null where a trial does not have it."""
+
+    doses: Numbers
+    seeds: Numbers
+    values: Numbers
+
+    def where(self, wanted: npt.NDArray[np.bool_]) -> "_Side":
+        """Return some of the trials."""
+        return _Side(self.doses[wanted], self.seeds[wanted], self.values[wanted])
+
+    def known(self) -> "_Side":
+        """Return the trials that have the quantity."""
+        return self.where(~np.isnan(self.values))
+
+    def by_seed(self) -> Numbers:
+        """Return each seed's mean over its doses."""
+        _, seeds = np.unique(self.seeds, return_inverse=True)
+        means: Numbers = np.bincount(seeds, self.values) / np.bincount(seeds)
+        return means
+
+    def of_doses(self) -> list[Numbers]:
+        """Return the values of each dose, in the order of doses."""
+        return [self.values[self.doses == dose] for dose in np.unique(self.doses)]
+
+
+def compare(trials: pd.DataFrame, references: Sequence[Variant]) -> pd.DataFrame:
+    """Return the table `comparisons`: each variant against a reference.
+
+    Args:
+        trials: the table `trials`, at least the columns that `pair.COLUMNS` names.
+        references: what to hold all others against: on each machine, with each granule, the first
+            of these that was run there.
+    """
+    found: list[_Compared] = []
+    for common, variants in _comparable(trials):
+        reference = next((variant for variant in references if variant in variants), None)
+        if reference is not None:
+            pairs = [(variant, reference) for variant in variants if variant != reference]
+            found += _of_pairs(common, variants, pairs)
+    return _judged(found)
+
+
+def compare_pairs(trials: pd.DataFrame, pairs: Sequence[tuple[Variant, Variant]]) -> pd.DataFrame:
+    """Return the same table of some pairs of variants: each first one against the second."""
+    found: list[_Compared] = []
+    for common, variants in _comparable(trials):
+        found += _of_pairs(common, variants, pairs)
+    return _judged(found)
+
+
+def _comparable(
+    trials: pd.DataFrame,
+) -> Iterator[tuple[dict[str, Any], Mapping[Variant, pd.DataFrame]]]:
+    """Yield each machine and granule with the trials that were run of each variant."""
+    for key, run in with_quantities(trials).groupby(list(COMPARABLE), sort=False):
+        common = dict(zip(COMPARABLE, cast("tuple[Any, ...]", key), strict=True))
+        of_variants = run[[*_VARIANT, *_PARTNERS, *COMPARED]].groupby(_VARIANT, sort=False)
+        yield common, {cast("Variant", name): rows for name, rows in of_variants}
+
+
+def _of_pairs(
+    common: Mapping[str, Any],
+    variants: Mapping[Variant, pd.DataFrame],
+    pairs: Iterable[tuple[Variant, Variant]],
+) -> Iterator[_Compared]:
+    """Yield what is found of pairs of variants that were both run, before it is judged."""
+    against = [f"{AGAINST}{name}" for name in _VARIANT]
+    for one, other in pairs:
+        if one not in variants or other not in variants:
+            continue
+        names = dict(zip([*_VARIANT, *against], [*one, *other], strict=True))
+        both = variants[one].merge(
+            variants[other], on=_PARTNERS, how="outer", suffixes=("", "_other"), validate="1:1"
+        )
+        doses, seeds = (both[name].to_numpy(np.float64) for name in ("dose_target", "seed"))
+        sides = [
+            {name: both[f"{name}{side}"].to_numpy(np.float64, na_value=np.nan) for name in COMPARED}
+            for side in ("", "_other")
+        ]
+        for key, places in both.groupby(_CURVE, sort=False).indices.items():
+            curve = dict(zip(_CURVE, cast("tuple[Any, ...]", key), strict=True))
+            one_side, other_side = (
+                {name: _Side(doses[places], seeds[places], side[name][places]) for name in COMPARED}
+                for side in sides
+            )
+            for quantity in COMPARED:
+                found = _compared(quantity, one_side, other_side, curve["request_bytes"])
+                if found is not None:
+                    found.row = {**common, **names, **curve, "quantity": quantity, **found.row}
+                    yield found
+
+
+def _compared(
+    quantity: str, one: Mapping[str, _Side], other: Mapping[str, _Side], request_bytes: int
+) -> _Compared | None:
+    """Return how a quantity differs on a curve; None where no dose has it of both sides."""
+    of_one, of_other = one[quantity], other[quantity]
+    both = ~np.isnan(of_one.values) & ~np.isnan(of_other.values)
+    is_paired = bool(both.any())
+    if is_paired:
+        chosen = [side.where(both) for side in (of_one, of_other)]
+    else:
+        chosen = [side.known() for side in (of_one, of_other)]
+        common = np.intersect1d(chosen[0].doses, chosen[1].doses)
+        chosen = [side.where(np.isin(side.doses, common)) for side in chosen]
+        if not len(common):
+            return None
+    found = _of_paired(*chosen) if is_paired else _of_unpaired(quantity, *chosen)
+    against_value = found.row[f"{AGAINST}value"]
+    found.row["margin"] = {
+        "success": EQUAL_SUCCESS,
+        "granted_bytes": EQUAL_GRANTED_SHARE * request_bytes,
+    }.get(quantity, EQUAL_COST_SHARE * against_value)
+    if quantity in _COSTS:
+        deltas = map(cliffs_delta, chosen[0].of_doses(), chosen[1].of_doses())
+        found.row["effect"] = float(np.mean([*deltas]))
+        if abs(found.row["difference"]) > found.row["margin"]:
+            looked_at = [_less(*chosen)] if is_paired else chosen
+            found.is_exact = not _vary(looked_at, LEAST_CHANGE * against_value)
+    elif quantity == "success":
+        # A rate that is 0 or 1 may hide what does differ.
+        granted = [side["granted_bytes"] for side in (one, other)]
+        chosen = [side.where(both) if is_paired else side.known() for side in granted]
+    found.is_exact |= not _vary(chosen, 0)
+    return found
+
+
+def _vary(sides: Iterable[_Side], tolerance: float) -> bool:
+    """Return whether the seed changes one of the sides by more at any dose, as far as is known."""
+    return any(
+        len(values) < 2 or np.ptp(values) > tolerance
+        for side in sides
+        for values in side.of_doses()
+    )
+
+
+def _less(one: _Side, other: _Side) -> _Side:
+    """Return the differences of pairs, rounded so that those that are equal are so to the bit."""
+    return _Side(one.doses, one.seeds, (one.values - other.values).round(6))
+
+
+def _of_paired(one: _Side, other: _Side) -> _Compared:
+    """Return how trials of the same doses and seeds differ."""
+    pairs = _less(one, other)
+    differences = pairs.by_seed().round(6)
+    row = {
+        "doses": len(np.unique(pairs.doses)),
+        "seeds": len(differences),
+        "pairs": len(pairs.values),
+        "pairs_up": int((pairs.values > 0).sum()),
+        "pairs_down": int((pairs.values < 0).sum()),
+        "value": float(one.by_seed().mean()),
+        f"{AGAINST}value": float(other.by_seed().mean()),
+        "difference": float(differences.mean()),
+    }
+    spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    return _Compared(row, differences, spread)
+
+
+def _of_unpaired(quantity: str, one: _Side, other: _Side) -> _Compared:
+    """Return how trials of the same doses differ whose seeds are others."""
+    means = [side.by_seed() for side in (one, other)]
+    doses = len(np.unique(one.doses))
+    row: dict[str, Any] = {
+        "doses": doses,
+        "seeds": 0,
+        "pairs": 0,
+        "pairs_up": 0,
+        "pairs_down": 0,
+        "value": float(means[0].mean()),
+        f"{AGAINST}value": float(means[1].mean()),
+        "difference": float(means[0].mean() - means[1].mean()),
+    }
+    if quantity == "success" and doses == 1:
+        counts = [n for side in (one, other) for n in (int(side.values.sum()), len(side.values))]
+        low, high = newcombe_interval(*counts)
+        row |= {"difference_low": low, "difference_high": high, "interval": "newcombe"}
+        row |= {"method": "boschloo", "p_value": boschloo_p_value(*counts)}
+    elif (p_value := brunner_munzel_p_value(*means)) is not None:
+        row |= {"method": "brunner_munzel", "p_value": p_value}
+    spreads = [float(side.std(ddof=1)) if len(side) > 1 else 0.0 for side in means]
+    return _Compared(row, np.empty(0), math.hypot(*spreads))
+
+
+def _judged(found: Sequence[_Compared]) -> pd.DataFrame:
+    """Return the table of the rows, tested where a test says more than the rows do."""
+    families = defaultdict(list)
+    for one in found:
+        if one.is_equal or one.is_exact:
+            one.row["verdict"] = "equal" if one.is_equal else "exact"
+            one.row |= dict.fromkeys(_TESTED)
+        else:
+            families[tuple(one.row[name] for name in _FAMILY)].append(one)
+    _test([one for family in families.values() for one in family])
+    for family in families.values():
+        tested = [one for one in family if one.row.get("p_value") is not None]
+        corrected = holm(np.array([one.row["p_value"] for one in tested]))
+        for one, p_value in zip(tested, corrected, strict=True):
+            one.row["p_corrected"] = float(p_value)
+        for one in family:
+            one.row |= _verdict(one, len(family))
+    rows = [one.row for one in found]
+    return pd.DataFrame(rows, columns=list(COMPARISONS.columns)).astype(COMPARISONS.dtypes())
+
+
+def _test(found: Sequence[_Compared]) -> None:
+    """Add intervals and p-values to rows of pairs, those of as many seeds at once."""
+    by_seeds = defaultdict(list)
+    for one in found:
+        by_seeds[len(one.differences)].append(one)
+    for seeds, rows in by_seeds.items():
+        if seeds < 2:
+            continue
+        differences = np.array([one.differences for one in rows])
+        ends, interval = mean_intervals(differences), "bootstrap"
+        if seeds < LEAST_FOR_BOOTSTRAP:
+            ends = np.column_stack([differences.min(axis=1), differences.max(axis=1)])
+            interval = "range"
+        p_values = sign_flip_p_values(differences)
+        for one, (low, high), p_value in zip(rows, ends, p_values, strict=True):
+            one.row |= {"difference_low": float(low), "difference_high": float(high)}
+            one.row |= {"interval": interval, "method": "sign_flips", "p_value": float(p_value)}
+            if one.row["quantity"] == "success" and one.row["doses"] == 1:
+                # The same p-value under its own name: each seed's difference is 1, 0 or -1.
+                split = one.row["pairs_up"], one.row["pairs_down"]
+                one.row |= {"method": "mcnemar", "p_value": mcnemar_p_value(*split)}
+
+
+def _verdict(one: _Compared, tests: int) -> dict[str, Any]:
+    """Return what can be told of a row, one of so many tests, or with how many seeds it could."""
+    row, margin = one.row, one.row["margin"]
+    has_interval = row.get("interval") and (
+        row["interval"] != "range" or row["seeds"] >= LEAST_FOR_RANGE
+    )
+    if has_interval and -margin <= row["difference_low"] <= row["difference_high"] <= margin:
+        return {"verdict": "equal_within"}
+    if row.get("p_corrected") is not None and row["p_corrected"] < LEVEL:
+        return {"verdict": "differs"}
+    size = abs(row["difference"])
+    needed = [
+        seeds_to_see(distance, one.spread, among)
+        for distance, among in ((size, tests), (margin - size, 1))
+        if distance > 0
+    ]
+    least = min(needed, default=seeds_to_be_significant(tests))
+    return {"verdict": "cannot_tell", "trials_needed": max(least, row["seeds"] + 1)}
+
+
+@entry_point
+def main() -> None:
+    """Make the table of how strategies differ from the table of trials."""
+    parser = argparse.ArgumentParser(
+        prog="python -m carveout.statistics.compare", description=main.__doc__
+    )
+    parser.add_argument("trials", type=Path)
+    parser.add_argument(
+        "--references",
+        nargs="+",
+        required=True,
+        metavar="STRATEGY/VARIANT",
+        help="what all others are held against: on each machine, with each granule, the first of "
+        "these that was run",
+    )
+    parser.add_argument("--comparisons", type=Path, required=True)
+    wanted = parser.parse_args()
+    references = [tuple(name.split("/", 1)) for name in wanted.references]
+    comparisons = compare(
+        read_table("trials", wanted.trials, COLUMNS), cast("list[Variant]", references)
+    )
+    write_table("comparisons", comparisons, wanted.comparisons, read_metadata(wanted.trials))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

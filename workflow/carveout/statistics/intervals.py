@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""95 % intervals: of rates and their difference, of quantiles, of means over seeds.
+
+Each by a method that keeps its level with as few trials as it is offered for: docs/statistics.md
+has the simulations.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import bootstrap, norm, quantile_test, t
+
+from carveout.common.rates import Interval, wilson_interval
+
+CONFIDENCE = 0.95
+# With fewer a bootstrap's interval of a mean is too narrow, however it is widened.
+LEAST_FOR_BOOTSTRAP = 10
+
+# Tables repeat to the bit: the resamples of as many seeds are always the same.
+_RESAMPLING_SEED = 1998
+_RESAMPLES = 9999
+# So many numbers of resamples at once that they take little memory.
+_BATCH_NUMBERS = 2_000_000
+
+Numbers = npt.NDArray[np.float64]
+
+
+def wilson_intervals(successes: Sequence[int], trials: Sequence[int]) -> pd.DataFrame:
+    """Return the Wilson score interval of each success rate, as columns low and high.
+
+    Wilson 1927, as in scipy (`binomtest`). Of no trials there is none. A table has many cells but
+    few different counts, so each is computed once.
+    """
+    pairs = pd.DataFrame({"successes": list(successes), "trials": list(trials)})
+    known = pairs[pairs["trials"] > 0].drop_duplicates()
+    intervals = [wilson_interval(k, n) for k, n in known.itertuples(index=False, name=None)]
+    known = known.assign(low=[i.low for i in intervals], high=[i.high for i in intervals])
+    return pairs.merge(known, how="left")[["low", "high"]]
+
+
+def newcombe_interval(
+    successes: int, trials: int, other_successes: int, other_trials: int
+) -> Interval:
+    """Return the interval of a success rate less another, of trials that are not paired.
+
+    Newcombe's hybrid of two Wilson intervals (Newcombe 1998, Statistics in Medicine 17:873-890,
+    method 10), which scipy does not have.
+    """
+    rate, other_rate = successes / trials, other_successes / other_trials
+    of_one = wilson_interval(successes, trials)
+    of_other = wilson_interval(other_successes, other_trials)
+    return Interval(
+        rate - other_rate - math.hypot(rate - of_one.low, of_other.high - other_rate),
+        rate - other_rate + math.hypot(of_one.high - rate, other_rate - of_other.low),
+    )
+
+
+@cache
+def quantile_places(count: int, quantile: float) -> tuple[int | None, int | None]:
+    """Return which of `count` values in ascending order bound a quantile, from 0.
+
+    The interval by order statistics (Conover, Practical Nonparametric Statistics, 3rd edition 1999,
+    section 3.2, as in scipy's `quantile_test`), exact for whatever distribution. An end that so few
+    values cannot bound is None: of the median both are from 6 values on.
+    """
+    if not count:
+        return None, None
+    test = quantile_test(np.arange(count, dtype=float), q=0, p=quantile)
+    ends = np.asarray(test.confidence_interval(confidence_level=CONFIDENCE))
+    low, high = (None if math.isnan(end) else int(end) for end in ends)
+    return low, high
+
+
+def quantile_interval(values: Numbers, quantile: float) -> tuple[float | None, float | None]:
+    """Return the exact interval of a quantile, None for an end that so few values cannot bound."""
+    ordered = np.sort(values)
+    low, high = quantile_places(len(ordered), quantile)
+    return (
+        None if low is None else float(ordered[low]),
+        None if high is None else float(ordered[high]),
+    )
+
+
+def mean_intervals(samples: Numbers) -> Numbers:
+    """Return the interval of each row's mean, as columns low and high, by resampling its values.
+
+    The percentile bootstrap (Efron 1979, as in scipy's `bootstrap`), at percentiles that are moved
+    outwards for few values: those at which it is Student's interval where that holds (Hesterberg
+    2015, The American Statistician 69:371-386, section 4.6.2). NaN for fewer than
+    `LEAST_FOR_BOOTSTRAP` values a row.
+    """
+    rows, count = samples.shape
+    if not rows or count < LEAST_FOR_BOOTSTRAP:
+        return np.full((rows, 2), np.nan)
+    result = bootstrap(
+        (samples,),
+        np.mean,
+        axis=-1,
+        vectorized=True,
+        n_resamples=_RESAMPLES,
+        batch=max(1, _BATCH_NUMBERS // samples.size),
+        confidence_level=_expanded_level(count),
+        method="percentile",
+        rng=np.random.default_rng(_RESAMPLING_SEED),
+    )
+    interval = result.confidence_interval
+    return np.column_stack([np.atleast_1d(interval.low), np.atleast_1d(interval.high)])
+
+
+def _expanded_level(count: int) -> float:
+    """Return the level at which the percentiles of resampled means are as wide as Student's."""
+    reach = math.sqrt(count / (count - 1)) * t.ppf((1 + CONFIDENCE) / 2, count - 1)
+    return float(1 - 2 * norm.sf(reach))

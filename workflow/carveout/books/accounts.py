@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
 from carveout.drawing import style
+from carveout.drawing.layout import Part, stacked
 from carveout.records.outcomes import PHASES
 from carveout.tables.accounts import ACCOUNTS, DRAWN, GROUPS, column
 from carveout.tables.schema import COMPARABLE
@@ -49,25 +50,21 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
             "wanted censuses of hosts that lend for the figure accounts, found none: no host that "
             "was to lend lived long enough; see the table failures"
         )
-    return style.stacked(
+    return stacked(
         lending,
-        lambda rows: (
-            len(labels.variants(rows)) * _ROWS + 3.5 + _legend_rows() + _notes(labels, rows)
+        lambda rows: Part(
+            rows=len(labels.variants(rows)) * _ROWS + 1.3,
+            draw=lambda part: _draw_machine(part, rows, labels),
+            legend=[
+                Patch(
+                    facecolor=color, hatch=hatch, edgecolor=style.MUTED, linewidth=0.6, label=name
+                )
+                for name, (color, hatch) in _LOOKS.items()
+            ],
+            entry_em=17,
+            notes=style.caveats(labels, labels.variants(rows)),
         ),
-        lambda part, rows: _draw_machine(part, rows, labels),
     )
-
-
-def _legend_columns() -> int:
-    return max(1, int(style.width_em() // 17))
-
-
-def _legend_rows() -> float:
-    return -(-len(_LOOKS) // _legend_columns()) * 0.62
-
-
-def _notes(labels: Labels, rows: pd.DataFrame) -> float:
-    return style.footnote_rows(style.caveats(labels, labels.variants(rows)))
 
 
 def _draw_machine(part: SubFigure, phases: pd.DataFrame, labels: Labels) -> None:
@@ -84,12 +81,6 @@ def _draw_machine(part: SubFigure, phases: pd.DataFrame, labels: Labels) -> None
         xlim=(0, ram_mib / (1 - written_em / (style.width_em() - style.NAMES_EM))),
         xlabel="MiB of the host's RAM",
     )
-    handles = [
-        Patch(facecolor=color, hatch=hatch, edgecolor=style.MUTED, linewidth=0.6, label=name)
-        for name, (color, hatch) in _LOOKS.items()
-    ]
-    part.legend(handles=handles, loc="outside upper left", ncols=_legend_columns())
-    style.footnotes(part, style.caveats(labels, rows))
 
 
 def _means(phases: pd.DataFrame) -> pd.DataFrame:

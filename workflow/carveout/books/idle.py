@@ -8,6 +8,7 @@ from matplotlib.patches import Patch
 
 from carveout.common.sizes import MIB
 from carveout.drawing import style
+from carveout.drawing.layout import Part, stacked
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
 
@@ -31,23 +32,21 @@ _LEAST_SHARE = 0.06
 
 def draw(variants: pd.DataFrame, labels: Labels) -> Figure:
     """Draw a bar of all RAM for each variant, in medians over what was counted before any lend."""
-    return style.stacked(
+    return stacked(
         variants,
-        lambda rows: len(labels.variants(rows)) + 2.0 + _legend_rows() + _notes_rows(labels, rows),
-        lambda part, rows: _draw_machine(part, rows, labels),
+        lambda rows: Part(
+            rows=len(labels.variants(rows)) + 1.3,
+            draw=lambda part: _draw_machine(part, rows, labels),
+            legend=[
+                Patch(
+                    facecolor=color, hatch=hatch, edgecolor=style.MUTED, linewidth=0.6, label=name
+                )
+                for name, (color, hatch) in _LOOKS.items()
+            ],
+            entry_em=13,
+            notes=style.caveats(labels, labels.variants(rows)),
+        ),
     )
-
-
-def _legend_columns() -> int:
-    return max(1, min(len(_LOOKS), int(style.width_em() // 13)))
-
-
-def _legend_rows() -> float:
-    return -(-len(_LOOKS) // _legend_columns()) * 0.62 + 0.3
-
-
-def _notes_rows(labels: Labels, rows: pd.DataFrame) -> float:
-    return style.footnote_rows(style.caveats(labels, labels.variants(rows)))
 
 
 def uses_mib(variants: pd.DataFrame) -> pd.DataFrame:
@@ -78,14 +77,6 @@ def _draw_machine(part: SubFigure, variants: pd.DataFrame, labels: Labels) -> No
             style.note(ax, place, "not measured")
     style.draw_variant_rows(ax, labels, rows)
     ax.set(xlim=(0, ram_mib), xlabel="MiB of the host's RAM")
-    handles = [
-        Patch(facecolor=color, hatch=hatch, edgecolor=style.MUTED, linewidth=0.6, label=name)
-        for name, (color, hatch) in _LOOKS.items()
-    ]
-    part.legend(
-        handles=handles, loc="outside upper left", ncols=_legend_columns(), columnspacing=1.2
-    )
-    style.footnotes(part, style.caveats(labels, rows))
 
 
 def _write(

@@ -2,8 +2,10 @@
 """Figure: what each variant costs in memmap, who pays for it, and what is set aside."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
@@ -11,6 +13,7 @@ from matplotlib.patches import Patch
 
 from carveout.common.sizes import MIB
 from carveout.drawing import style
+from carveout.drawing.layout import Part, stacked
 from carveout.drawing.marks import Mark, draw_mark, notes
 from carveout.study.geometry import memmap_of
 from carveout.tables.schema import COMPARABLE
@@ -42,7 +45,7 @@ _PANELS: Mapping[str, _Looks] = {
     "set aside, idle": _ASIDE_LOOKS,
 }
 _HEIGHT = 0.62
-_LEGEND_ROWS = 3.4
+_DASHED = (0, (4, 3))
 
 
 def draw(
@@ -51,76 +54,66 @@ def draw(
     """Draw who pays for the memmap, while idle and while memory is lent, and what is set aside."""
     colors = style.strategy_colors(labels, variants)
     pages = trials.drop_duplicates(list(COMPARABLE)).set_index(list(COMPARABLE))["page_bytes"]
-    return style.stacked(
-        variants,
-        lambda rows: _rows(rows, labels, marks),
-        lambda part, rows: _draw_machine(
-            part, rows, labels, colors, int(pages[tuple(rows[list(COMPARABLE)].iloc[0])]), marks
-        ),
-    )
+
+    def part_of(rows: pd.DataFrame) -> Part:
+        page_bytes = int(pages[tuple(rows[list(COMPARABLE)].iloc[0])])
+        order = labels.variants(rows)
+        about = [mark for mark in marks if any(mark.is_about(*row) for row in order)]
+        return Part(
+            rows=-(-len(_PANELS) // _columns()) * (len(order) + 2.2),
+            draw=lambda part: _Drawing(rows, labels, page_bytes, about).draw(part, colors),
+            legend=_legend(f"computed: 64 bytes a page of {bytes_label(page_bytes)}"),
+            entry_em=25,
+            notes=[*style.caveats(labels, order), *notes(about)],
+        )
+
+    return stacked(variants, part_of)
 
 
 def _columns() -> int:
     return style.side_by_side(len(_PANELS), 10)
 
 
-def _notes(rows: pd.DataFrame, labels: Labels, marks: Sequence[Mark]) -> list[str]:
-    variants = labels.variants(rows)
-    about = [mark for mark in marks if any(mark.is_about(*row) for row in variants)]
-    return [*style.caveats(labels, variants), *notes(about)]
+@dataclass(frozen=True)
+class _Drawing:
+    """What one machine and granule has of the figure."""
 
+    variants: pd.DataFrame
+    labels: Labels
+    page_bytes: int
+    marks: Sequence[Mark]
 
-def _rows(rows: pd.DataFrame, labels: Labels, marks: Sequence[Mark]) -> float:
-    panels = -(-len(_PANELS) // _columns()) * (len(labels.variants(rows)) + 2.4)
-    return panels + _LEGEND_ROWS + style.footnote_rows(_notes(rows, labels, marks))
+    def draw(self, part: SubFigure, colors: Mapping[str, str]) -> None:
+        rows = self.labels.variants(self.variants)
+        of_variants = self.variants.sort_values("request_bytes").groupby(["strategy", "variant"])
+        # What a variant costs while idle is the same for all requests; of the others, the largest
+        # of which anything was lent.
+        table = of_variants.first().assign(**{name: of_variants[name].last() for name in _LENT})
+        table = table.reindex(pd.MultiIndex.from_tuples(rows))
+        shades = [colors[strategy] for strategy, _ in rows]
+        columns = _columns()
+        grid = part.subplots(-(-len(_PANELS) // columns), columns, sharey=True, squeeze=False)
+        for place, (ax, (title, looks)) in enumerate(zip(grid.flat, _PANELS.items(), strict=True)):
+            _draw_bars(ax, table, looks, shades)
+            ax.set(title=title, xlabel="MiB")
+            style.draw_variant_rows(ax, self.labels, rows)
+            ax.tick_params(labelleft=place % columns == 0)
+            if looks is not _ASIDE_LOOKS:
+                ax.axvline(self._memmap_mib(), color=style.INK, linewidth=0.8, linestyle=_DASHED)
+        for place, mark in enumerate(self.marks):
+            self._draw_mark(grid.flat[1], mark, place, rows)
 
+    def _memmap_mib(self) -> float:
+        """Return what is computed: of all RAM."""
+        return memmap_of(int(self.variants["ram_bytes"].iloc[0]), self.page_bytes) / MIB
 
-def _draw_machine(
-    part: SubFigure,
-    variants: pd.DataFrame,
-    labels: Labels,
-    colors: Mapping[str, str],
-    page_bytes: int,
-    marks: Sequence[Mark],
-) -> None:
-    rows = labels.variants(variants)
-    of_variants = variants.sort_values("request_bytes").groupby(["strategy", "variant"])
-    # What a variant costs while idle is the same for all requests; of the others, the largest of
-    # which anything was lent.
-    table = of_variants.first().assign(**{name: of_variants[name].last() for name in _LENT})
-    table = table.reindex(pd.MultiIndex.from_tuples(rows))
-    shades = [colors[strategy] for strategy, _ in rows]
-    computed_mib = memmap_of(int(variants["ram_bytes"].iloc[0]), page_bytes) / MIB
-    grid = part.subplots(-(-len(_PANELS) // _columns()), _columns(), sharey=True, squeeze=False)
-    for place, (ax, (title, looks)) in enumerate(zip(grid.flat, _PANELS.items(), strict=True)):
-        _draw_bars(ax, table, looks, shades)
-        ax.set(title=title, xlabel="MiB")
-        style.draw_variant_rows(ax, labels, rows)
-        ax.tick_params(labelleft=place % _columns() == 0)
-        if looks is not _ASIDE_LOOKS:
-            ax.axvline(computed_mib, color=style.INK, linewidth=0.8, linestyle=(0, (4, 3)))
-    about = [mark for mark in marks if any(mark.is_about(*row) for row in rows)]
-    for place, mark in enumerate(about):
-        _draw_mark(grid.flat[1], variants, rows, mark, place, page_bytes)
-    _draw_legend(part, f"computed: 64 bytes a page of {bytes_label(page_bytes)}")
-    style.footnotes(part, _notes(variants, labels, marks))
-
-
-def _draw_mark(
-    ax: Axes,
-    variants: pd.DataFrame,
-    rows: Sequence[tuple[str, str]],
-    mark: Mark,
-    place: int,
-    page_bytes: int,
-) -> None:
-    """Mark what the memmap of all RAM would be, were the published share of what is lent saved."""
-    ram_bytes, lent_bytes = (int(variants[name].max()) for name in ("ram_bytes", "request_bytes"))
-    saved_bytes = mark.value * memmap_of(lent_bytes, page_bytes)
-    x = (memmap_of(ram_bytes, page_bytes) - saved_bytes) / MIB
-    for y, row in enumerate(rows):
-        if mark.variants and mark.is_about(*row):
-            draw_mark(ax, x, y, place)
+    def _draw_mark(self, ax: Axes, mark: Mark, place: int, rows: Sequence[tuple[str, str]]) -> None:
+        """Mark what would be left, were the published share of the memmap of what is lent saved."""
+        lent_bytes = int(self.variants["request_bytes"].max())
+        saved_mib = mark.value * memmap_of(lent_bytes, self.page_bytes) / MIB
+        for y, row in enumerate(rows):
+            if mark.variants and mark.is_about(*row):
+                draw_mark(ax, self._memmap_mib() - saved_mib, y, place)
 
 
 def _draw_bars(ax: Axes, table: pd.DataFrame, looks: _Looks, shades: list[str]) -> None:
@@ -152,23 +145,21 @@ def _draw_bars(ax: Axes, table: pd.DataFrame, looks: _Looks, shades: list[str]) 
     ax.set_xlim(0, (most if most > 0 else 1) * 1.32)
 
 
-def _draw_legend(part: SubFigure, computed: str) -> None:
-    handles = [
-        Patch(
-            facecolor=style.MUTED if look == _FILLED else "white",
-            edgecolor=style.MUTED,
-            hatch=look,
-            linestyle=":" if look is _OUTLINED else "-",
-            label=f"{of}{name}",
-        )
-        for of, looks in (("memmap ", _PAYERS), ("set aside: ", _ASIDE))
-        for look, name in looks.values()
+def _legend(computed: str) -> list[Artist]:
+    return [
+        *(
+            Patch(
+                facecolor=style.MUTED if look == _FILLED else "white",
+                edgecolor=style.MUTED,
+                hatch=look,
+                linestyle=":" if look is _OUTLINED else "-",
+                label=f"{of}{name}",
+            )
+            for of, looks in (("memmap ", _PAYERS), ("set aside: ", _ASIDE))
+            for look, name in looks.values()
+        ),
+        Line2D([], [], color=style.INK, linewidth=0.8, linestyle=_DASHED, label=computed),
     ]
-    handles.append(
-        Line2D([], [], color=style.INK, linewidth=0.8, linestyle=(0, (4, 3)), label=computed)
-    )
-    columns = max(1, int(style.width_em() // 24))
-    part.legend(handles=handles, loc="outside upper left", ncols=columns, labelspacing=0.25)
 
 
 def _write(ax: Axes, place: float, end: float, value: float) -> None:

@@ -115,7 +115,7 @@ def _title(first: "pd.Series[Any]", labels: Labels) -> str:
     trial = f"{first['scenario']}, {dose}, seed {first['seed']}, cycle {first['cycle']}"
     ((machine, _),) = comparable_parts(first.to_frame().T)
     lines = (machine, f"{variant}: {trial}")
-    return "\n".join(style.wrapped(line, style.width_em() - 4) for line in lines)
+    return "\n".join(style.wrapped(line, style.width_em() - 2, bold=True) for line in lines)
 
 
 def _draw_legend(figure: Figure, maps: dict[str, str], pageblock_bytes: int) -> None:

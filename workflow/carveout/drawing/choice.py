@@ -20,15 +20,13 @@ def chosen(frame: pd.DataFrame, only: Only) -> pd.DataFrame:
         only: names by `strategies`, `kernels`, `loads` and `granules`; a single variant of a
             strategy is `strategy/variant`.
     """
-    if "scenario" in frame and "load" not in frame:
+    for key, column in _COLUMNS.items():
+        if key in only and column in frame:
+            frame = frame[frame[column].isin(list(only[key]))]
+    if "loads" in only and "load" not in frame and "scenario" in frame:
         # Its first part is the load.
         loads = frame["scenario"].str.partition(".")[0]
-    else:
-        loads = frame.get("load")
-    for key, column in _COLUMNS.items():
-        values = loads if key == "loads" else frame.get(column)
-        if key in only and values is not None:
-            frame = frame[values.reindex(frame.index).isin(list(only[key]))]
+        frame = frame[loads.isin(list(only["loads"]))]
     if "strategies" in only and "strategy" in frame:
         wanted = set(only["strategies"])
         variants = frame["strategy"].str.cat(frame["variant"], sep="/")

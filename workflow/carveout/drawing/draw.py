@@ -13,7 +13,7 @@ import pandas as pd
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.drawing import style
 from carveout.drawing.catalogue import CATALOGUE, module_of
-from carveout.drawing.choice import Only, chosen
+from carveout.drawing.choice import chosen
 from carveout.drawing.marks import read_marks
 from carveout.tables.definitions import TABLES
 from carveout.tables.parquet import read_table
@@ -36,7 +36,7 @@ def main() -> None:
     wanted = parser.parse_args()
     module = importlib.import_module(module_of(wanted.name))
     frames = [
-        _read(wanted.name, table, path, columns, wanted.where, wanted.only)
+        _chosen(_read(wanted, table, path, columns), wanted, path)
         for (table, columns), path in zip(module.COLUMNS.items(), wanted.tables, strict=True)
     ]
     labels = Labels.read(wanted.descriptions)
@@ -49,25 +49,25 @@ def main() -> None:
 
 
 def _read(
-    figure: str,
-    table: str,
-    path: Path,
-    columns: Sequence[str] | None,
-    pairs: Sequence[str],
-    only: Only,
+    wanted: argparse.Namespace, table: str, path: Path, columns: Sequence[str] | None
 ) -> pd.DataFrame:
-    """Return what a figure shows of a table."""
-    frame = read_table(table, path, columns, _values(table, pairs))
-    if frame.empty and pairs:
+    """Return the rows of a table of which some columns have the wanted values."""
+    frame = read_table(table, path, columns, _values(table, wanted.where))
+    if frame.empty and wanted.where:
         raise CarveoutError(
-            f"{path}: wanted rows for the figure {figure}, found none with {', '.join(pairs)}; "
-            f"see figures.{figure} in the config"
+            f"{path}: wanted rows for the figure {wanted.name}, found none with "
+            f"{', '.join(wanted.where)}; see figures.{wanted.name} in the config"
         )
-    rows = chosen(frame, only)
+    return frame
+
+
+def _chosen(frame: pd.DataFrame, wanted: argparse.Namespace, path: Path) -> pd.DataFrame:
+    """Return the rows of a table that are to be drawn."""
+    rows = chosen(frame, wanted.only)
     if rows.empty and not frame.empty:
+        names = "; ".join(f"{key} {', '.join(found)}" for key, found in wanted.only.items())
         raise CarveoutError(
-            f"{path}: wanted rows for the figure {figure}, found none with "
-            f"{', '.join(f'{key} {" ".join(names)}' for key, names in only.items())}; "
+            f"{path}: wanted rows for the figure {wanted.name}, found none of {names}; "
             "see figures.only in the config"
         )
     return rows

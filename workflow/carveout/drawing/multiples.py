@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Small multiples: a row of panels for each strategy, one for each load, a curve for each variant."""
+"""Small multiples: a row of panels for each strategy, a panel for each load, curves of variants."""
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,10 +13,13 @@ from matplotlib.lines import Line2D
 from carveout.drawing import style
 from carveout.wording.labels import Labels
 
-_LINES = ("-", "--", ":", "-.")
-_PANEL_ROWS = 3.4
-_LEGEND_ROWS = 0.62
-_AXIS_ROWS = 1.6
+Line = Literal["-", "--", ":", "-."]
+_LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
+_PANEL_ROWS = 2.9
+_LEGEND_ROWS = 0.58
+_AXIS_ROWS = 0.75
+
+OTHERS = "#c4c4c4"
 
 Row = tuple[str, str]
 
@@ -25,7 +28,7 @@ class Look(NamedTuple):
     """How the curve of a variant is drawn, the same in all parts of a figure."""
 
     color: str
-    line: str
+    line: Line
     marker: str
 
 
@@ -62,7 +65,7 @@ def grid(
         axes = list(line.subplots(1, len(loads), sharey=True, squeeze=False)[0])
         _legend(line, labels, strategy, variants, looks)
         for ax, load in zip(axes, loads, strict=True):
-            ax.grid(visible=True, axis="both")
+            ax.grid(visible=True, axis="y")
             ax.tick_params(labelbottom=line is lines[-1])
             if line is lines[0]:
                 ax.set_title(load.replace("_", " "))
@@ -75,11 +78,23 @@ def loads_in(frame: pd.DataFrame) -> list[str]:
     return sorted(frame["load"].unique(), key=lambda load: (load != "idle", load))
 
 
-def plot(ax: Axes, x: Any, y: Any, look: Look) -> None:
+def plot(ax: Axes, x: Any, y: Any, look: Look, *, marked: bool = True) -> None:
     """Draw the curve of a variant."""
     ax.plot(
-        x, y, color=look.color, linestyle=look.line, marker=look.marker, markersize=3, linewidth=1.2
+        x,
+        y,
+        color=look.color,
+        linestyle=look.line,
+        marker=look.marker if marked else None,
+        markersize=3,
+        linewidth=1.2,
     )
+
+
+def plot_others(ax: Axes, curves: Mapping[Row, tuple[Any, Any]], strategy: str) -> None:
+    """Draw the curves of all other strategies, faintly."""
+    x, y = style.joined(curve for row, curve in curves.items() if row[0] != strategy)
+    ax.plot(x, y, color=OTHERS, linewidth=0.6, zorder=1)
 
 
 def _by_strategy(frame: pd.DataFrame, labels: Labels) -> dict[str, list[Row]]:
@@ -97,7 +112,7 @@ def _names(labels: Labels, variants: Sequence[Row]) -> list[str]:
 
 
 def _columns(names: Sequence[str]) -> int:
-    longest_em = max((len(name) for name in names), default=0) * 0.56 + 5
+    longest_em = max((len(name) for name in names), default=0) * 0.5 + 4.2
     return max(1, min(len(names), int(style.width_em() // longest_em)))
 
 

@@ -8,28 +8,29 @@ of the font: a figure is laid out anew for the page on which it is read, never j
 import io
 import math
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure, SubFigure
-from matplotlib.lines import Line2D
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from carveout.common.errors import CarveoutError
 from carveout.common.files import write_atomically
-from carveout.wording.labels import Labels, comparable_parts
-from carveout.wording.quantities import bytes_label
+from carveout.wording.labels import Labels
+from carveout.wording.quantities import bytes_label, ns_label
 
-ROW_EM = 2.25
+ROW_EM = 2.4
 # What the names of variants take of a figure's width.
-NAMES_EM = 15.0
+NAMES_EM = 16.0
 INK = "#222222"
 FAINT = "#d9d9d9"
 MUTED = "#767676"
@@ -48,13 +49,14 @@ MARKERS = ("o", "D", "s", "^", "v", "P", "X", "*", "<", ">")
 SEQUENCE = ("#FFFFFF", "#C6DBEF", "#6BAED6", "#2171B5", "#08306B")
 
 # How much smaller text of the size "small" is.
-_SMALL = 0.833
+SMALL = 0.833
 # Mean width of a letter of the font, in em, with some room to spare.
 _LETTER_EM = 0.56
+_BOLD_LETTER_EM = 0.67
 # On a page of a fixed height no font may become smaller than this share of what it is to be.
 _LEAST_SCALE = 0.6
 _DPI = 200
-_SETTINGS: dict[str, object] = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "axes.titlesize": "medium",
     "axes.titleweight": "bold",
@@ -143,43 +145,12 @@ def new_figure(rows: float) -> Figure:
             )
         height_in = page.height_in
     mpl.rcParams.update(_SETTINGS | {"font.size": page.font_pt * scale})
-    return Figure(figsize=(page.width_in, height_in), layout="constrained")
+    return Figure(figsize=(page.width_in, height_in), layout="constrained", dpi=_DPI)
 
 
 def font_pt() -> float:
     """Return the size of the current figure's font."""
     return float(mpl.rcParams["font.size"])
-
-
-def stacked(
-    frame: pd.DataFrame,
-    rows_of: Callable[[pd.DataFrame], float],
-    draw: Callable[[SubFigure, pd.DataFrame], None],
-) -> Figure:
-    """Return a figure with a part for each machine and granule, below each other.
-
-    Args:
-        frame: the rows of a table.
-        rows_of: how many rows the part of some of them takes.
-        draw: draws one part.
-
-    Raises:
-        CarveoutError: nothing was run of what the rows are about.
-    """
-    machines = dict(comparable_parts(frame))
-    if not machines:
-        raise CarveoutError(
-            "wanted trials to draw, found none that were run: not one variant is available on these "
-            "machines; the table summary says why in why_not_available"
-        )
-    heights = [rows_of(rows) + (len(machines) > 1) for rows in machines.values()]
-    figure = new_figure(sum(heights))
-    made = figure.subfigures(len(machines), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for part, (machine, rows) in zip(made, machines.items(), strict=True):
-        if len(machines) > 1:
-            part.suptitle(machine, x=0.01, ha="left")
-        draw(part, rows)
-    return figure
 
 
 def strategy_colors(labels: Labels, frame: pd.DataFrame) -> Mapping[str, str]:
@@ -191,12 +162,26 @@ def strategy_colors(labels: Labels, frame: pd.DataFrame) -> Mapping[str, str]:
 
 def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]]) -> None:
     """Make the y axis a list of variants, the first on top, with a line between strategies."""
-    names = [wrapped(name(labels, *row), NAMES_EM) for row in rows]
-    ax.set_yticks(range(len(rows)), names, linespacing=0.95)
+    names = [_in_two(name(labels, *row)) for row in rows]
+    ax.set_yticks(range(len(rows)), names, linespacing=1.0)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     for place in range(1, len(rows)):
         if rows[place][0] != rows[place - 1][0]:
             ax.axhline(place - 0.5, color=FAINT, linewidth=0.8)
+
+
+def _in_two(text: str) -> str:
+    """Return a name in lines that fit, broken behind a comma if that does."""
+    most = math.floor(NAMES_EM / _LETTER_EM)
+    broken = [
+        (text[: place + 1], text[place + 2 :])
+        for place in range(len(text) - 1)
+        if text[place : place + 2] == ", "
+    ]
+    fitting = [lines for lines in broken if max(map(len, lines)) <= most]
+    if len(text) <= most or not fitting:
+        return wrapped(text, NAMES_EM)
+    return "\n".join(min(fitting, key=lambda lines: max(map(len, lines))))
 
 
 def name(labels: Labels, strategy: str, variant: str) -> str:
@@ -206,8 +191,10 @@ def name(labels: Labels, strategy: str, variant: str) -> str:
 
 def within(labels: Labels, strategy: str, variant: str) -> str:
     """Return a variant's name without its strategy's, where it begins with that."""
-    name = name(labels, strategy, variant)
-    return name.removeprefix(labels.strategy(strategy)).lstrip(" ,") or name
+    whole = name(labels, strategy, variant)
+    title = labels.strategy(strategy)
+    begins_so = whole.lower().startswith(title.lower())
+    return (whole[len(title) :].lstrip(" ,") if begins_so else "") or whole
 
 
 def caveats(labels: Labels, rows: Sequence[tuple[str, str]]) -> list[str]:
@@ -216,33 +203,30 @@ def caveats(labels: Labels, rows: Sequence[tuple[str, str]]) -> list[str]:
     return [f"† {text}" for text in found if text]
 
 
-def footnotes(part: SubFigure | Figure, texts: Sequence[str]) -> None:
-    """Write notes below a part of a figure."""
-    lines = [line for text in texts for line in wrapped(text, _notes_em()).split("\n")]
-    if lines:
-        part.legend(
-            handles=[Line2D([], [], linestyle="", label=line) for line in lines],
-            loc="outside lower left",
-            handlelength=0,
-            handletextpad=0,
-            labelspacing=0.2,
-            fontsize="small",
-        )
-
-
-def footnote_rows(texts: Sequence[str]) -> float:
-    """Return how many rows notes take."""
-    lines = sum(wrapped(text, _notes_em()).count("\n") + 1 for text in texts)
-    return 0.5 * lines + 0.4 * bool(texts)
-
-
-def _notes_em() -> float:
-    return (width_em() - 2) / _SMALL
-
-
-def wrapped(text: str, width: float) -> str:
+def wrapped(text: str, em: float, *, bold: bool = False) -> str:
     """Return a text in lines of at most so many em."""
-    return textwrap.fill(text, max(8, math.floor(width / _LETTER_EM)), break_long_words=False)
+    letters = max(8, math.floor(em / (_BOLD_LETTER_EM if bold else _LETTER_EM)))
+    return textwrap.fill(text, letters, break_long_words=False)
+
+
+def log_times(ax: Axes, least_ns: float, most_ns: float, labels: int) -> None:
+    """Make the x axis one of times on a log scale, with so many labels at most."""
+    ax.set_xscale("log")
+    ax.set_xlim(least_ns, most_ns)
+    decades = max(1, math.ceil(math.log10(most_ns / least_ns)))
+    ax.xaxis.set_major_locator(LogLocator(base=10 ** math.ceil(decades / labels)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ns_label(value)))
+
+
+def joined(curves: Iterable[Sequence[Sequence[float]]]) -> tuple[list[float], list[float]]:
+    """Return the x and y of many curves as those of one, with gaps between them: drawn at once."""
+    x: list[float] = []
+    y: list[float] = []
+    for one, other in curves:
+        x += [*one, math.nan]
+        y += [*other, math.nan]
+    return x, y
 
 
 def note(ax: Axes, row: float, text: str) -> None:
@@ -280,8 +264,10 @@ def save(figure: Figure, name: str, svg: Path, png: Path) -> None:
     vector, raster = io.StringIO(), io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": name}):
         # In an SVG an inch has 72 points, and the canvas leaves the figure so.
-        FigureCanvasSVG(figure).print_svg(vector, metadata={"Date": None, "Creator": None})
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(vector, metadata={"Date": None, "Creator": None})
     write_atomically(svg, vector.getvalue())
     figure.dpi = _DPI
-    FigureCanvasAgg(figure).print_png(raster, metadata={"Software": None})
+    canvas = FigureCanvasAgg(figure)
+    canvas.print_png(raster, metadata={"Software": None})
     write_atomically(png, raster.getvalue())

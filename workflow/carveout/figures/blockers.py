@@ -7,8 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from carveout.drawing import multiples, style
+from carveout.drawing.layout import Part, stacked
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
 
@@ -26,11 +28,23 @@ def draw(blockers: pd.DataFrame, labels: Labels) -> Figure:
         return style.sentence(NOTHING)
     looks = _looks(blockers)
     kinds = blockers["in_the_way"].where(blockers["in_the_way"].isin(list(looks)), _OTHER)
-    return style.stacked(
+    return stacked(
         blockers.assign(in_the_way=kinds),
-        lambda rows: _rows(rows, labels, looks),
-        lambda part, rows: _draw_machine(part, rows, labels, looks),
-    )
+        lambda rows: Part(
+            rows=-(-len(multiples.loads_in(rows)) // _columns(rows))
+            * (len(labels.variants(rows)) + 1.6)
+            + 0.7,
+            draw=lambda part: _draw_machine(part, rows, labels, looks),
+            legend=[
+                Patch(
+                    facecolor=color, hatch=hatch, edgecolor="white", linewidth=0,
+                    label=kind.replace("_", " "),
+                )
+                for kind, (color, hatch) in looks.items()
+            ],
+            notes=style.caveats(labels, labels.variants(rows)),
+        ),
+    )  # fmt: skip
 
 
 def _looks(blockers: pd.DataFrame) -> dict[str, tuple[str, str]]:
@@ -46,18 +60,6 @@ def _looks(blockers: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 def _columns(blockers: pd.DataFrame) -> int:
     return style.side_by_side(len(multiples.loads_in(blockers)), 10)
-
-
-def _legend_columns() -> int:
-    return max(1, int(style.width_em() // 17))
-
-
-def _rows(blockers: pd.DataFrame, labels: Labels, looks: Mapping[str, tuple[str, str]]) -> float:
-    rows = labels.variants(blockers)
-    lines = -(-len(multiples.loads_in(blockers)) // _columns(blockers))
-    legend = -(-len(looks) // _legend_columns()) * 0.65
-    notes = style.footnote_rows(style.caveats(labels, rows))
-    return lines * (len(rows) + 1.9) + legend + notes + 1.5
 
 
 def _draw_machine(
@@ -80,20 +82,6 @@ def _draw_machine(
         style.draw_variant_rows(ax, labels, rows)
         ax.tick_params(labelleft=place % columns == 0, labelbottom=True)
     part.supxlabel("lends that ended short", fontsize="medium")
-    handles = [
-        Patch(
-            facecolor=color,
-            hatch=hatch,
-            edgecolor="white",
-            linewidth=0,
-            label=kind.replace("_", " "),
-        )
-        for kind, (color, hatch) in looks.items()
-    ]
-    part.legend(
-        handles=handles, loc="outside upper left", ncols=_legend_columns(), labelspacing=0.25
-    )
-    style.footnotes(part, style.caveats(labels, rows))
 
 
 def _draw_bars(
@@ -120,4 +108,4 @@ def _draw_bars(
             )  # fmt: skip
     ax.margins(x=0.18)
     ax.set_xlim(left=0)
-    ax.xaxis.get_major_locator().set_params(integer=True, nbins=4)
+    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: which variants qualify for which need, and which of them does best."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch, Rectangle
 
 from carveout.drawing import style
+from carveout.drawing.layout import Part, stacked
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
 
@@ -23,34 +25,38 @@ _LOOKS = {
 }
 
 
+# How parts of a need's name are written.
+_SPELLED = {"vms": "VMs", "gib": "GiB", "iommu": "IOMMU"}
+
+
 def draw(needs: pd.DataFrame, labels: Labels) -> Figure:
     """Draw a cell for each variant and need: whether it qualifies, and its rank if it does."""
-    return style.stacked(
+    return stacked(
         needs,
-        lambda rows: _rows(rows, labels),
-        lambda part, rows: _draw_machine(part, rows, labels),
+        lambda rows: Part(
+            rows=len(labels.variants(rows)) + 1.8,
+            draw=lambda part: _draw_machine(part, rows, labels),
+            legend=[
+                Patch(facecolor=color, edgecolor=style.MUTED, linewidth=0.6, label=meaning)
+                for color, meaning in _LOOKS.values()
+            ],
+            entry_em=20,
+            notes=style.caveats(labels, labels.variants(rows)),
+        ),
     )
-
-
-def _columns() -> int:
-    return max(1, int(style.width_em() // 20))
-
-
-def _rows(needs: pd.DataFrame, labels: Labels) -> float:
-    rows = labels.variants(needs)
-    legend = -(-len(_LOOKS) // _columns()) * 0.65
-    return len(rows) + legend + 2.6 + style.footnote_rows(style.caveats(labels, rows))
 
 
 def _draw_machine(part: SubFigure, needs: pd.DataFrame, labels: Labels) -> None:
     rows = labels.variants(needs)
     names = list(dict.fromkeys(needs["need"]))
     ax = part.subplots()
-    cells = needs.set_index(["need", *VARIANT])
+    cells = {
+        (cell["need"], cell["strategy"], cell["variant"]): cell for cell in needs.to_dict("records")
+    }
     for x, need in enumerate(names):
         for y, row in enumerate(rows):
-            if (need, *row) in cells.index:
-                _draw_cell(ax, x, y, cells.loc[(need, *row)])
+            if (need, *row) in cells:
+                _draw_cell(ax, x, y, cells[need, *row])
     style.draw_variant_rows(ax, labels, rows)
     width_em = (style.width_em() - style.NAMES_EM - 2) / len(names)
     ax.set(xlim=(-0.5, len(names) - 0.5))
@@ -59,19 +65,14 @@ def _draw_machine(part: SubFigure, needs: pd.DataFrame, labels: Labels) -> None:
     ax.tick_params(axis="x", length=0)
     ax.spines["bottom"].set_visible(False)
     ax.grid(visible=False)
-    handles = [
-        Patch(facecolor=color, edgecolor=style.MUTED, linewidth=0.6, label=meaning)
-        for color, meaning in _LOOKS.values()
-    ]
-    part.legend(handles=handles, loc="outside upper left", ncols=_columns(), labelspacing=0.25)
-    style.footnotes(part, style.caveats(labels, rows))
 
 
 def _title(need: str, width_em: float) -> str:
-    return style.wrapped(need.replace("_", " "), width_em)
+    words = [_SPELLED.get(word, word) for word in need.split("_")]
+    return style.wrapped(" ".join(words), width_em)
 
 
-def _draw_cell(ax: Axes, x: int, y: int, cell: "pd.Series[object]") -> None:
+def _draw_cell(ax: Axes, x: int, y: int, cell: Mapping[Hashable, Any]) -> None:
     kind = _kind(cell["qualifies"], cell["best"])
     color, _ = _LOOKS[kind]
     ax.add_patch(
@@ -87,8 +88,8 @@ def _draw_cell(ax: Axes, x: int, y: int, cell: "pd.Series[object]") -> None:
     )  # fmt: skip
 
 
-def _kind(qualifies: object, best: object) -> str:
-    if pd.isna(qualifies):  # type: ignore[call-overload]
+def _kind(qualifies: Any, best: Any) -> str:
+    if pd.isna(qualifies):
         return _UNKNOWN
     if not qualifies:
         return _NO

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: what each kernel makes of each variant, side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
 from carveout.drawing import style
+from carveout.drawing.layout import Part, compose
 from carveout.study.geometry import granule_label
-from carveout.tables.schema import KERNEL_COLUMNS
 from carveout.wording.labels import VARIANT, Labels, version_label
-from carveout.wording.quantities import bytes_label, ns_label
+from carveout.wording.quantities import bytes_label
 
 COLUMNS = {"kernels": None}
 # By column: the panel's title, what its numbers are divided by, and whether its scale is of times.
@@ -42,16 +42,34 @@ def draw(kernels: pd.DataFrame, labels: Labels) -> Figure:
     }
     machines = {
         f"{bytes_label(ram_bytes)} RAM, {granule_label(granule)}": rows
-        for (ram_bytes, granule), rows in kernels.groupby(["ram_bytes", "granule"])
+        for (ram_bytes, granule), rows in cast(
+            "Iterable[tuple[tuple[int, str], pd.DataFrame]]",
+            kernels.groupby(["ram_bytes", "granule"]),
+        )
         if rows["kernel"].nunique() >= _LEAST_KERNELS and rows["available"].any()
     }
-    heights = [_rows(rows, labels) for rows in machines.values()]
-    figure = style.new_figure(sum(heights))
-    parts = figure.subfigures(len(machines), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for part, (machine, rows) in zip(parts, machines.items(), strict=True):
-        part.suptitle(machine, x=0.01, ha="left")
-        _draw_machine(part, rows, labels, looks)
-    return figure
+    return compose({label: _part(rows, labels, looks) for label, rows in machines.items()})
+
+
+def _part(kernels: pd.DataFrame, labels: Labels, looks: Mapping[str, tuple[str, str]]) -> Part:
+    rows = labels.variants(_available(kernels))
+    return Part(
+        rows=-(-len(_PANELS) // _columns()) * (len(rows) + 2.0),
+        draw=lambda part: _draw_machine(part, kernels, labels, looks),
+        legend=[
+            *(
+                Line2D(
+                    [], [], linestyle="", color=color, marker=marker, markersize=5,
+                    label=_label(kernels, name),
+                )
+                for name, (color, marker) in looks.items()
+                if name in set(kernels["kernel"])
+            ),
+            Line2D([], [], linestyle="", color=style.MUTED, marker="|", label="not available"),
+        ],
+        entry_em=26,
+        notes=style.caveats(labels, rows),
+    )  # fmt: skip
 
 
 def _columns() -> int:
@@ -60,18 +78,6 @@ def _columns() -> int:
 
 def _available(kernels: pd.DataFrame) -> pd.DataFrame:
     return kernels[kernels["available"].astype(bool)]
-
-
-def _legend_columns() -> int:
-    return max(1, int(style.width_em() // 26))
-
-
-def _rows(kernels: pd.DataFrame, labels: Labels) -> float:
-    rows = labels.variants(_available(kernels))
-    lines = -(-len(_PANELS) // _columns())
-    legend = -(-(kernels["kernel"].nunique() + 1) // _legend_columns()) * 0.62
-    notes = style.footnote_rows(style.caveats(labels, rows))
-    return lines * (len(rows) + 2.4) + legend + notes + 1.4
 
 
 def _draw_machine(
@@ -89,36 +95,20 @@ def _draw_machine(
     ):
         for shift, name in zip(_shifts(len(present)), present, strict=True):
             of_kernel = kernels[kernels["kernel"] == name].set_index(VARIANT)
-            _draw_marks(ax, of_kernel, rows, column, unit, shift, looks[name])
+            _draw_missing(ax, of_kernel, rows, shift, looks[name][0])
+            values = of_kernel[column].reindex(pd.MultiIndex.from_tuples(rows)).astype(float)
+            color, marker = looks[name]
+            places = [row + shift for row in range(len(rows))]
+            ax.scatter(values / unit, places, s=16, marker=marker, color=color, linewidths=0)
         ax.set_title(title, fontsize="small")
         if is_time:
-            _draw_times(ax)
+            times = kernels[column].dropna().astype(float)
+            limits = (times.min() / 2, times.max() * 2) if len(times) else (1e3, 1e9)
+            style.log_times(ax, *limits, labels=3)
         else:
             ax.set_xlim(left=0)
         style.draw_variant_rows(ax, labels, rows)
         ax.tick_params(labelleft=place % columns == 0, axis="y")
-    handles = [
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            color=color,
-            marker=marker,
-            markersize=5,
-            label=_label(kernels, name),
-        )
-        for name, (color, marker) in looks.items()
-        if name in present
-    ]
-    handles.append(
-        Line2D(
-            [], [], linestyle="", color=style.MUTED, marker="|", label="left edge: not available"
-        )
-    )
-    part.legend(
-        handles=handles, loc="outside upper left", ncols=_legend_columns(), labelspacing=0.25
-    )
-    style.footnotes(part, style.caveats(labels, rows))
 
 
 def _label(kernels: pd.DataFrame, name: str) -> str:
@@ -134,29 +124,13 @@ def _shifts(count: int) -> list[float]:
     return [0.6 * (number - (count - 1) / 2) / max(count - 1, 1) for number in range(count)]
 
 
-def _draw_marks(
-    ax: Axes,
-    of_kernel: pd.DataFrame,
-    rows: Sequence[tuple[str, str]],
-    column: str,
-    unit: float,
-    shift: float,
-    look: tuple[str, str],
+def _draw_missing(
+    ax: Axes, of_kernel: pd.DataFrame, rows: Sequence[tuple[str, str]], shift: float, color: str
 ) -> None:
-    color, marker = look
+    """Draw a stroke at the left edge for what a kernel cannot run."""
     for place, row in enumerate(rows):
         if row not in of_kernel.index or not of_kernel.loc[row, "available"]:
             ax.plot(
                 [0], [place + shift], transform=ax.get_yaxis_transform(), marker="|",
                 markersize=4, color=color, clip_on=False,
             )  # fmt: skip
-    values = of_kernel[column].reindex(pd.MultiIndex.from_tuples(rows)).astype(float) / unit
-    places = [place + shift for place in range(len(rows))]
-    ax.scatter(values, places, s=16, marker=marker, color=color, linewidths=0)
-
-
-def _draw_times(ax: Axes) -> None:
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(numticks=5))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ns_label(value)))

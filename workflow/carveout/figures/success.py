@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: how often each variant lends all that was asked for, by dose, request and granule."""
 
+import math
 from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from carveout.drawing import multiples, style
+from carveout.drawing.layout import Part, stacked
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
+from carveout.wording.quantities import bytes_label
 
 COLUMNS = {
     "summary": (
@@ -26,7 +30,9 @@ _COLORS = "YlGnBu"
 # A cell that is this wide has room for its numbers.
 _NUMBERS_EM = 3.6
 _LEAST_CELL_EM = 1.1
-_LEGEND = ((0, "never"), (0.25, "25 %"), (0.5, "half"), (0.75, "75 %"), (1, "always"))
+# A dose has room beside the next where a cell is this wide.
+_UPRIGHT_EM = 2.4
+_RATES = {0.0: "never", 0.5: "half", 1.0: "always"}
 # The numbers stand out from cells that are darker than this.
 _DARK = 0.55
 
@@ -35,10 +41,15 @@ _Column = tuple[str, int]
 
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
     """Draw a cell for each variant, load, dose and request, as dark as it was successful."""
-    return style.stacked(
+    return stacked(
         summary,
-        lambda rows: _rows(rows, labels),
-        lambda part, rows: _draw_machine(part, rows, labels),
+        lambda rows: Part(
+            rows=(len(labels.variants(rows)) + 2.4) * len(_lines(_panels(rows))) + 0.5,
+            draw=lambda part: _draw_machine(part, rows, labels),
+            legend=_legend(),
+            entry_em=6.5,
+            notes=style.caveats(labels, labels.variants(rows)),
+        ),
     )
 
 
@@ -54,23 +65,15 @@ def _panels(summary: pd.DataFrame) -> dict[_Column, list[float]]:
 
 def _lines(panels: dict[_Column, list[float]]) -> list[list[_Column]]:
     """Return which panels stand beside each other: as many as have cells that can be seen."""
-    room_em = style.width_em() - style.NAMES_EM
-    lines: list[list[_Column]] = []
-    taken_em = 0.0
-    for column, doses in panels.items():
-        needed_em = max(5.0, len(doses) * _LEAST_CELL_EM) + 0.8
-        if not lines or taken_em + needed_em > room_em:
-            lines.append([])
-            taken_em = 0.0
-        lines[-1].append(column)
-        taken_em += needed_em
-    return lines
+    needed_em = sum(_width(doses) * _LEAST_CELL_EM + 0.5 for doses in panels.values())
+    lines = math.ceil(needed_em / (style.width_em() - style.NAMES_EM))
+    columns, each = list(panels), math.ceil(len(panels) / lines)
+    return [columns[place : place + each] for place in range(0, len(columns), each)]
 
 
-def _rows(summary: pd.DataFrame, labels: Labels) -> float:
-    rows = labels.variants(summary)
-    lines = len(_lines(_panels(summary)))
-    return (len(rows) + 3.6) * lines + 1.8 + style.footnote_rows(style.caveats(labels, rows))
+def _width(doses: Sequence[float]) -> float:
+    """Return how many cells wide a panel is: a few are wide enough for its title."""
+    return max(5.0, len(doses))
 
 
 def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> None:
@@ -81,62 +84,46 @@ def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> Non
     # Of one cell there is one rate, whichever list of requests asked for it last.
     key = [*VARIANT, "load", "dose_target", "request_bytes"]
     cells = summary.drop_duplicates(key, keep="last").set_index(key)
-    for line, columns in zip(
-        part.subfigures(len(lines), 1, squeeze=False)[:, 0], lines, strict=True
-    ):
-        widths = [max(4.0, len(panels[column])) for column in columns]
+    made = part.subfigures(len(lines), 1, squeeze=False)[:, 0]
+    for line, columns in zip(made, lines, strict=True):
+        widths = [_width(panels[column]) for column in columns]
         axes = line.subplots(1, len(columns), squeeze=False, width_ratios=widths)[0]
-        cell_em = (style.width_em() - style.NAMES_EM - 2 * len(columns)) / sum(widths)
-        for ax, (load, size) in zip(axes, columns, strict=True):
-            doses = panels[(load, size)]
-            width_em = cell_em * max(4.0, len(doses)) / len(doses)
-            _draw_cells(ax, cells, rows, load, size, doses, width_em)
-            title = load.replace("_", " ")
-            ax.set_title(
-                style.wrapped(
-                    f"{title}, {style.request_label(size)}" if several else title,
-                    width_em * len(doses),
-                ),
-            )
+        room_em = style.width_em() - style.NAMES_EM - len(columns)
+        for ax, (load, size), width in zip(axes, columns, widths, strict=True):
+            doses = panels[load, size]
+            width_em = room_em * width / sum(widths)
+            index = [(*row, load, dose, size) for row in rows for dose in doses]
+            found = cells.reindex(pd.MultiIndex.from_tuples(index))
+            _draw_cells(ax, found, doses, width_em / len(doses))
+            title = style.wrapped(load.replace("_", " "), width_em, bold=True)
+            ax.set_title(f"{title}\n{bytes_label(size)}" if several else title)
             style.draw_variant_rows(ax, labels, rows)
             ax.tick_params(labelleft=ax is axes[0])
-    part.supxlabel("dose, %", fontsize="medium")
-    _draw_legend(part)
-    style.footnotes(part, style.caveats(labels, rows))
+    part.supxlabel("dose of the load, %", fontsize="medium")
 
 
-def _draw_cells(
-    ax: Axes,
-    cells: pd.DataFrame,
-    rows: Sequence[tuple[str, str]],
-    load: str,
-    size: int,
-    doses: Sequence[float],
-    width_em: float,
-) -> None:
-    index = pd.MultiIndex.from_tuples([(*row, load, dose, size) for row in rows for dose in doses])
-    found = cells.reindex(index)
-    rates = (found["successes"] / found["trials"].where(found["trials"] > 0)).to_numpy(
-        float, na_value=np.nan
-    )
-    shape = (len(rows), len(doses))
+def _draw_cells(ax: Axes, found: pd.DataFrame, doses: Sequence[float], width_em: float) -> None:
+    """Draw the cells of all variants, row by row."""
+    ran = found["trials"].where(found["trials"] > 0)
+    rates = (found["successes"] / ran).to_numpy(float, na_value=np.nan)
+    grid = rates.reshape(-1, len(doses))
     ax.imshow(
-        np.ma.masked_invalid(rates.reshape(shape)),
-        cmap=_COLORS, vmin=0, vmax=1, aspect="auto", interpolation="none",
+        np.ma.masked_invalid(grid), cmap=_COLORS, vmin=0, vmax=1, aspect="auto",
+        interpolation="none",
     )  # fmt: skip
     ax.grid(visible=False)
+    ax.hlines(np.arange(1, len(grid)) - 0.5, -0.5, len(doses) - 0.5, "white", linewidth=0.8)
     ax.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
-    if width_em < 2.4:
+    if width_em < _UPRIGHT_EM:
         ax.tick_params(axis="x", labelrotation=90, labelsize="small")
     if doses == [0]:
         ax.set_xticks([])
-    has_numbers = width_em >= _NUMBERS_EM
     for place, (cell, rate) in enumerate(zip(found.to_dict("records"), rates, strict=True)):
         y, x = divmod(place, len(doses))
         ink = "white" if rate > _DARK else style.INK
         if np.isnan(rate):
             continue
-        if has_numbers:
+        if width_em >= _NUMBERS_EM:
             ax.text(x, y, _numbers(cell), ha="center", va="center", fontsize="x-small", color=ink)
         elif cell["deterministic"]:
             ax.plot([x], [y], marker="o", markersize=2, color=ink, markeredgewidth=0)
@@ -146,29 +133,20 @@ def _numbers(cell: dict[object, object]) -> str:
     """Return how many trials succeeded, with the interval of their rate where they vary."""
     counts = f"{cell['successes']}/{cell['trials']}"
     if cell["deterministic"]:
-        return f"{counts}, the same"
+        return f"{counts}\nthe same"
     low, high = (round(float(str(cell[f"success_{name}"])) * 100) for name in ("low", "high"))
     return f"{counts}\n{low}–{high} %"
 
 
-def _draw_legend(part: SubFigure) -> None:
+def _legend() -> list[Artist]:
     colors = mpl.colormaps[_COLORS]
-    handles: list[Patch | Line2D] = [
-        Patch(facecolor=colors(rate), edgecolor=style.MUTED, linewidth=0.5, label=name)
-        for rate, name in _LEGEND
-    ]
-    handles.append(
+    return [
+        *(
+            Patch(facecolor=colors(rate), edgecolor=style.MUTED, linewidth=0.5, label=name)
+            for rate, name in _RATES.items()
+        ),
+        Patch(facecolor="white", edgecolor=style.FAINT, linewidth=0.5, label="not run"),
         Line2D(
-            [],
-            [],
-            linestyle="",
-            marker="o",
-            markersize=3,
-            color=style.INK,
-            label="the same in all seeds",
-        )
-    )
-    part.legend(
-        handles=handles, loc="outside upper left", ncols=len(handles), columnspacing=1.2,
-        handlelength=1.2,
-    )  # fmt: skip
+            [], [], linestyle="", marker="o", markersize=3, color=style.INK, label="no seed differs"
+        ),
+    ]

@@ -7,16 +7,16 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from carveout.drawing import style
+from carveout.drawing.layout import Part, stacked
 from carveout.tables.rules import LEND_PARTS
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import Labels, load_label, loads_of
-from carveout.wording.quantities import ns_label
 
 _COLUMNS = (
     *(*COMPARABLE, "strategy", "variant", "load", "dose_target"),
@@ -43,10 +43,15 @@ _DOTS = 30
 
 def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
     """Draw the costs of all granted lends: a dot per trial, or a box where there are many."""
-    return style.stacked(
+    return stacked(
         trials,
-        lambda rows: _rows(rows, labels),
-        lambda part, rows: _draw_machine(part, rows, labels),
+        lambda rows: Part(
+            rows=-(-_panels(rows) // _columns()) * (len(labels.variants(rows)) + 1.8) + 2.2,
+            draw=lambda part: _draw_machine(part, rows, labels),
+            legend=_legend(_load_looks(rows)),
+            entry_em=15,
+            notes=style.caveats(labels, labels.variants(rows)),
+        ),
     )
 
 
@@ -56,18 +61,6 @@ def _columns() -> int:
 
 def _panels(trials: pd.DataFrame) -> int:
     return 2 * trials["request_bytes"].nunique() + 2
-
-
-def _rows(trials: pd.DataFrame, labels: Labels) -> float:
-    variants = labels.variants(trials)
-    lines = -(-_panels(trials) // _columns())
-    legend = -(-(len(loads_of(trials)) + 1) // _legend_columns()) * 0.62
-    notes = style.footnote_rows(style.caveats(labels, variants))
-    return lines * (len(variants) + 2.2) + legend + notes + 3.0
-
-
-def _legend_columns() -> int:
-    return max(1, int(style.width_em() // 15))
 
 
 def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None:
@@ -87,22 +80,21 @@ def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None
     largest = _largest(granted)
     _draw_parts(parts, largest, rows)
     _draw_clearing(clearing, largest, rows)
+    limits = _limits(granted)
+    for ax in (*times, clearing):
+        style.log_times(ax, *limits, labels=4)
     for place, ax in enumerate(grid.flat):
         style.draw_variant_rows(ax, labels, rows)
         ax.tick_params(labelleft=place % columns == 0)
-    for ax in (*times, clearing):
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(numticks=8))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ns_label(value)))
-        if ax is not times[0]:
-            ax.sharex(times[0])
-    if granted.empty:
-        # A log scale needs a place, also where nothing is drawn on it.
-        times[0].set_xlim(_LEAST_NS, _LEAST_NS * 10**6)
     clearing.set_xlabel("guest time, log scale")
-    _draw_legend(part, loads)
-    style.footnotes(part, style.caveats(labels, rows))
+
+
+def _limits(granted: pd.DataFrame) -> tuple[float, float]:
+    """Return the least and the longest time that is drawn, with some room."""
+    times = granted[[*_STEPS, *_CLEARING]].to_numpy(float, na_value=np.nan).clip(min=_LEAST_NS)
+    if not np.isfinite(times).any():
+        return _LEAST_NS, _LEAST_NS * 1e6
+    return float(np.nanmin(times)) / 2, float(np.nanmax(times)) * 2
 
 
 def _largest(granted: pd.DataFrame) -> pd.DataFrame:
@@ -236,23 +228,14 @@ def _draw_failing(
             style.note(ax, place, f"no success in {counts[row]} trials")
 
 
-def _draw_legend(part: SubFigure, loads: Mapping[tuple[str, float], tuple[str, str]]) -> None:
-    handles = [
-        Line2D([], [], linestyle="", marker=marker, color=color, label=load_label(*load))
-        for load, (color, marker) in loads.items()
-    ]
-    handles.append(
+def _legend(loads: Mapping[tuple[str, float], tuple[str, str]]) -> list[Artist]:
+    return [
+        *(
+            Line2D([], [], linestyle="", marker=marker, color=color, label=load_label(*load))
+            for load, (color, marker) in loads.items()
+        ),
         Line2D(
-            [],
-            [],
-            linestyle="",
-            marker="|",
-            markersize=10,
-            markeredgewidth=1.6,
-            color=style.INK,
+            [], [], linestyle="", marker="|", markersize=10, markeredgewidth=1.6, color=style.INK,
             label="median",
-        )
-    )
-    part.legend(
-        handles=handles, loc="outside upper left", ncols=_legend_columns(), labelspacing=0.2
-    )
+        ),
+    ]  # fmt: skip

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.lines import Line2D
 
 from carveout.common.sizes import GIB
 from carveout.drawing import multiples, style
+from carveout.drawing.layout import Part, stacked
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
-from carveout.wording.quantities import ns_label
 
 COLUMNS = {"trials": (*COMPARABLE, *VARIANT, "load", "outcome", "verify", "lent_bytes", "lend_ns")}
 NOTHING = "No lend got anything: there is no cost to draw."
@@ -31,15 +30,17 @@ def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
     costs["ns_per_gib"] = costs["ns_per_gib"].clip(lower=_LEAST_NS)
     looks = multiples.looks_of(costs, labels)
     limits = (costs["ns_per_gib"].min() / 1.5, costs["ns_per_gib"].max() * 1.5)
-    return style.stacked(
+    return stacked(
         costs,
-        lambda rows: multiples.rows_of(rows, labels) + 0.8 + _notes_rows(labels, rows),
-        lambda part, rows: _draw_machine(part, rows, labels, looks, limits),
+        lambda rows: Part(
+            rows=multiples.rows_of(rows, labels) + 0.6,
+            draw=lambda part: _draw_machine(part, rows, labels, looks, limits),
+            legend=[
+                Line2D([], [], color=multiples.OTHERS, linewidth=0.8, label="other strategies")
+            ],
+            notes=style.caveats(labels, labels.variants(rows)),
+        ),
     )
-
-
-def _notes_rows(labels: Labels, rows: pd.DataFrame) -> float:
-    return style.footnote_rows(style.caveats(labels, labels.variants(rows)))
 
 
 def _draw_machine(
@@ -50,27 +51,29 @@ def _draw_machine(
     limits: tuple[float, float],
 ) -> None:
     grid = multiples.grid(part, costs, labels, looks)
-    for strategy, axes in grid.items():
-        for ax, load in zip(axes, multiples.loads_in(costs), strict=True):
-            of_load = costs[costs["load"] == load]
-            _frame(ax, limits)
-            for row in labels.variants(of_load):
-                of_variant = of_load[(of_load[VARIANT] == list(row)).all(axis="columns")]
-                values = np.sort(of_variant["ns_per_gib"].to_numpy(float))
+    loads = multiples.loads_in(costs)
+    for place, load in enumerate(loads):
+        of_load = costs[costs["load"] == load]
+        curves = {
+            (str(strategy), str(variant)): _steps(values.to_numpy(float))
+            for (strategy, variant), values in of_load.groupby(VARIANT)["ns_per_gib"]
+        }
+        for strategy, axes in grid.items():
+            ax = axes[place]
+            multiples.plot_others(ax, curves, strategy)
+            for row, curve in curves.items():
                 if row[0] == strategy:
-                    look = looks[row]
-                    ax.ecdf(values, color=look.color, linestyle=look.line, linewidth=1.3)
-                else:
-                    ax.ecdf(values, color=style.FAINT, linewidth=0.6, zorder=1)
+                    multiples.plot(ax, *curve, looks[row], marked=False)
+            style.log_times(ax, *limits, labels=3)
+            ax.set(ylim=(0, 104), yticks=[0, 50, 100])
     part.supxlabel("guest time of a lend for each GiB lent, log scale", fontsize="medium")
     part.supylabel("share of lends, %", fontsize="medium")
-    style.footnotes(part, style.caveats(labels, labels.variants(costs)))
 
 
-def _frame(ax: Axes, limits: tuple[float, float]) -> None:
-    ax.set_xscale("log")
-    ax.set(xlim=limits, ylim=(0, 1.04), yticks=[0, 0.5, 1])
-    ax.set_yticklabels(["0", "50", "100"])
-    ax.xaxis.set_major_locator(LogLocator(numticks=5))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ns_label(value)))
+def _steps(
+    values: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+) -> tuple[list[float], list[float]]:
+    """Return the empirical distribution as a line: up by a step at each value, from 0 to 100 %."""
+    ordered = np.sort(values)
+    shares = np.arange(len(ordered) + 1) / len(ordered) * 100
+    return np.repeat(ordered, 2).tolist(), np.repeat(shares, 2)[1:-1].tolist()

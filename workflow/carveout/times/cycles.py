@@ -13,7 +13,8 @@ from matplotlib.patches import Patch
 
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import GIB
-from carveout.drawing import multiples, style
+from carveout.drawing import style
+from carveout.drawing.layout import Part, stacked
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
 
@@ -26,9 +27,14 @@ COLUMNS = {
 # Blue is what was asked for; blue is cheaper than in the first cycle, red is dearer.
 _GRANTED, _TIME = "YlGnBu", "RdBu_r"
 _MOST_TIMES = 4.0
+# What the title and the legend of a quantity take.
+_HEAD_ROWS = 2.0
 # Cells that are this wide have room for their number, and those that dark want a light one.
 _NUMBERS_EM = 2.2
 _DARK = 0.55
+# Both ends of the other scale are dark, from this far off its middle on.
+_FAR = 0.3
+Row = tuple[str, str]
 _Panel = tuple[str, str]
 
 
@@ -40,10 +46,13 @@ def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
             "wanted trials that lend the same again and again for the figure cycles, found none; "
             "ask for some with question: cycles in the key requests of the config"
         )
-    return style.stacked(
+    return stacked(
         cycles,
-        lambda rows: _rows(rows, labels),
-        lambda part, rows: _draw_machine(part, rows, labels),
+        lambda rows: Part(
+            rows=_lines(rows) * (len(labels.variants(rows)) + 2.0) + 2 * _HEAD_ROWS,
+            draw=lambda part: _draw_machine(part, rows, labels),
+            notes=style.caveats(labels, labels.variants(rows)),
+        ),
     )
 
 
@@ -59,12 +68,6 @@ def _columns(cycles: pd.DataFrame) -> int:
 
 def _lines(cycles: pd.DataFrame) -> int:
     return 2 * -(-len(_panels(cycles)) // _columns(cycles))
-
-
-def _rows(cycles: pd.DataFrame, labels: Labels) -> float:
-    variants = labels.variants(cycles)
-    notes = style.footnote_rows(style.caveats(labels, variants))
-    return _lines(cycles) * (len(variants) + 3.0) + 2.2 + notes
 
 
 def shares(cycles: pd.DataFrame) -> pd.DataFrame:
@@ -90,7 +93,7 @@ def _draw_machine(part: SubFigure, cycles: pd.DataFrame, labels: Labels) -> None
     rows, panels = labels.variants(cycles), _panels(cycles)
     found = shares(cycles)
     columns = _columns(cycles)
-    halves = part.subfigures(2, 1)
+    halves = part.subfigures(2, 1, squeeze=False)[:, 0]
     several = cycles["requests"].nunique() > 1
     for half, quantity in zip(halves, ("share", "times"), strict=True):
         grid = half.subplots(_lines(cycles) // 2, columns, sharey=True, squeeze=False)
@@ -99,25 +102,21 @@ def _draw_machine(part: SubFigure, cycles: pd.DataFrame, labels: Labels) -> None
                 ax.set_visible(False)
                 continue
             requests, load = panels[place]
-            _draw_cells(ax, found, rows, panels[place], quantity, columns)
+            of_panel = found.xs(panels[place], level=["requests", "load"])[quantity]
+            _draw_cells(ax, of_panel, rows, (style.width_em() - style.NAMES_EM) / columns)
             title = load.replace("_", " ")
             ax.set_title(f"{title}, {requests}" if several else title, fontweight="normal")
             style.draw_variant_rows(ax, labels, rows)
             ax.tick_params(labelleft=place % columns == 0)
         half.supxlabel("cycle", fontsize="medium")
         _draw_legend(half, quantity)
-    style.footnotes(part, style.caveats(labels, rows))
 
 
 def _draw_cells(
-    ax: Axes,
-    found: pd.DataFrame,
-    rows: Sequence[tuple[str, str]],
-    panel: _Panel,
-    quantity: str,
-    columns: int,
+    ax: Axes, of_panel: "pd.Series[float]", rows: Sequence[Row], room_em: float
 ) -> None:
-    of_panel = found.xs(panel, level=["requests", "load"])[quantity]
+    """Draw a cell for each variant and cycle, with its number where it has room for one."""
+    quantity = str(of_panel.name)
     numbers = sorted({cycle for *_, cycle in of_panel.index})
     index = pd.MultiIndex.from_tuples([(*row, cycle) for row in rows for cycle in numbers])
     values = of_panel.reindex(index).to_numpy(float).reshape(len(rows), len(numbers))
@@ -128,13 +127,12 @@ def _draw_cells(
     ax.grid(visible=False)
     step = max(1, len(numbers) // 8)
     ax.set_xticks(range(0, len(numbers), step), [str(number) for number in numbers[::step]])
-    width_em = (style.width_em() - style.NAMES_EM) / columns / len(numbers)
-    if width_em < _NUMBERS_EM:
+    if room_em / len(numbers) < _NUMBERS_EM:
         return
     for (y, x), value in np.ndenumerate(values):
         if not np.isnan(value):
-            shade = float(norm(value))
-            is_dark = shade > _DARK if quantity == "share" else abs(shade - 0.5) > 0.3
+            shade = float(np.asarray(norm(value)))
+            is_dark = shade > _DARK if quantity == "share" else abs(shade - 0.5) > _FAR
             text = f"{value * 100:.0f}" if quantity == "share" else f"{value:.2g}"
             ax.text(
                 x, y, text, ha="center", va="center", fontsize="x-small",

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Claims: what the tables say to the literature's statements, and to those who need memory lent.
+#
+# A statement is a file's or a strategy's; a need is a file. They are read here, so that one that is
+# wrong is told of before anything boots.
+
+from carveout.claims.needs import columns_needed, read_needs
+from carveout.claims.statements import read_pages
+
+# Published figures are marks in figures, which nothing judges.
+PAGES = [f"{folder}/strategy.yaml" for folder in STRATEGY_FOLDERS.values()] + sorted(
+    set(glob.glob("workflow/claims/*.yaml")) - {"workflow/claims/published.yaml"}
+)
+NEEDED = sorted(glob.glob("workflow/needs/*.yaml"))
+try:
+    TABLES_OF_CLAIMS = sorted(
+        columns_needed(
+            read_pages(map(Path, PAGES)),
+            read_needs(map(Path, NEEDED)),
+        )
+    )
+except CarveoutError as error:
+    sys.exit(f"carveout: {error}")
+COLLECTED = ["phases", "trials"]
+
+
+rule judge_claims:
+    input:
+        collected=[table(name) for name in COLLECTED],
+        digests=table_digests(*COLLECTED),
+        statistics=expand(
+            "<results>/tables/{name}.parquet",
+            name=[name for name in TABLES_OF_CLAIMS if name not in COLLECTED],
+        ),
+        pages=PAGES,
+        needed=NEEDED,
+    output:
+        claims="<results>/tables/claims.parquet",
+        needs="<results>/tables/needs.parquet",
+        claims_csv=report(
+            "<results>/tables/claims.csv",
+            caption="../report/claims.rst",
+            category="Tables",
+            labels={"table": "the literature, executed"},
+        ),
+        needs_csv=report(
+            "<results>/tables/needs.csv",
+            caption="../report/needs.rst",
+            category="Tables",
+            labels={"table": "who meets which need"},
+        ),
+    log:
+        "<logs>/tables/judge_claims.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.claims.judge"),
+        tables=subpath(output.claims, parent=True),
+    shell:
+        "python -m carveout.claims.judge --tables {params.tables:q} --pages {input.pages:q}"
+        " --needed {input.needed:q} --claims {output.claims:q} --needs {output.needs:q} >{log:q}"
+
+
+rule claims:
+    input:
+        rules.judge_claims.output,

@@ -13,24 +13,21 @@ PAGES = [f"{folder}/strategy.yaml" for folder in STRATEGY_FOLDERS.values()] + so
 )
 NEEDED = sorted(glob.glob("workflow/needs/*.yaml"))
 try:
-    TABLES_OF_CLAIMS = sorted(
-        columns_needed(
-            read_pages(map(Path, PAGES)),
-            read_needs(map(Path, NEEDED)),
-        )
+    TABLES_OF_CLAIMS = columns_needed(
+        read_pages(map(Path, PAGES)), read_needs(map(Path, NEEDED))
     )
 except CarveoutError as error:
     sys.exit(f"carveout: {error}")
-COLLECTED = ["phases", "trials"]
 
 
 rule judge_claims:
     input:
-        collected=[table(name) for name in COLLECTED],
-        digests=table_digests(*COLLECTED),
+        trials=table("trials"),
+        phases=table("phases"),
+        digests=table_digests("trials", "phases"),
         statistics=expand(
             "<results>/tables/{name}.parquet",
-            name=[name for name in TABLES_OF_CLAIMS if name not in COLLECTED],
+            name=sorted(set(TABLES_OF_CLAIMS) - {"trials", "phases"}),
         ),
         pages=PAGES,
         needed=NEEDED,

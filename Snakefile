@@ -36,6 +36,7 @@ rule tables:
         made_before_tables(),
         rules.collect_trials.output,
         rules.summarize_trials.output,
+        rules.compare_variants.output,
         rules.pair_trials.output,
         rules.judge_claims.output,
 

@@ -13,6 +13,9 @@ from carveout.statistics.curves import describe_curves
 from carveout.statistics.summarize import summarize
 from carveout.tables.parquet import read_table, write_table
 
+# Curves of means alone.
+NO_TRIALS = made_trials().iloc[:0]
+
 
 @pytest.fixture
 def curve(tmp_path: Any) -> pd.DataFrame:
@@ -29,7 +32,7 @@ def turning_point(curve: pd.DataFrame, granted_mib: Mapping[float, float]) -> di
         dose_target=pd.array(doses, "Float64"),
         granted_mean_bytes=pd.array([granted_mib[d] * MIB for d in doses], "Float64"),
     )
-    (found,) = describe_curves(rows).to_dict("records")
+    (found,) = describe_curves(rows, NO_TRIALS).to_dict("records")
     return {str(name): None if pd.isna(value) else value for name, value in found.items()}
 
 
@@ -67,5 +70,5 @@ def test_where_nothing_is_ever_granted_there_is_nothing_to_halve(curve: pd.DataF
 
 def test_curves_are_told_apart(curve: pd.DataFrame) -> None:
     other = curve.assign(variant="another")
-    points = describe_curves(pd.concat([curve, other]))
+    points = describe_curves(pd.concat([curve, other]), NO_TRIALS)
     assert len(points) == 2

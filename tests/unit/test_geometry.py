@@ -94,7 +94,7 @@ def test_a_load_that_a_kernel_cannot_run_is_no_failure_and_is_named() -> None:
         describe_variants(made[made["load"] != "unmovable_pages"] if made is trials else made)
         for made in (trials, some)
     )
-    names = ["strategy", "variant", "request_bytes", "trials", "successes", "success_rate"]
+    names = ["strategy", "variant", "request_bytes", "trials", "successes", "success_least_load"]
     pd.testing.assert_frame_equal(whole[names], without_load[names])
     missing = unavailable_labels(summarize(some), Labels())
     assert list(missing.values()) == [

@@ -9,12 +9,11 @@ from benchmarks.synthetic.trials import made_trials
 from scipy.stats import binomtest
 
 from carveout.common.sizes import GIB, MIB
+from carveout.statistics.intervals import wilson_intervals
 from carveout.statistics.summarize import (
-    COLUMNS,
     describe_variants,
     list_failures,
     summarize,
-    wilson_intervals,
 )
 from carveout.tables.parquet import read_table, write_table
 from carveout.tables.rules import REUSE_COLUMNS
@@ -25,7 +24,7 @@ from carveout.tables.schema import CELL
 def trials(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     path = tmp_path_factory.mktemp("tables") / "trials.parquet"
     write_table("trials", made_trials(), path)
-    return read_table("trials", path, COLUMNS)
+    return read_table("trials", path)
 
 
 def test_the_statistics_fit_their_schemas(trials: pd.DataFrame, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Statistics of the trials: of cells, of strategy variants, of what failed, and of whole curves;
-# and of what another kernel changes.
+# Statistics of the trials: of cells, of strategy variants, of what failed, of what was in the way, of
+# whole curves and of kernels; how strategies differ, and what another kernel changes.
 
 
 rule summarize_trials:
@@ -11,7 +11,9 @@ rule summarize_trials:
         summary="<results>/tables/summary.parquet",
         variants="<results>/tables/variants.parquet",
         failures="<results>/tables/failures.parquet",
+        blockers="<results>/tables/blockers.parquet",
         curves="<results>/tables/curves.parquet",
+        kernels="<results>/tables/kernels.parquet",
         variants_csv=report(
             "<results>/tables/variants.csv",
             caption="../report/variants.rst",
@@ -36,6 +38,18 @@ rule summarize_trials:
             category="Tables",
             labels={"table": "failures"},
         ),
+        blockers_csv=report(
+            "<results>/tables/blockers.csv",
+            caption="../report/blockers.rst",
+            category="Tables",
+            labels={"table": "what was in the way"},
+        ),
+        kernels_csv=report(
+            "<results>/tables/kernels.csv",
+            caption="../report/kernels.rst",
+            category="Tables",
+            labels={"table": "kernels side by side"},
+        ),
     log:
         "<logs>/tables/summarize_trials.log",
     conda:
@@ -45,7 +59,32 @@ rule summarize_trials:
     shell:
         "python -m carveout.statistics.summarize {input.trials:q} --summary {output.summary:q}"
         " --variants {output.variants:q} --failures {output.failures:q}"
-        " --curves {output.curves:q} >{log:q}"
+        " --blockers {output.blockers:q} --curves {output.curves:q}"
+        " --kernels {output.kernels:q} >{log:q}"
+
+
+rule compare_variants:
+    input:
+        trials=table("trials"),
+        digests=table_digests("trials"),
+    output:
+        comparisons="<results>/tables/comparisons.parquet",
+        comparisons_csv=report(
+            "<results>/tables/comparisons.csv",
+            caption="../report/comparisons.rst",
+            category="Tables",
+            labels={"table": "how strategies differ"},
+        ),
+    log:
+        "<logs>/tables/compare_variants.log",
+    conda:
+        CONDA_ENVIRONMENT
+    params:
+        code=code_digest("carveout.statistics.compare"),
+        references=MATRIX.references,
+    shell:
+        "python -m carveout.statistics.compare {input.trials:q} --references {params.references:q}"
+        " --comparisons {output.comparisons:q} >{log:q}"
 
 
 rule pair_trials:

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -76,19 +77,23 @@ def _draw_rates(
         points = drawn[drawn["request_bytes"] == request_bytes]
         y = points["y"] + shifts[number]
         shades = [colors[name] for name in points["strategy"]]
-        ax.hlines(
-            y, points["success_low"] * 100, points["success_high"] * 100, shades, linewidth=1.4
-        )
-        ax.scatter(
-            points["success_rate"] * 100,
-            y,
-            s=24,
-            marker=style.MARKERS[number],
-            facecolors=shades if number == 0 else "white",
-            edgecolors=shades,
-            linewidths=1.2,
-            zorder=3,
-        )
+        ends = points[["success_low", "success_high"]].to_numpy(float, na_value=np.nan) * 100
+        ax.hlines(y, ends[:, 0], ends[:, 1], shades, linewidth=1.4)
+        # What the seed does not change is no estimate: a bar in place of a point and its interval.
+        varies = ~points["deterministic"].to_numpy(bool)
+        for chosen, marker in ((varies, style.MARKERS[number]), (~varies, "|")):
+            colors_here = [shade for shade, is_here in zip(shades, chosen, strict=True) if is_here]
+            is_filled = number == 0 or marker == "|"
+            ax.scatter(
+                points["success_rate"][chosen] * 100,
+                y[chosen],
+                s=24,
+                marker=marker,
+                facecolors=colors_here if is_filled else "white",
+                edgecolors=None if marker == "|" else colors_here,
+                linewidths=1.2,
+                zorder=3,
+            )
     for row in set(rows) - set(zip(cells["strategy"], cells["variant"], strict=True)):
         style.note(ax, places[row], "not run")
 
@@ -113,4 +118,7 @@ def _draw_legend(part: SubFigure, requests: Sequence[int]) -> None:
         for number, request_bytes in enumerate(requests)
     ]
     handles.append(Line2D([], [], color=style.INK, label="95 % interval (Wilson)"))
+    handles.append(
+        Line2D([], [], color=style.INK, marker="|", linestyle="", label="the same in every trial")
+    )
     part.legend(handles=handles, loc="outside upper right", ncols=len(handles))

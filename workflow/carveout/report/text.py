@@ -88,8 +88,7 @@ def as_text(table: rich.table.Table) -> str:
 
 def _heading(text: str, width: int) -> list[str]:
     """Return a heading in lines about as narrow as the column's cells."""
-    words = text.replace(" (95 % interval)", "")
-    return textwrap.wrap(words, max(width, 8), break_long_words=False)
+    return textwrap.wrap(text, max(width, 8), break_long_words=False)
 
 
 def show_comparison(results: Path) -> None:

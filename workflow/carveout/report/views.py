@@ -7,7 +7,14 @@ from typing import Any
 import pandas as pd
 
 from carveout.tables.accounts import MEMMAP_PAYERS
-from carveout.wording.labels import VARIANT, Labels, load_label, loads_of
+from carveout.wording.labels import (
+    VARIANT,
+    Labels,
+    least_success_label,
+    load_label,
+    loads_of,
+    success_range_label,
+)
 from carveout.wording.quantities import (
     NOTHING,
     bytes_label,
@@ -28,14 +35,15 @@ PAID_IDLE = "memmap of all RAM, idle, paid by"
 PAID_LENT = "while lent, paid by"
 TABLES = "tables of the linear map"
 SHORT = "short lends"
-SUCCESS = "success (95 % interval)"
+SUCCESS = "success, least to most"
 # What each of the comparison's tables is of, with its headings.
 COMPARISON_PARTS = {
     "medians": (MEMMAP, ASIDE),
     "who pays for the memmap, and what maps the RAM; medians": (PAID_IDLE, PAID_LENT, TABLES),
-    "success with its 95 % interval; medians": (SUCCESS, LEND, SHORT),
+    "success, least to most over loads and doses; medians": (SUCCESS, LEND, SHORT),
     "what comes back; medians": (BACK, FOR_MOVABLE, FOR_UNMOVABLE, OWNER),
 }
+_OF_CELL = ["deterministic", "success_low", "success_high"]
 VM_PART = "a VM in what is lent; medians of the largest request in which one ran"
 
 
@@ -151,9 +159,9 @@ def comparison_parts(view: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def success_rates(comparison: pd.DataFrame, labels: Labels) -> pd.DataFrame:
-    """Return the success rates that `comparison_view` shows, in its rows and columns."""
+    """Return the least success rates that `comparison_view` shows, in its rows and columns."""
     wide = comparison.pivot_table(
-        index=["strategy", "variant"], columns="request_bytes", values="success_rate"
+        index=["strategy", "variant"], columns="request_bytes", values="success_least_rate"
     ).reindex(pd.MultiIndex.from_tuples(labels.variants(comparison)))
     requests = sorted(comparison["request_bytes"].unique())
     wide.columns = pd.MultiIndex.from_tuples([(SUCCESS, bytes_label(n)) for n in requests])
@@ -164,10 +172,9 @@ def success_view(summary: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     """Return one machine's successes of each variant (rows) under each load (columns)."""
     key = ["strategy", "variant", "load", "dose_target", "request_bytes"]
     sums = summary.groupby(key)[["successes", "trials"]].sum().reset_index()
-    sums["text"] = [
-        successes_label(*counts) if counts[1] else NOTHING
-        for counts in zip(sums["successes"], sums["trials"], strict=True)
-    ]
+    cells = summary.drop_duplicates(key, keep=False).groupby(key)[_OF_CELL].first()
+    sums = sums.join(cells, on=key)
+    sums["text"] = [_successes(row) for row in sums.to_dict("records")]
     wide = sums.pivot_table(index=key[:2], columns=key[2:], values="text", aggfunc="first")
     wide = wide.reindex(pd.MultiIndex.from_tuples(labels.variants(summary)))
     ordered = [
@@ -181,6 +188,15 @@ def success_view(summary: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         [(load_label(load, dose), bytes_label(size)) for load, dose, size in ordered]
     )
     return wide.set_axis([labels.variant(*row) for row in labels.variants(summary)])
+
+
+def _successes(row: Mapping[Any, Any]) -> str:
+    """Return successes of trials, with their interval where they are those of one cell."""
+    if not row["trials"]:
+        return NOTHING
+    if pd.isna(row["deterministic"]):
+        return successes_label(row["successes"], row["trials"])
+    return success_label(row)
 
 
 def failures_view(failures: pd.DataFrame, labels: Labels) -> pd.DataFrame:
@@ -258,7 +274,9 @@ def _comparison_cells(
         (ASIDE, "ZONE_MOVABLE"): bytes_label(idle["movable_zone_bytes"]),
     }
     for size, row in zip(sizes, found, strict=True):
-        cells[(SUCCESS, size)] = success_label(row) if row else NOTHING
+        cells[(SUCCESS, size)] = success_range_label(row) if row else NOTHING
+    least = [label for row in found if row and (label := least_success_label(row)) != NOTHING]
+    cells[(SUCCESS, "least under")] = least[-1] if least else NOTHING
     for size, row in zip(sizes, found, strict=True):
         cells[(LEND, size)] = ns_label(row["lend_ns_p50"]) if row else NOTHING
     return cells | {

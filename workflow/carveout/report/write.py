@@ -84,7 +84,7 @@ def write_report(
                 "frontier": _frontier_html(frontiers.get(machine), labels),
                 "comparison": comparison_html(rows, labels),
                 "vms": _vms_html(rows, labels),
-                "success": _html(views.success_view(successes[machine], labels)),
+                "success": success_html(successes[machine], labels),
                 "failures": _failures_html(failed.get(machine), labels),
             }
             for machine, rows in comparable_parts(comparison)
@@ -107,10 +107,14 @@ def write_report(
 def comparison_html(comparison: pd.DataFrame, labels: Labels) -> list[Markup]:
     """Return one machine's comparison as HTML tables, with a bar behind each success rate."""
     view = views.comparison_view(comparison, labels)
-    # An interval stands below its rate, which makes the table narrow enough for a small window.
-    view = view.map(lambda cell: cell.replace(" (", "\n("))
     rates = views.success_rates(comparison, labels).map(_bar)
     return [_with_bars(part, rates) for part in views.comparison_parts(view)]
+
+
+def success_html(summary: pd.DataFrame, labels: Labels) -> Markup:
+    """Return one machine's successes as an HTML table, each with its interval below."""
+    view = views.success_view(summary, labels)
+    return _html(view.map(lambda cell: cell.replace(" (", "\n(")))
 
 
 def _vms_html(comparison: pd.DataFrame, labels: Labels) -> Markup | None:

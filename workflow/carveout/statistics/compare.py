@@ -111,14 +111,13 @@ def compare(trials: pd.DataFrame, references: Sequence[Variant]) -> pd.DataFrame
     Args:
         trials: the table `trials`, at least the columns that `pair.COLUMNS` names.
         references: what to hold all others against: on each machine, with each granule, the first
-            of these that was run there.
+            of these that was run there; else of all the first by name.
     """
     found: list[_Compared] = []
     for common, variants in _comparable(trials):
-        reference = next((variant for variant in references if variant in variants), None)
-        if reference is not None:
-            pairs = [(variant, reference) for variant in variants if variant != reference]
-            found += _of_pairs(common, variants, pairs)
+        reference = next(name for name in (*references, *variants) if name in variants)
+        pairs = [(variant, reference) for variant in variants if variant != reference]
+        found += _of_pairs(common, variants, pairs)
     return _judged(found)
 
 

@@ -156,3 +156,13 @@ def check_map(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) -> 
         f"{wanted['strategy']} {wanted['variant']} {wanted['scenario']} dose {wanted['dose']} "
         f"seed {wanted['seed']} cycle {wanted['cycle']}; name one that it does"
     )
+
+
+def check_reference(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) -> None:
+    """Refuse to hold all variants against one that the config does not run."""
+    known = dict.fromkeys(f"{cell.variant.strategy}/{cell.variant.name}" for cell in cells)
+    if config.get("reference", next(iter(known))) not in known:
+        raise CarveoutError(
+            f"{source}: key reference: wanted a strategy and variant of the key strategies, found "
+            f"{config['reference']}; known are {', '.join(known)}"
+        )

@@ -18,6 +18,7 @@ from carveout.study.checks import (
     check_map,
     check_once,
     check_pieces,
+    check_reference,
     check_replication,
     check_room,
     check_sections,
@@ -27,6 +28,8 @@ from carveout.study.geometry import GRANULES, RAM_START_BYTES, Geometry, geometr
 from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
 from carveout.study.requests import Requests, check_granule, is_lend, read_requests
 
+# Where the config does not name another, and runs it.
+_REFERENCE = "baseline/ordinary_pages"
 _PINS = Path("config/kernels.yaml")
 _BY_SECTIONS = "mem= and virtio-mem work by whole sections"
 
@@ -43,6 +46,8 @@ class Matrix:
     strategies: Mapping[str, Plugin]
     loads: Mapping[str, Plugin]
     state_limit_bytes: int
+    # What all variants are held against where it was run.
+    reference: str
 
     @property
     def cells(self) -> list[Cell]:
@@ -53,6 +58,12 @@ class Matrix:
     def kernels(self) -> list[str]:
         """The names of all kernels, in the order of the config."""
         return list(dict.fromkeys(cell.kernel for cell in self.cells))
+
+    @property
+    def references(self) -> list[str]:
+        """What all variants are held against: on each machine the first of these that was run."""
+        variants = (f"{cell.variant.strategy}/{cell.variant.name}" for cell in self.cells)
+        return list(dict.fromkeys([self.reference, *variants]))
 
     @property
     def kernel_pairs(self) -> list[tuple[str, str]]:
@@ -89,10 +100,12 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         strategies={name: of for part in parts for name, of in part.strategies.items()},
         loads={name: of for part in parts for name, of in part.loads.items()},
         state_limit_bytes=parse_size(config["limits"]["state"], f"{source}: key limits.state"),
+        reference=config.get("reference", _REFERENCE),
     )
     check_once(source, matrix.cells)
     check_lends(source, matrix.cells)
     check_map(config, source, matrix.cells)
+    check_reference(config, source, matrix.cells)
     return matrix
 
 

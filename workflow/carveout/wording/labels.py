@@ -11,7 +11,7 @@ import pandas as pd
 from carveout.common import schemas
 from carveout.study.geometry import granule_label
 from carveout.tables.schema import COMPARABLE
-from carveout.wording.quantities import bytes_label
+from carveout.wording.quantities import NOTHING, bytes_label, percent_label
 
 VARIANT = ["strategy", "variant"]
 # The columns of `summary` by which it is said what cannot be had.
@@ -80,6 +80,21 @@ def load_label(name: str, dose_percent: float) -> str:
     """Return a load with its dose: ``anonymous memory 50 %``."""
     words = name.replace("_", " ")
     return f"{words} {dose_percent:g} %" if dose_percent else words
+
+
+def success_range_label(row: Mapping[str, Any]) -> str:
+    """Return how often a variant succeeds at least and at most, over loads and doses."""
+    least, most = row["success_least_rate"], row["success_most_rate"]
+    if pd.isna(least) or least == most:
+        return percent_label(least)
+    return f"{round(least * 100)} to {percent_label(most)}"
+
+
+def least_success_label(row: Mapping[str, Any]) -> str:
+    """Return under which load a variant succeeds least; nothing where it is even."""
+    if pd.isna(row["success_least_rate"]) or row["success_least_rate"] == row["success_most_rate"]:
+        return NOTHING
+    return load_label(row["success_least_load"], row["success_least_dose"])
 
 
 def comparable_label(kernel: str, version: str, pinned: str, ram_bytes: int, granule: str) -> str:

@@ -32,10 +32,16 @@ def percent_label(share: float | None) -> str:
 
 
 def success_label(row: Mapping[str, Any]) -> str:
-    """Return a success rate with its interval: 17/20 (64 to 95 %); of many trials, in percent."""
+    """Return a cell's success rate with its interval: 17/20 (64 to 95 %); of many, in percent.
+
+    A cell without any variation has none.
+    """
+    successes = successes_label(row["successes"], row["trials"])
+    if row["deterministic"]:
+        return f"{successes} (deterministic)"
     digits = 0 if row["trials"] < _MANY_TRIALS else 1
     low, high = (f"{row[name] * 100:.{digits}f}" for name in ("success_low", "success_high"))
-    return f"{successes_label(row['successes'], row['trials'])} ({low}–{high} %)"
+    return f"{successes} ({low}–{high} %)"
 
 
 def successes_label(successes: int, trials: int) -> str:

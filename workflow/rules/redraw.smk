@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Redrawing: figures and report come from the tables that are there, without a boot.
+# Redrawing: claims, figures and report come from the tables that are there, without a boot.
 
 import re
 
-REDRAWING = {"figures", "report"}
+REDRAWING = {"claims", "figures", "report"}
 # Those that boots make; the others are made of them.
 COLLECTED = {"trials", "phases", "runs"}
 
@@ -33,10 +33,10 @@ def is_taken(name):
 def table(*names):
     """Return tables as a rule's input: made from boots, unless only a redraw is asked for.
 
-    `snakemake figures` and `snakemake report` take the tables that are there, a colleague's or
-    those of another config. Flagged `before_update`, a file is taken as it is and its rule is not
-    looked for. Otherwise the digest of what boots made says whether it has changed: it is too large
-    for Snakemake to compare it by content.
+    `snakemake claims`, `snakemake figures` and `snakemake report` take the tables that are there, a
+    colleague's or those of another config. Flagged `before_update`, a file is taken as it is and
+    its rule is not looked for. Otherwise the digest of what boots made says whether it has changed:
+    it is too large for Snakemake to compare it by content.
     """
 
     def as_asked(wildcards):

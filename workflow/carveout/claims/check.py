@@ -161,7 +161,7 @@ def tell(check: Check, evidence: Evidence, strategy: str | None = None) -> Told:
         evidence: the tables.
         strategy: of whose rows it is; of all if None.
     """
-    table = evidence.rows(check.table)
+    table = evidence.part(check.table, check.columns())
     if table is None:
         return Told(pd.DataFrame({HELD: []}), f"there is no table {check.table}")
     own = table if strategy is None else table[table["strategy"] == strategy]

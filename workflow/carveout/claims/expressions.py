@@ -10,7 +10,7 @@ is null.
 import ast
 import functools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,11 +72,13 @@ class Expression:
 
     def values(self, frame: pd.DataFrame) -> "pd.Series[Any]":
         """Return the expression's value in each row of a frame that has its columns."""
-        value = _value(self._tree, frame)
+        value = _Values(frame).visit(self._tree)
         dtype = {NUMBERS: NUMBER, TRUTHS: BOOLEAN}.get(self.kind, TEXT)
         series = pd.Series(value, index=frame.index).astype(dtype)
         # What is divided by nothing is not known.
-        return series.mask(series.isin([float("inf"), -float("inf")])) if dtype is NUMBER else series
+        return (
+            series.mask(series.isin([float("inf"), -float("inf")])) if dtype is NUMBER else series
+        )
 
     def holds(self, frame: pd.DataFrame) -> "pd.Series[bool]":
         """Return the rows in which the expression is true; where it is not known it is not."""
@@ -97,12 +99,12 @@ def parse(text: str, kinds: Mapping[str, str], kind: str, where: str) -> Express
     """
     try:
         if len(text) > _MOST_LETTERS:
-            raise _Refused(f"{len(text)} letters, wanted at most {_MOST_LETTERS}")
+            raise _RefusedError(f"{len(text)} letters, wanted at most {_MOST_LETTERS}")
         tree = ast.parse(" ".join(text.split()), mode="eval").body
-        found = _kind(tree, kinds)
+        found = _Kinds(kinds).visit(tree)
         if found != kind:
-            raise _Refused(f"its value is a {found}, wanted a {kind}")
-    except _Refused as error:
+            raise _RefusedError(f"its value is a {found}, wanted a {kind}")
+    except _RefusedError as error:
         raise CarveoutError(f"{where}: {text!r}: {error}") from None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         said = getattr(error, "msg", None) or str(error) or "too deep"
@@ -111,144 +113,168 @@ def parse(text: str, kinds: Mapping[str, str], kind: str, where: str) -> Express
     return Expression(text, kind, tuple(dict.fromkeys(names)), tree)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """What is wrong with an expression."""
 
 
-def _kind(node: ast.expr, kinds: Mapping[str, str]) -> str:
-    """Return what the value of an expression is; refuse what is none."""
-    match node:
-        case ast.Constant(value=bool()):
-            pass
-        case ast.Constant(value=int() | float()):
+class _Kinds(ast.NodeVisitor):
+    """Tells what the value of an expression is, and refuses whatever is not of the language."""
+
+    def __init__(self, kinds: Mapping[str, str]) -> None:
+        self._kinds = kinds
+
+    def generic_visit(self, node: ast.AST) -> str:
+        """Refuse what no other method knows."""
+        raise _RefusedError(
+            f"{ast.unparse(node)!r} is not of the language: columns, numbers, texts, + - * / %, "
+            f"comparisons, in [...], and, or, not, {', '.join(FUNCTIONS.values())}"
+        )
+
+    def visit_Constant(self, node: ast.Constant) -> str:
+        """Return what a number or a text is."""
+        kind = {int: NUMBERS, float: NUMBERS, str: TEXTS}.get(type(node.value))
+        return kind or self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> str:
+        """Return what a column is."""
+        if node.id in CONSTANTS:
             return NUMBERS
-        case ast.Constant(value=str()):
-            return TEXTS
-        case ast.Name(id=name):
-            return _kind_of_name(name, kinds)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
-            return _all_are(NUMBERS, [left, right], kinds)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return _all_are(NUMBERS, [operand], kinds)
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return _all_are(TRUTHS, [operand], kinds)
-        case ast.BoolOp(values=values):
-            return _all_are(TRUTHS, values, kinds)
-        case ast.Compare(left=left, ops=ops, comparators=others):
-            for one, op, other in zip([left, *others], ops, others, strict=False):
-                _check_comparison(one, op, other, kinds)
-            return TRUTHS
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
-            return _kind_of_call(name, arguments, kinds)
-    raise _Refused(
-        f"{ast.unparse(node)!r} is not of the language: columns, numbers, texts, + - * / %, "
-        f"comparisons, in [...], and, or, not, {', '.join(FUNCTIONS.values())}"
-    )
-
-
-def _kind_of_name(name: str, kinds: Mapping[str, str]) -> str:
-    if name in CONSTANTS:
-        return NUMBERS
-    if name not in kinds:
-        raise _Refused(f"unknown column {name}; there are {', '.join(sorted(kinds))}")
-    return kinds[name]
-
-
-def _kind_of_call(name: str, arguments: list[ast.expr], kinds: Mapping[str, str]) -> str:
-    match name, arguments:
-        case ("abs", [_]) | ("min" | "max", [_, _]):
-            return _all_are(NUMBERS, arguments, kinds)
-        case "known", [ast.Name(id=column)] if _kind_of_name(column, kinds):
-            return TRUTHS
-        case "contains", [ast.Name() as column, ast.Constant(value=str())]:
-            _all_are(TEXTS, [column], kinds)
-            return TRUTHS
-    raise _Refused(f"wanted {FUNCTIONS[name]}")
-
-
-def _all_are(wanted: str, nodes: list[ast.expr], kinds: Mapping[str, str]) -> str:
-    for node in nodes:
-        if (found := _kind(node, kinds)) != wanted:
-            raise _Refused(f"{ast.unparse(node)} is a {found}, wanted a {wanted}")
-    return wanted
-
-
-def _check_comparison(
-    one: ast.expr, op: ast.cmpop, other: ast.expr, kinds: Mapping[str, str]
-) -> None:
-    left = _kind(one, kinds)
-    if isinstance(op, _SETS):
-        if not isinstance(other, ast.List) or not all(
-            isinstance(item, ast.Constant) for item in other.elts
-        ):
-            raise _Refused(f"wanted a list of values after `in`, found {ast.unparse(other)}")
-        _all_are(left, other.elts, kinds)
-    elif type(op) in _ORDERS:
-        _all_are(NUMBERS, [one, other], kinds)
-    elif type(op) in _EQUALITIES:
-        _all_are(left, [other], kinds)
-    else:
-        raise _Refused("wanted a comparison by == != < <= > >= or in")
-
-
-def _value(node: ast.expr, frame: pd.DataFrame) -> Any:
-    """Return the value of an expression that was checked: a column, or a constant."""
-    match node:
-        case ast.Constant(value=value):
-            return value
-        case ast.Name(id=name):
-            return CONSTANTS[name] if name in CONSTANTS else frame[name]
-        case ast.BinOp(left=left, op=op, right=right):
-            return _divided_or(op, _value(left, frame), _value(right, frame), frame)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand, frame)
-        case ast.UnaryOp(operand=operand):
-            return ~_truths(_value(operand, frame), frame)
-        case ast.BoolOp(op=op, values=values):
-            both = operator.and_ if isinstance(op, ast.And) else operator.or_
-            return functools.reduce(both, [_truths(_value(each, frame), frame) for each in values])
-        case ast.Compare(left=left, ops=ops, comparators=others):
-            pairs = zip([left, *others], ops, others, strict=False)
-            return functools.reduce(
-                operator.and_, [_compared(one, op, other, frame) for one, op, other in pairs]
+        if node.id not in self._kinds:
+            raise _RefusedError(
+                f"unknown column {node.id}; there are {', '.join(sorted(self._kinds))}"
             )
-        case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _called(name, arguments, frame)
-    raise AssertionError(f"{ast.unparse(node)} was not checked")
+        return self._kinds[node.id]
+
+    def visit_BinOp(self, node: ast.BinOp) -> str:
+        """Return what an arithmetic operation gives."""
+        if type(node.op) not in _ARITHMETIC:
+            return self.generic_visit(node)
+        return self._all_are(NUMBERS, [node.left, node.right])
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> str:
+        """Return what `-` and `not` give."""
+        match node.op:
+            case ast.USub():
+                return self._all_are(NUMBERS, [node.operand])
+            case ast.Not():
+                return self._all_are(TRUTHS, [node.operand])
+        return self.generic_visit(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> str:
+        """Return what `and` and `or` give."""
+        return self._all_are(TRUTHS, node.values)
+
+    def visit_Compare(self, node: ast.Compare) -> str:
+        """Return what comparisons give, also several in a row."""
+        for one, op, other in _pairs_of(node):
+            self._check_comparison(one, op, other)
+        return TRUTHS
+
+    def visit_Call(self, node: ast.Call) -> str:
+        """Return what a function gives."""
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name not in FUNCTIONS or node.keywords:
+            return self.generic_visit(node)
+        match name, node.args:
+            case ("abs", [_]) | ("min" | "max", [_, _]):
+                return self._all_are(NUMBERS, node.args)
+            case "known", [ast.Name() as column] if self.visit(column):
+                return TRUTHS
+            case "contains", [ast.Name() as column, ast.Constant(value=str())]:
+                self._all_are(TEXTS, [column])
+                return TRUTHS
+        raise _RefusedError(f"wanted {FUNCTIONS[name]}, found {ast.unparse(node)}")
+
+    def _all_are(self, wanted: str, nodes: Sequence[ast.expr]) -> str:
+        for node in nodes:
+            found = self.visit(node)
+            if found != wanted:
+                raise _RefusedError(f"{ast.unparse(node)} is a {found}, wanted a {wanted}")
+        return wanted
+
+    def _check_comparison(self, one: ast.expr, op: ast.cmpop, other: ast.expr) -> None:
+        left = str(self.visit(one))
+        if isinstance(op, _SETS):
+            if not isinstance(other, ast.List) or not all(
+                isinstance(item, ast.Constant) for item in other.elts
+            ):
+                raise _RefusedError(
+                    f"wanted a list of values after `in`, found {ast.unparse(other)}"
+                )
+            self._all_are(left, other.elts)
+        elif type(op) in _ORDERS:
+            self._all_are(NUMBERS, [one, other])
+        elif type(op) in _EQUALITIES:
+            self._all_are(left, [other])
+        else:
+            raise _RefusedError("wanted a comparison by == != < <= > >= or in")
 
 
-def _divided_or(op: ast.operator, left: Any, right: Any, frame: pd.DataFrame) -> Any:
-    if isinstance(op, (ast.Div, ast.Mod)):  # a constant 0 divides to nothing known, as a column does
-        right = pd.Series(right, frame.index).astype(NUMBER)
-    return _ARITHMETIC[type(op)](left, right)
+class _Values(ast.NodeVisitor):
+    """Computes an expression that was checked: a column of a frame, or a constant."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    def visit_Constant(self, node: ast.Constant) -> Any:
+        """Return the constant."""
+        return node.value
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        """Return a column."""
+        return CONSTANTS[node.id] if node.id in CONSTANTS else self._frame[node.id]
+
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
+        """Return what an arithmetic operation gives."""
+        left, right = self.visit(node.left), self.visit(node.right)
+        if isinstance(node.op, (ast.Div, ast.Mod)):  # by a constant 0 as by a column's: not known
+            right = self._numbers(right)
+        return _ARITHMETIC[type(node.op)](left, right)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        """Return what `-` and `not` give."""
+        value = self.visit(node.operand)
+        return -value if isinstance(node.op, ast.USub) else ~self._truths(value)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> Any:
+        """Return what `and` and `or` give."""
+        both = operator.and_ if isinstance(node.op, ast.And) else operator.or_
+        return functools.reduce(both, [self._truths(self.visit(each)) for each in node.values])
+
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        """Return what comparisons give: all of those in a row."""
+        return functools.reduce(operator.and_, [self._compared(*pair) for pair in _pairs_of(node)])
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        """Return what a function gives."""
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        first, *others = [self.visit(argument) for argument in node.args]
+        if name == "abs":
+            return abs(first)
+        if name == "known":
+            return first.notna()
+        if name == "contains":
+            return first.str.contains(others[0], regex=False)
+        both = pd.concat([self._numbers(value) for value in (first, *others)], axis="columns")
+        return both.min(axis=1, skipna=False) if name == "min" else both.max(axis=1, skipna=False)
+
+    def _compared(self, one: ast.expr, op: ast.cmpop, other: ast.expr) -> Any:
+        left = self.visit(one)
+        if isinstance(op, _SETS) and isinstance(other, ast.List):
+            column = pd.Series(left, index=self._frame.index)
+            within = column.isin([self.visit(item) for item in other.elts]).astype(BOOLEAN)
+            within = within.mask(column.isna())
+            return within if isinstance(op, ast.In) else ~within
+        compare = _ORDERS.get(type(op)) or _EQUALITIES[type(op)]
+        return self._truths(compare(left, self.visit(other)))
+
+    def _truths(self, value: Any) -> "pd.Series[bool]":
+        return pd.Series(value, index=self._frame.index).astype(BOOLEAN)
+
+    def _numbers(self, value: Any) -> "pd.Series[float]":
+        return pd.Series(value, index=self._frame.index).astype(NUMBER)
 
 
-def _truths(value: Any, frame: pd.DataFrame) -> "pd.Series[bool]":
-    return pd.Series(value, index=frame.index).astype(BOOLEAN)
-
-
-def _compared(
-    one: ast.expr, op: ast.cmpop, other: ast.expr, frame: pd.DataFrame
-) -> "pd.Series[bool]":
-    left = _value(one, frame)
-    if isinstance(op, _SETS) and isinstance(other, ast.List):
-        column = pd.Series(left, index=frame.index)
-        within = column.isin([_value(item, frame) for item in other.elts]).astype(BOOLEAN)
-        within = within.mask(column.isna())
-        return within if isinstance(op, ast.In) else ~within
-    compare = _ORDERS.get(type(op)) or _EQUALITIES[type(op)]
-    return _truths(compare(left, _value(other, frame)), frame)
-
-
-def _called(name: str, arguments: list[ast.expr], frame: pd.DataFrame) -> Any:
-    first = _value(arguments[0], frame)
-    if name == "abs":
-        return abs(first)
-    if name == "known":
-        return first.notna()
-    second = _value(arguments[1], frame)
-    if name == "contains":
-        return first.str.contains(second, regex=False)
-    left, right = (pd.Series(value, frame.index).astype(NUMBER) for value in (first, second))
-    is_left = _truths(left < right if name == "min" else left >= right, frame)
-    return left.where(is_left.fillna(value=True), right).mask(is_left.isna())
+def _pairs_of(node: ast.Compare) -> Iterator[tuple[ast.expr, ast.cmpop, ast.expr]]:
+    """Yield each comparison of several in a row."""
+    yield from zip([node.left, *node.comparators], node.ops, node.comparators, strict=False)

@@ -3,30 +3,15 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from carveout.claims.check import Check
 from carveout.claims.evidence import Evidence
-from carveout.claims.needs import Measure, Need, judge_needs, read_needs
-from carveout.claims.statements import Page, read_pages
+from carveout.claims.needs import columns_needed, read_needs
+from carveout.claims.qualify import judge_needs
+from carveout.claims.statements import read_pages
 from carveout.claims.verdicts import judge_pages
 from carveout.common.errors import entry_point
 from carveout.tables.parquet import read_metadata, write_table
-
-
-def columns_needed(pages: Sequence[Page], needs: Sequence[Need]) -> dict[str, set[str]]:
-    """Return the columns that checks and measures name, by their table."""
-    asked: list[Check | Measure | None] = [
-        *(statement.check for page in pages for statement in page.statements),
-        *(condition.check for need in needs for condition in need.conditions),
-        *(need.measure for need in needs),
-    ]
-    columns: dict[str, set[str]] = {"trials": set()}
-    for each in asked:
-        if each is not None:
-            columns[each.table] = columns.get(each.table, set()) | each.columns()
-    return columns
 
 
 @entry_point

@@ -10,13 +10,16 @@ from carveout.common.sizes import GIB, KIB, MIB
 from carveout.wording.quantities import NOTHING, ns_label
 
 
-
 def _bytes(value: float) -> str:
     """Return a size with as many digits as tell a page of some hundred MiB."""
     for unit, size in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
         if abs(value) >= size:
             return f"{value / size:.6g} {unit}"
     return f"{value:g} bytes" if value else "0"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.6g} %"
 
 
 # By what a column's name ends in. Columns of medians end in `_p50` and the like.
@@ -26,15 +29,23 @@ _UNITS: Mapping[str, Callable[[Any], str]] = {
     "_ns_per_gib": ns_label,
     "_share": lambda value: _percent(value * 100),
     "_rate": lambda value: _percent(value * 100),
-    "_dose": lambda value: _percent(value),
-    "dose_target": lambda value: _percent(value),
+    "_dose": _percent,
+    "dose_target": _percent,
 }
 # Which row it is: its columns that tell rows apart, with what stands around them.
 _PLACE: Mapping[str, str] = {
-    **{"kernel": "{}", "ram_bytes": "{} RAM", "granule": "granule {}"},
-    **{"strategy": "{}", "variant": "{}", "load": "{}", "scenario": "{}"},
-    **{"dose_target": "{}", "phase": "census {}", "request_bytes": "{} asked for"},
-    **{"cycle": "cycle {}", "seed": "seed {}"},
+    "kernel": "{}",
+    "ram_bytes": "{} RAM",
+    "granule": "granule {}",
+    "strategy": "{}",
+    "variant": "{}",
+    "load": "{}",
+    "scenario": "{}",
+    "dose_target": "{}",
+    "phase": "census {}",
+    "request_bytes": "{} asked for",
+    "cycle": "cycle {}",
+    "seed": "seed {}",
 }
 _MOST_TEXTS = 4
 
@@ -60,7 +71,7 @@ def found(rows: pd.DataFrame, names: Sequence[str]) -> str:
 def _found(name: str, values: "pd.Series[Any]") -> str:
     if values.empty:
         return NOTHING
-    if values.dtype == "string" or values.dtype == "boolean":
+    if values.dtype in ("string", "boolean"):
         counts = values.value_counts()
         if len(counts) == 1:
             return str(counts.index[0])
@@ -70,7 +81,7 @@ def _found(name: str, values: "pd.Series[Any]") -> str:
     return least if least == most else f"{least} to {most}"
 
 
-def place_of(rows: pd.DataFrame, row: Mapping[str, Any]) -> str:
+def place_of(rows: pd.DataFrame, row: "pd.Series[Any]") -> str:
     """Return which of some rows one is, by what is not the same in all of them."""
     words = [
         form.format(value_label(name, row[name]))
@@ -79,7 +90,3 @@ def place_of(rows: pd.DataFrame, row: Mapping[str, Any]) -> str:
         if name in ("strategy", "variant") or rows[name].nunique(dropna=False) > 1
     ]
     return ", ".join(words)
-
-
-def _percent(value: float) -> str:
-    return f"{value:.6g} %"

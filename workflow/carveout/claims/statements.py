@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Statements of the literature: what is said, by whom, and how the tables can tell."""
+"""The literature: what is said, by whom, and how the tables can tell; and published figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,3 +107,32 @@ def _check_names_of_variants(check: Check, where: str) -> None:
                 f"{where}: {selection.text!r}: wanted the strategy with the variant, since "
                 "strategies have variants of one name"
             )
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published figure.
+
+    Attributes:
+        claim: what was said.
+        value: the figure.
+        unit: of the value, as the schema has them.
+        source: who published it, and where.
+        figure: the name of the figure that marks it.
+        where: beside which rows: the names of columns, and their values.
+    """
+
+    claim: str
+    value: float
+    unit: str
+    source: str
+    figure: str
+    where: Mapping[str, str | float]
+
+
+def read_published(path: Path, figure: str | None = None) -> list[Published]:
+    """Return the published figures of a file, or those that one figure marks."""
+    content = schemas.load_yaml(path)
+    schemas.check(content, "published", str(path))
+    found = [Published(**entry) for entry in content]
+    return [entry for entry in found if figure in (None, entry.figure)]

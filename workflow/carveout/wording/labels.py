@@ -201,7 +201,7 @@ def _description(name: str, content: Mapping[str, Any]) -> Description:
         title=content["title"],
         description=content["description"],
         variants={key: value["title"] for key, value in content["variants"].items()},
-        expects=content.get("expects", []),
+        expects=[" ".join(statement["says"].split()) for statement in content.get("expects", [])],
         caveats={
             key: value["caveat"] for key, value in content["variants"].items() if "caveat" in value
         },

@@ -10,12 +10,12 @@ import math
 import numpy as np
 from scipy.stats import binomtest, boschloo_exact, brunnermunzel, norm, permutation_test
 
-from carveout.statistics.intervals import Numbers
+from carveout.statistics.intervals import Numbers, batch_of
 
 # A test calls a difference significant below this.
 LEVEL = 0.05
 # With fewer values on one side Brunner and Munzel's test finds differences too often.
-LEAST_FOR_BRUNNER_MUNZEL = 15
+LEAST_FOR_BRUNNER_MUNZEL = 20
 
 # How often a difference as large as that seen is to be found.
 _POWER = 0.8
@@ -41,6 +41,7 @@ def sign_flip_p_values(differences: Numbers) -> Numbers:
         vectorized=True,
         axis=-1,
         n_resamples=_SIGNS,
+        batch=batch_of(differences),
         rng=np.random.default_rng(_SIGNS_SEED),
     )
     return np.atleast_1d(test.pvalue).astype(np.float64)

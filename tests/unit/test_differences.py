@@ -123,6 +123,10 @@ def test_brunner_munzel_of_sides_that_do_not_touch() -> None:
     assert brunner_munzel_p_value(other, one) == brunner_munzel_p_value(one, other)
 
 
+def test_brunner_munzel_of_nothing_but_ties() -> None:
+    assert brunner_munzel_p_value(np.zeros(20), np.zeros(25)) == 1
+
+
 def test_cliffs_delta_by_hand_and_by_mann_and_whitneys_u() -> None:
     # Of 9 comparisons 6 are above, 2 below and one is even.
     assert cliffs_delta(np.array([2.0, 4, 6]), np.array([1.0, 3, 4.0])) == pytest.approx(

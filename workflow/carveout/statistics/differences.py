@@ -77,6 +77,8 @@ def brunner_munzel_p_value(values: Numbers, others: Numbers) -> float | None:
     """
     if min(len(values), len(others)) < LEAST_FOR_BRUNNER_MUNZEL:
         return None
+    if values.min() == values.max() == others.min() == others.max():
+        return 1.0
     if values.min() > others.max() or others.min() > values.max():
         # Apart altogether: its variance is 0, so take the least p-value that ranks can give.
         return 2 / math.comb(len(values) + len(others), len(values))

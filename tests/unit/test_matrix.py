@@ -139,6 +139,10 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (change("lendable", "512MiB"), "pieces of hugetlbfs 1G_boot, 1GiB"),
         (change("ram", ["1500MiB"]), "key ram: wanted a multiple of the memory section"),
         (change("ram", ["4 GB"]), "key ram.0: '4 GB' does not match"),
+        (
+            change("reference", "mem/no_such"),
+            "key reference: wanted a strategy and variant of the key strategies, found mem/no_such; known are baseline/ordinary_pages, ",
+        ),
         (change("figures.pageblock_map.seed", 9), "key figures.pageblock_map: wanted a trial"),
     ],
 )

@@ -18,6 +18,7 @@ _LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
 _PANEL_ROWS = 2.9
 _LEGEND_ROWS = 0.58
 _AXIS_ROWS = 0.75
+_TITLE_ROWS = 0.5
 
 OTHERS = "#c4c4c4"
 
@@ -46,7 +47,7 @@ def looks_of(frame: pd.DataFrame, labels: Labels) -> dict[Row, Look]:
 def rows_of(frame: pd.DataFrame, labels: Labels) -> float:
     """Return how many rows the panels of a machine take."""
     legends = [_legend_rows(labels, rows) for rows in _by_strategy(frame, labels).values()]
-    return _AXIS_ROWS + 0.5 + sum(_PANEL_ROWS + legend for legend in legends)
+    return _AXIS_ROWS + 1.5 * _TITLE_ROWS + sum(_PANEL_ROWS + legend for legend in legends)
 
 
 def grid(
@@ -57,18 +58,19 @@ def grid(
     loads = loads_in(frame)
     heights = [_PANEL_ROWS + _legend_rows(labels, variants) for variants in rows.values()]
     # The first has the loads' names above it, the last its axis below.
-    heights[0] += 0.5
+    titles = [style.load_title(load, (style.width_em() - 6) / len(loads)) for load in loads]
+    heights[0] += _TITLE_ROWS * max(title.count("\n") + 1 for title in titles)
     heights[-1] += _AXIS_ROWS
     lines = part.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
     made: dict[str, Sequence[Axes]] = {}
     for line, (strategy, variants) in zip(lines, rows.items(), strict=True):
         axes = list(line.subplots(1, len(loads), sharey=True, squeeze=False)[0])
         _legend(line, labels, strategy, variants, looks)
-        for ax, load in zip(axes, loads, strict=True):
+        for ax, title in zip(axes, titles, strict=True):
             ax.grid(visible=True, axis="y")
             ax.tick_params(labelbottom=line is lines[-1])
             if line is lines[0]:
-                ax.set_title(load.replace("_", " "))
+                ax.set_title(title)
         made[strategy] = axes
     return made
 

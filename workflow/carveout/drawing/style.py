@@ -162,7 +162,7 @@ def strategy_colors(labels: Labels, frame: pd.DataFrame) -> Mapping[str, str]:
 
 def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]]) -> None:
     """Make the y axis a list of variants, the first on top, with a line between strategies."""
-    names = [_in_two(name(labels, *row)) for row in rows]
+    names = [in_lines(name(labels, *row)) for row in rows]
     ax.set_yticks(range(len(rows)), names, linespacing=1.0)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     for place in range(1, len(rows)):
@@ -170,7 +170,7 @@ def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]])
             ax.axhline(place - 0.5, color=FAINT, linewidth=0.8)
 
 
-def _in_two(text: str) -> str:
+def in_lines(text: str) -> str:
     """Return a name in lines that fit, broken behind a comma if that does."""
     most = math.floor(NAMES_EM / _LETTER_EM)
     broken = [
@@ -207,6 +207,11 @@ def wrapped(text: str, em: float, *, bold: bool = False) -> str:
     """Return a text in lines of at most so many em."""
     letters = max(8, math.floor(em / (_BOLD_LETTER_EM if bold else _LETTER_EM)))
     return textwrap.fill(text, letters, break_long_words=False)
+
+
+def load_title(load: str, em: float) -> str:
+    """Return a load's name as the title of a panel of some width."""
+    return wrapped(load.replace("_", " "), em, bold=True)
 
 
 def log_times(ax: Axes, least_ns: float, most_ns: float, labels: int) -> None:

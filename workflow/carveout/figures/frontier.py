@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: how much memory each strategy lends beside a load that the host carries."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from carveout.common.sizes import MIB
 from carveout.drawing import multiples, style
 from carveout.drawing.layout import Part, stacked
+from carveout.drawing.marks import Mark, beside, draw_mark, notes
 from carveout.figures.capacity import ideal_mib, largest_requests, of_variant
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
@@ -30,17 +31,19 @@ _LEAST_EM = 15.0
 _WIDEST_PT = 5.5
 
 
-def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
+def draw(summary: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
     """Draw a panel for each load, in it a curve for each strategy: its variant that lends most."""
     cells = largest_requests(summary)
     # An idle host carries nothing: it says something only where there is nothing else.
     if len(cells["load"].unique()) > 1:
         cells = cells[cells["load"] != "idle"]
     colors = style.strategy_colors(labels, cells)
-    return stacked(cells, lambda rows: _part(rows, labels, colors))
+    return stacked(cells, lambda rows: _part(rows, labels, colors, beside(marks, rows)))
 
 
-def _part(cells: pd.DataFrame, labels: Labels, colors: Mapping[str, str]) -> Part:
+def _part(
+    cells: pd.DataFrame, labels: Labels, colors: Mapping[str, str], marks: Sequence[Mark]
+) -> Part:
     best = _best(cells, labels)
     handles = [
         Line2D([], [], color=colors[name], linewidth=3, label=labels.strategy(name))
@@ -54,10 +57,10 @@ def _part(cells: pd.DataFrame, labels: Labels, colors: Mapping[str, str]) -> Par
     ]
     return Part(
         rows=-(-len(best) // _columns(cells)) * _PANEL_ROWS + 0.7,
-        draw=lambda part: _draw_machine(part, cells, best, colors),
+        draw=lambda part: _draw_machine(part, cells, best, colors, marks),
         legend=handles,
         entry_em=20,
-        notes=_notes(best, labels),
+        notes=[*_notes(best, labels), *notes(marks)],
     )
 
 
@@ -93,6 +96,7 @@ def _draw_machine(
     cells: pd.DataFrame,
     best: Mapping[str, Mapping[str, multiples.Row]],
     colors: Mapping[str, str],
+    marks: Sequence[Mark],
 ) -> None:
     columns = _columns(cells)
     strategies = dict.fromkeys(name for rows in best.values() for name in rows)
@@ -101,7 +105,7 @@ def _draw_machine(
     most_mib = int(cells["request_bytes"].max()) / MIB
     for place, (ax, (load, rows)) in enumerate(zip(grid.flat, best.items(), strict=False)):
         of_load = cells[cells["load"] == load]
-        ax.set_title(load.replace("_", " "))
+        ax.set_title(style.load_title(load, (style.width_em() - 6) / columns))
         ax.grid(visible=True, axis="both")
         ideal = ideal_mib(of_load)
         ax.plot(
@@ -111,6 +115,10 @@ def _draw_machine(
         for strategy, row in rows.items():
             _draw_curve(ax, of_variant(of_load, row), colors[strategy], widths[strategy])
         ax.set(xlim=(0, float(ideal.index.max()) * 1.06 or 1), ylim=(0, most_mib * 1.06))
+        for number, mark in enumerate(marks):
+            if mark.is_beside(load=load):
+                ax.axvline(mark.value, color=style.REFERENCE, linewidth=0.8, linestyle=":")
+                draw_mark(ax, mark.value, most_mib / 2, number)
         if place + columns >= len(best):
             ax.set_xlabel("load carried: dose, %")
     for ax in grid.flat[len(best) :]:

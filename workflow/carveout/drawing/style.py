@@ -7,6 +7,7 @@ of the font: a figure is laid out anew for the page on which it is read, never j
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -271,8 +272,23 @@ def save(figure: Figure, name: str, svg: Path, png: Path) -> None:
         # In an SVG an inch has 72 points, and the canvas leaves the figure so.
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(vector, metadata={"Date": None, "Creator": None})
-    write_atomically(svg, vector.getvalue())
+    write_atomically(svg, _with_numbered_clips(vector.getvalue(), name))
     figure.dpi = _DPI
     canvas = FigureCanvasAgg(figure)
     canvas.print_png(raster, metadata={"Software": None})
     write_atomically(png, raster.getvalue())
+
+
+def _with_numbered_clips(svg: str, name: str) -> str:
+    """Return an SVG whose clip paths are called by their number, and by the figure's name.
+
+    Else they are called by a digest of their size to the last bit, in which two runs of the solver
+    that lays the figure out may differ.
+    """
+    numbers: dict[str, int] = {}
+
+    def numbered(match: re.Match[str]) -> str:
+        number = numbers.setdefault(match["id"], len(numbers))
+        return f"{match['before']}{name}-clip-{number}"
+
+    return re.sub(r'(?P<before> id="|url\(#)(?P<id>p[0-9a-f]{10})\b', numbered, svg)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from carveout.common.sizes import MIB
 from carveout.drawing import multiples, style
@@ -130,6 +130,7 @@ def _draw_machine(
         ax.grid(visible=True, axis="both")
         ax.set_xscale("log", base=2)
         ax.set(xlim=limits, ylim=(-0.06 * most_mib, 1.12 * most_mib))
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         _draw_points(ax, found[panel], numbers, colors)
     for ax in grid.flat[len(panels) :]:

@@ -71,9 +71,8 @@ def grid(
     made: dict[str, list[Axes]] = {}
     top = 0.0
     for strategy, variants in rows.items():
-        legend = _legend(labels, variants, looks)
         place = (_LEFT_EM / width, 1 - (top + _GAP_ROWS) / height)
-        part.legend(**legend, bbox_to_anchor=place)
+        _legend(part, labels, {row: looks[row] for row in variants}, place)
         # Loads are named above the first panels.
         top += _legend_rows(labels, variants) + (0 if made else titles_rows) + _PANEL_ROWS
         made[strategy] = [
@@ -145,24 +144,28 @@ def _legend_rows(labels: Labels, variants: Sequence[Row]) -> float:
     return _LEGEND_ROW * (1 + -(-len(names) // _columns(names))) + _GAP_ROWS
 
 
-def _legend(labels: Labels, variants: Sequence[Row], looks: Mapping[Row, Look]) -> dict[str, Any]:
-    """Return how a strategy and its variants are named above its panels."""
+def _legend(
+    part: SubFigure, labels: Labels, looks: Mapping[Row, Look], place: tuple[float, float]
+) -> None:
+    """Name a strategy and its variants, from a place of the part downwards."""
+    variants = list(looks)
     names = _names(labels, variants)
     handles = [
         Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, markersize=3)
-        for look in (looks[row] for row in variants)
+        for look in looks.values()
     ]
-    return {
-        "handles": handles[: len(names)],
-        "labels": names,
-        "title": labels.strategy(variants[0][0]),
-        "title_fontproperties": {"weight": "bold"},
-        "alignment": "left",
-        "loc": "upper left",
-        "borderaxespad": 0,
-        "ncols": _columns(names),
-        "borderpad": 0,
-        "labelspacing": 0.2,
-        "handlelength": 2.4,
-        "columnspacing": 1.5,
-    }
+    part.legend(
+        handles[: len(names)],
+        names,
+        title=labels.strategy(variants[0][0]),
+        title_fontproperties={"weight": "bold"},
+        alignment="left",
+        loc="upper left",
+        bbox_to_anchor=place,
+        borderaxespad=0,
+        ncols=_columns(names),
+        borderpad=0,
+        labelspacing=0.2,
+        handlelength=2.4,
+        columnspacing=1.5,
+    )

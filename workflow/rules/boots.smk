@@ -40,7 +40,7 @@ rule boot_guest:
             cell_of(wildcards).touched_bytes, threads
         ),
         disk_mb=lambda wildcards, threads: (
-            job_disk_mb(MATRIX.state_limit_bytes, threads)
+            cell_of(wildcards).layouts * job_disk_mb(MATRIX.state_limit_bytes, threads)
             if cell_of(wildcards).lends
             else 0
         ),

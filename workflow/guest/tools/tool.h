@@ -36,8 +36,8 @@ struct reason {
 typedef int subcommand_fn(int count, char **arguments);
 
 subcommand_fn run_absent_baseline, run_add_memory, run_await, run_blocker, run_census, run_entropy,
-	run_fill, run_forget, run_give_back, run_kernel_log, run_lend, run_lose, run_pattern,
-	run_pause, run_poke, run_reuse, run_scribble, run_unmovable, run_vm, run_watchdog,
+	run_fill, run_forget, run_give_back, run_history, run_kernel_log, run_lend, run_lose,
+	run_pattern, run_pause, run_poke, run_reuse, run_scribble, run_unmovable, run_vm, run_watchdog,
 	run_write;
 
 /* arguments.c: they end the program with a message when the text makes no sense */

@@ -277,6 +277,17 @@ def test_a_mistake_in_a_part_says_which(
     assert "\n" not in str(caught.value)
 
 
+def test_no_host_is_without_a_seed(config: dict[str, Any]) -> None:
+    with pytest.raises(CarveoutError, match="key layouts: wanted at most the 2 of the key seeds"):
+        read(config | {"seeds": 2, "layouts": 3})
+
+
+def test_seeds_take_the_layouts_in_turn(config: dict[str, Any]) -> None:
+    (cell, *_) = read(config | {"seeds": 3, "layouts": 2})
+    assert [cell.layout_of(seed) for seed in (1, 2, 3)] == [1, 2, 1]
+    assert {cell.layout_of(3) for cell in read(config | {"layouts": 1})} == {0}
+
+
 def test_what_a_census_does_not_need_is_not_asked_of_it(config: dict[str, Any]) -> None:
     config |= {"replication": {"interval_width": 0.2}, "granules": ["2M"]}
     small = {**CENSUS, "ram": ["512MiB"], "kernels": ["debian-6.12", "lab-64k"]}

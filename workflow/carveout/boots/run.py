@@ -165,7 +165,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     args = _arguments()
     cell = Cell.from_json(args.cell)
-    check_memory(args.at_once * most_memory_bytes(cell.touched_bytes), str(cell.path))
+    # The QEMU of a layout waits for its next trial while those of others have theirs.
+    guests = args.at_once * cell.layouts
+    check_memory(guests * most_memory_bytes(cell.touched_bytes), str(cell.path))
     if args.engine == "fork":
         room_bytes = cell.layouts * most_snapshot_bytes(args.at_once, args.state_limit_bytes)
         check_room(Path(tempfile.gettempdir()), room_bytes)

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.synthetic.trials import made_trials
 
 from carveout.common.sizes import GIB, MIB
-from carveout.statistics.compare import compare, compare_pairs
+from carveout.statistics.compare import COLUMNS, compare, compare_pairs
 from carveout.statistics.differences import (
     LEVEL,
     boschloo_p_value,
@@ -22,7 +22,6 @@ from carveout.statistics.differences import (
     sign_flip_p_values,
 )
 from carveout.statistics.intervals import mean_intervals, newcombe_interval
-from carveout.statistics.pair import COLUMNS
 from carveout.tables.parquet import read_table, write_table
 
 REFERENCE = ("baseline", "ordinary_pages")
@@ -66,6 +65,7 @@ def of_variant(
         "memmap_lent_bytes": 0,
         "pages_migrated": 0,
         "regained_bytes": 0,
+        "layout": 0,
     }
     frame = pd.DataFrame(
         {
@@ -157,6 +157,29 @@ def test_seeds_are_what_is_counted_not_doses() -> None:
     assert row["interval"] == "range"
     assert row["difference_low"] == pytest.approx(differences.min())
     assert row["difference_high"] == pytest.approx(differences.max())
+
+
+def test_of_several_hosts_these_are_what_is_counted() -> None:
+    rng = np.random.default_rng(3)
+    one, other = rng.integers(100, 400, (2, 12, 2))
+    sides = [
+        side.assign(layout=(side["seed"] - 1) % 4 + 1)
+        for side in (
+            of_variant(OTHER, one, doses=(10, 20)),
+            of_variant(REFERENCE, other, doses=(10, 20)),
+        )
+    ]
+    row = compared(*sides)
+    differences = ((one - other) * MIB).mean(axis=1).reshape(3, 4).mean(axis=0)
+    assert (row["hosts"], row["seeds"], row["pairs"]) == (4, 12, 24)
+    assert row["p_value"] == pytest.approx(sign_flip_p_values(differences[np.newaxis])[0])
+    assert row["interval"] == "range"
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx(
+        (differences.min(), differences.max())
+    )
+    assert row["trials_needed"] > 4
+    alone = compared(sides[0], sides[1].assign(layout=0))
+    assert alone["pairs"] == alone["hosts"] == 0, "another host is no partner"
 
 
 def test_from_ten_seeds_on_there_is_an_interval_and_what_differs_does() -> None:

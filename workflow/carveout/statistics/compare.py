@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How strategies differ: each variant held against another, under each load, seed by seed.
 
-All variants get the same seeds, which make the loads' pages lie in the same places. So a trial is
-held against the one of the same dose and seed, the differences of a seed are averaged over doses,
-and the seeds are what is counted.
+All variants get the same seeds, which make the loads' pages lie in the same places, and hosts of
+the same histories. So a trial is held against the one of the same dose, seed and history; the
+differences of a seed are averaged over doses, where there are several hosts those of a host over
+its seeds, and these are what is counted.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carveout.common.errors import entry_point
+from carveout.statistics import pair
 from carveout.statistics.differences import (
     LEVEL,
     boschloo_p_value,
@@ -36,8 +38,8 @@ from carveout.statistics.intervals import (
     Numbers,
     mean_intervals,
     newcombe_interval,
+    units_of,
 )
-from carveout.statistics.pair import COLUMNS
 from carveout.statistics.summarize import with_quantities
 from carveout.tables.comparison_tables import AGAINST, COMPARED, COMPARISONS
 from carveout.tables.parquet import read_metadata, read_table, write_table
@@ -57,8 +59,9 @@ LEAST_FOR_RANGE = 6
 
 _VARIANT = ["strategy", "variant"]
 _CURVE = ["load", "requests", "cycle", "request_bytes"]
-_PARTNERS = [*_CURVE, "dose_target", "seed"]
+_PARTNERS = [*_CURVE, "dose_target", "seed", "layout"]
 _COSTS = ("lend_ns_per_gib", "give_back_ns_per_gib")
+COLUMNS = (*pair.COLUMNS, "layout")
 _FAMILY = [*COMPARABLE, "quantity"]
 _TESTED = ("difference_low", "difference_high", "interval", "method", "p_value")
 
@@ -68,9 +71,10 @@ class _Compared:
     """A row, and what it is judged by."""
 
     row: dict[str, Any]
-    # One for each seed that both sides have; none where they have none in common.
+    # One for each seed that both sides have, or for each host where there are several; none where
+    # they have no seed in common.
     differences: Numbers
-    # How far single seeds lie apart: a standard deviation.
+    # How far these lie apart: a standard deviation.
     spread: float
     # Whether the seed changes neither side.
     is_exact: bool = False
@@ -101,20 +105,22 @@ class _Side:
 
     doses: Numbers
     seeds: Numbers
+    # What is counted: a host, or a seed where there is but one.
+    units: Numbers
     values: Numbers
 
     def where(self, wanted: npt.NDArray[np.bool_]) -> "_Side":
         """Return some of the trials."""
-        return _Side(self.doses[wanted], self.seeds[wanted], self.values[wanted])
+        return _Side(*(of[wanted] for of in (self.doses, self.seeds, self.units, self.values)))
 
     def known(self) -> "_Side":
         """Return the trials that have the quantity."""
         return self.where(~np.isnan(self.values))
 
-    def by_seed(self) -> Numbers:
-        """Return each seed's mean over its doses."""
-        _, seeds = np.unique(self.seeds, return_inverse=True)
-        means: Numbers = np.bincount(seeds, self.values) / np.bincount(seeds)
+    def by_unit(self) -> Numbers:
+        """Return the mean of each unit's trials: of each seed over its doses."""
+        _, units = np.unique(self.units, return_inverse=True)
+        means: Numbers = np.bincount(units, self.values) / np.bincount(units)
         return means
 
     def of_doses(self) -> list[Numbers]:
@@ -126,7 +132,7 @@ def compare(trials: pd.DataFrame, references: Sequence[Variant]) -> pd.DataFrame
     """Return the table `comparisons`: each variant against a reference.
 
     Args:
-        trials: the table `trials`, at least the columns that `pair.COLUMNS` names.
+        trials: the table `trials`, at least the columns that `COLUMNS` names.
         references: what to hold all others against: on each machine, with each granule, the first
             of these that was run there; else of all the first by name.
     """
@@ -153,6 +159,7 @@ class _Run:
     # What a trial is of beside its variant, and of each curve which of these.
     doses: Numbers
     seeds: Numbers
+    units: Numbers
     curves: Mapping[tuple[Any, ...], npt.NDArray[np.intp]]
     # Of each variant a row for each of these, null where it was not run, in columns of quantities.
     values: Mapping[Variant, Numbers]
@@ -178,7 +185,9 @@ class _Run:
         """Return a variant's trials of a curve, each quantity's."""
         values = self.values[variant][places]
         return {
-            name: _Side(self.doses[places], self.seeds[places], values[:, column])
+            name: _Side(
+                self.doses[places], self.seeds[places], self.units[places], values[:, column]
+            )
             for column, name in enumerate(COMPARED)
         }
 
@@ -200,6 +209,7 @@ def _comparable(trials: pd.DataFrame) -> Iterator[_Run]:
             common=dict(zip(COMPARABLE, cast("tuple[Any, ...]", common), strict=True)),
             doses=places["dose_target"].to_numpy(np.float64),
             seeds=places["seed"].to_numpy(np.float64),
+            units=np.asarray(units_of(places["layout"], places["seed"]), np.float64),
             curves=cast("dict[tuple[Any, ...], Any]", places.groupby(_CURVE).indices),
             values=values,
         )
@@ -247,16 +257,18 @@ def _vary(sides: Iterable[_Side]) -> bool:
 def _of_paired(one: _Side, other: _Side) -> _Compared:
     """Return how trials of the same doses and seeds differ."""
     # Rounded, so that differences that are equal are so to the bit.
-    pairs = _Side(one.doses, one.seeds, (one.values - other.values).round(6))
-    differences = pairs.by_seed().round(6)
+    values = (one.values - other.values).round(6)
+    pairs = _Side(one.doses, one.seeds, one.units, values)
+    differences = pairs.by_unit().round(6)
     row = {
         "doses": len(np.unique(pairs.doses)),
-        "seeds": len(differences),
+        "seeds": len(np.unique(pairs.seeds)),
+        "hosts": max(len(np.unique(pairs.units[pairs.units < 0])), 1),
         "pairs": len(pairs.values),
         "pairs_up": int((pairs.values > 0).sum()),
         "pairs_down": int((pairs.values < 0).sum()),
-        "value": float(one.by_seed().mean()),
-        f"{AGAINST}value": float(other.by_seed().mean()),
+        "value": float(one.by_unit().mean()),
+        f"{AGAINST}value": float(other.by_unit().mean()),
         "difference": float(differences.mean()),
     }
     spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
@@ -265,11 +277,12 @@ def _of_paired(one: _Side, other: _Side) -> _Compared:
 
 def _of_unpaired(quantity: str, one: _Side, other: _Side) -> _Compared:
     """Return how trials of the same doses differ whose seeds are others."""
-    means = [side.by_seed() for side in (one, other)]
+    means = [side.by_unit() for side in (one, other)]
     doses = len(np.unique(one.doses))
     row: dict[str, Any] = {
         "doses": doses,
         "seeds": 0,
+        "hosts": 0,
         "pairs": 0,
         "pairs_up": 0,
         "pairs_down": 0,
@@ -277,7 +290,8 @@ def _of_unpaired(quantity: str, one: _Side, other: _Side) -> _Compared:
         f"{AGAINST}value": float(means[1].mean()),
         "difference": float(means[0].mean() - means[1].mean()),
     }
-    if quantity == "success" and doses == 1:
+    are_single = len(one.values) == len(means[0]) and len(other.values) == len(means[1])
+    if quantity == "success" and are_single:
         counts = [n for side in (one, other) for n in (int(side.values.sum()), len(side.values))]
         low, high = newcombe_interval(*counts)
         row |= {"difference_low": low, "difference_high": high, "interval": "newcombe"}
@@ -311,23 +325,23 @@ def _judged(found: Sequence[_Compared]) -> pd.DataFrame:
 
 def _test(found: Sequence[_Compared]) -> None:
     """Add intervals and p-values to rows of pairs, those of as many seeds at once."""
-    by_seeds = defaultdict(list)
+    by_units = defaultdict(list)
     for one in found:
-        by_seeds[len(one.differences)].append(one)
-    for seeds, rows in by_seeds.items():
-        if seeds < 2:
+        by_units[len(one.differences)].append(one)
+    for units, rows in by_units.items():
+        if units < 2:
             continue
         differences = np.array([one.differences for one in rows])
         ends, interval = mean_intervals(differences), "bootstrap"
-        if seeds < LEAST_FOR_BOOTSTRAP:
+        if units < LEAST_FOR_BOOTSTRAP:
             ends = np.column_stack([differences.min(axis=1), differences.max(axis=1)])
             interval = "range"
         p_values = sign_flip_p_values(differences)
         for one, (low, high), p_value in zip(rows, ends, p_values, strict=True):
             one.row |= {"difference_low": float(low), "difference_high": float(high)}
             one.row |= {"interval": interval, "method": "sign_flips", "p_value": float(p_value)}
-            if one.row["quantity"] == "success" and one.row["doses"] == 1:
-                # The same p-value under its own name: each seed's difference is 1, 0 or -1.
+            if one.row["quantity"] == "success" and one.row["pairs"] == units:
+                # The same p-value under its own name: each difference is 1, 0 or -1.
                 split = one.row["pairs_up"], one.row["pairs_down"]
                 one.row |= {"method": "mcnemar", "p_value": mcnemar_p_value(*split)}
 
@@ -336,7 +350,7 @@ def _verdict(one: _Compared, tests: int) -> dict[str, Any]:
     """Return what can be told of a row, one of so many tests, or with how many seeds it could."""
     row, margin = one.row, one.row["margin"]
     has_interval = row.get("interval") and (
-        row["interval"] != "range" or row["seeds"] >= LEAST_FOR_RANGE
+        row["interval"] != "range" or len(one.differences) >= LEAST_FOR_RANGE
     )
     if has_interval and -margin <= row["difference_low"] <= row["difference_high"] <= margin:
         return {"verdict": "equal_within"}
@@ -351,7 +365,7 @@ def _verdict(one: _Compared, tests: int) -> dict[str, Any]:
         if distance > 0
     ]
     least = min(needed, default=seeds_to_be_significant(tests))
-    return {"verdict": "cannot_tell", "trials_needed": max(least, row["seeds"] + 1)}
+    return {"verdict": "cannot_tell", "trials_needed": max(least, len(one.differences) + 1)}
 
 
 @entry_point

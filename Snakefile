@@ -25,6 +25,7 @@ rule all:
     default_target: True
     input:
         made_before_tables(),
+        rules.compare_variants.output,
         rules.write_report.output,
         rules.figures.input,
 

@@ -26,6 +26,7 @@ rule all:
     default_target: True
     input:
         made_before_tables(),
+        rules.compare_variants.output,
         rules.write_report.output,
         rules.judge_claims.output,
         rules.figures.input,

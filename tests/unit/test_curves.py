@@ -75,12 +75,17 @@ def test_curves_are_told_apart(curve: pd.DataFrame) -> None:
     assert len(points) == 2
 
 
-def of_seeds(curve: pd.DataFrame, granted_mib: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+def of_seeds(
+    curve: pd.DataFrame,
+    granted_mib: Sequence[Sequence[float | None]],
+    layouts: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """What is found of seeds' curves at doses of 0, 10, 20, ... %; None is a trial not run."""
     trials = pd.DataFrame(
         {
             **{name: curve[name].iloc[0] for name in CURVE},
             "seed": seed,
+            "layout": layouts[seed - 1] if layouts else 0,
             "dose_target": 10.0 * place,
             "granted_bytes": amount * MIB,
         }
@@ -123,6 +128,15 @@ def test_a_seed_that_does_not_turn_does_so_above_every_dose(curve: pd.DataFrame)
     seeds = [[512, 256, 0]] * 5 + [[512, 512, 512]]
     assert ends_of(of_seeds(curve, seeds)) == [10, None, 10, None]
     assert ends_of(of_seeds(curve, [[512, 512]] * 6)) == [None] * 4
+
+
+def test_of_several_hosts_each_has_a_curve(curve: pd.DataFrame) -> None:
+    seeds = [[512, 512, 0], [512, 0, 0], [512, 0, 0]]
+    found = of_seeds(curve, seeds, [1, 2, 1])
+    assert (found["seeds"], found["hosts"]) == (3, 2)
+    # The first host's mean is 512, 256 and 0 MiB.
+    assert ends_of(found) == [5, 10, None, None]
+    assert of_seeds(curve, seeds)["hosts"] == 1
 
 
 def test_seeds_that_lack_a_dose_or_were_never_granted_any_have_no_curve(

@@ -61,6 +61,15 @@ def test_newcombe_as_published(counts: tuple[int, int, int, int], low: float, hi
     assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
 
 
+@pytest.mark.parametrize("trials", [1, 3, 20, 400])
+def test_wilson_is_scipys_for_whole_numbers_of_successes(trials: int) -> None:
+    successes = np.arange(trials + 1)
+    found = wilson_intervals(successes / trials, np.full(trials + 1, float(trials)))
+    wanted = [wilson_interval(int(count), trials) for count in successes]
+    assert found == pytest.approx(np.array(wanted), abs=1e-12)
+    assert np.isnan(wilson_intervals(np.array([np.nan]), np.array([0.0]))).all()
+
+
 def test_newcombe_is_the_other_way_round_with_sides_changed() -> None:
     found, changed = newcombe_interval(17, 20, 5, 12), newcombe_interval(5, 12, 17, 20)
     assert (found.low, found.high) == pytest.approx((-changed.high, -changed.low))
@@ -69,13 +78,32 @@ def test_newcombe_is_the_other_way_round_with_sides_changed() -> None:
 @pytest.mark.parametrize("trials", [3, 5, 12, 20])
 def test_wilson_covers_at_its_rate_over_all_rates(trials: int) -> None:
     """Every outcome is counted with its probability: nothing is left to chance."""
-    ends = wilson_intervals(range(trials + 1), [trials] * (trials + 1))
+    counts = np.arange(trials + 1)
+    ends = wilson_intervals(counts / trials, np.full(trials + 1, float(trials)))
     rates = np.linspace(0.0005, 0.9995, 1000)[:, np.newaxis]
-    covers = (ends["low"].to_numpy() <= rates) & (rates <= ends["high"].to_numpy())
-    covered = (binom.pmf(np.arange(trials + 1), trials, rates) * covers).sum(axis=1)
+    covers = (ends[:, 0] <= rates) & (rates <= ends[:, 1])
+    covered = (binom.pmf(counts, trials, rates) * covers).sum(axis=1)
     print(f"Wilson, {trials} trials: covers {covered.mean():.3f}, at worst {covered.min():.3f}")
     assert covered.mean() == pytest.approx(CONFIDENCE, abs=0.015)
     assert covered.min() > 0.82
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 1.0])
+def test_hosts_are_what_is_counted_of_trials_that_share_one(alike: float) -> None:
+    """Twelve trials on four hosts; on a share of these hosts all trials come out alike."""
+    rng = np.random.default_rng(9)
+    rates = rng.random((SIMULATIONS * 4, 1, 1))
+    independent = rng.random((*rates.shape[:1], 4, 3)) < rates
+    of_host = rng.random((*rates.shape[:1], 4, 1)) < rates
+    are_alike = rng.random(of_host.shape) < alike
+    found = np.where(are_alike, of_host, independent).mean(axis=(1, 2))
+    by_hosts, by_trials = (
+        share_within(wilson_intervals(found, np.full(len(found), count)), rates[:, 0, 0])
+        for count in (4.0, 12.0)
+    )
+    print(f"Wilson, {alike:.0%} of 4 hosts alike: covers {by_hosts:.3f}, by trials {by_trials:.3f}")
+    assert by_hosts > CONFIDENCE - CHANCE
+    assert (by_trials < CONFIDENCE - 2 * CHANCE) == (alike > 0)
 
 
 @pytest.mark.parametrize(("trials", "other_trials"), [(5, 5), (10, 20), (20, 20)])
@@ -141,7 +169,7 @@ def test_the_intervals_of_medians_cover_and_those_of_a_bootstrap_do_with_many_al
         assert by_bootstrap < covered - 0.02
 
 
-def share_within(ends: Numbers, truth: float) -> float:
+def share_within(ends: Numbers, truth: float | Numbers) -> float:
     return float(((ends[:, 0] <= truth) & (truth <= ends[:, 1])).mean())
 
 

@@ -139,10 +139,6 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (change("lendable", "512MiB"), "pieces of hugetlbfs 1G_boot, 1GiB"),
         (change("ram", ["1500MiB"]), "key ram: wanted a multiple of the memory section"),
         (change("ram", ["4 GB"]), "key ram.0: '4 GB' does not match"),
-        (
-            change("reference", "mem/no_such"),
-            "key reference: wanted a strategy and variant of the key strategies, found mem/no_such; known are baseline/ordinary_pages, ",
-        ),
         (change("figures.pageblock_map.seed", 9), "key figures.pageblock_map: wanted a trial"),
     ],
 )
@@ -279,6 +275,17 @@ def test_a_mistake_in_a_part_says_which(
         read(config)
     assert wanted in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_no_host_is_without_a_seed(config: dict[str, Any]) -> None:
+    with pytest.raises(CarveoutError, match="key layouts: wanted at most the 2 of the key seeds"):
+        read(config | {"seeds": 2, "layouts": 3})
+
+
+def test_seeds_take_the_layouts_in_turn(config: dict[str, Any]) -> None:
+    (cell, *_) = read(config | {"seeds": 3, "layouts": 2})
+    assert [cell.layout_of(seed) for seed in (1, 2, 3)] == [1, 2, 1]
+    assert {cell.layout_of(3) for cell in read(config | {"layouts": 1})} == {0}
 
 
 def test_what_a_census_does_not_need_is_not_asked_of_it(config: dict[str, Any]) -> None:

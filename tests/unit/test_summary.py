@@ -8,8 +8,9 @@ import pytest
 from benchmarks.synthetic.trials import made_trials
 from scipy.stats import binomtest
 
+from carveout.common.rates import wilson_interval
 from carveout.common.sizes import GIB, MIB
-from carveout.statistics.intervals import mean_intervals, wilson_intervals
+from carveout.statistics.intervals import mean_intervals
 from carveout.statistics.summarize import (
     describe_variants,
     list_failures,
@@ -191,12 +192,6 @@ def test_no_failures_make_an_empty_table(trials: pd.DataFrame, tmp_path: Path) -
     assert read_table("failures", tmp_path / "failures.parquet").empty
 
 
-def test_wilson_intervals_keep_the_order_of_their_cells() -> None:
-    intervals = wilson_intervals([5, 0, 5, 1], [5, 5, 5, 2])
-    assert intervals["high"].tolist() == pytest.approx([1, 0.434, 1, 0.905], abs=1e-3)
-    assert intervals["low"].tolist() == pytest.approx([0.566, 0, 0.566, 0.095], abs=1e-3)
-
-
 def test_trials_that_came_out_the_same_to_the_bit_are_deterministic(trials: pd.DataFrame) -> None:
     """However they are numbered: a seed or an identity is no result."""
     cells = trials.groupby(list(CELL))
@@ -235,6 +230,29 @@ def test_amounts_have_an_interval_from_ten_seeds_on(trials: pd.DataFrame) -> Non
             ends = tuple(mean_intervals(granted_bytes[None])[0])
             assert (row["granted_low_bytes"], row["granted_high_bytes"]) == ends
             assert ends[0] < row["granted_mean_bytes"] < ends[1]
+
+
+def test_trials_that_share_a_host_are_counted_once(trials: pd.DataFrame) -> None:
+    rows = of_one_cell(trials, 24)
+    rows["lend_ns"] = rows["seed"] * 1000
+    rows["granted_bytes"] = rows["granted_bytes"] - (rows["seed"] % 2) * MIB
+    rows["outcome"] = rows["outcome"].mask(rows["seed"] % 2 == 1, "partial")
+    hosts = rows.assign(layout=(rows["seed"] - 1) // 2 + 1)
+    alone, shared = summarize(rows).iloc[0], summarize(hosts).iloc[0]
+    assert (alone["hosts"], shared["hosts"]) == (1, 12)
+    assert alone["success_rate"] == shared["success_rate"] == 0.5
+    for row, count in ((alone, 24), (shared, 12)):
+        wanted = wilson_interval(count // 2, count)
+        assert (row["success_low"], row["success_high"]) == pytest.approx(tuple(wanted))
+    assert pd.notna(alone["granted_low_bytes"])
+    assert pd.isna(shared["granted_low_bytes"]), "each host's mean is the same"
+    # Of each host one of two succeeded: the seeds 2, 4, ... 24, of which the exact places are 2, 9.
+    assert (shared["lend_ns_p50_low"], shared["lend_ns_p50_high"]) == (6000, 20000)
+    many = of_one_cell(trials, 400)
+    many = many.assign(lend_ns=many["seed"] * 1000, layout=(many["seed"] - 1) % 200 + 1)
+    row = summarize(many).iloc[0]
+    assert pd.notna(row["lend_ns_p99"])
+    assert pd.isna(row["lend_ns_p99_low"]), "hosts have no 99th percentile of their own"
 
 
 def test_quantiles_of_cost_have_exact_intervals_where_there_are_trials_for_them(

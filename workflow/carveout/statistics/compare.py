@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How strategies differ: each variant held against another, under each load, seed by seed.
 
-All variants get the same seeds, which make the loads' pages lie in the same places. So a trial is
-held against the one of the same dose and seed, the differences of a seed are averaged over doses,
-and the seeds are what is counted.
+All variants get the same seeds, which make the loads' pages lie in the same places, and hosts of
+the same histories. So a trial is held against the one of the same dose, seed and history; the
+differences of a seed are averaged over doses, where there are several hosts those of a host over
+its seeds, and these are what is counted.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from carveout.common.errors import entry_point
+from carveout.statistics import pair
 from carveout.statistics.differences import (
     LEVEL,
     boschloo_p_value,
@@ -36,8 +38,8 @@ from carveout.statistics.intervals import (
     Numbers,
     mean_intervals,
     newcombe_interval,
+    units_of,
 )
-from carveout.statistics.pair import COLUMNS, LEAST_CHANGE
 from carveout.statistics.summarize import with_quantities
 from carveout.tables.comparison_tables import AGAINST, COMPARED, COMPARISONS
 from carveout.tables.parquet import read_metadata, read_table, write_table
@@ -49,13 +51,17 @@ Variant = tuple[str, str]
 EQUAL_SUCCESS = 0.05
 EQUAL_GRANTED_SHARE = 0.01
 EQUAL_COST_SHARE = 0.05
+# Where the seeds are too few for a test, and differ by no more than this share of a difference, it
+# is taken for what it is.
+CLEAR_SHARE = 0.1
 # The range over so many seeds has the median of all seeds' differences in 31 of 32 cases.
 LEAST_FOR_RANGE = 6
 
 _VARIANT = ["strategy", "variant"]
 _CURVE = ["load", "requests", "cycle", "request_bytes"]
-_PARTNERS = [*_CURVE, "dose_target", "seed"]
+_PARTNERS = [*_CURVE, "dose_target", "seed", "layout"]
 _COSTS = ("lend_ns_per_gib", "give_back_ns_per_gib")
+COLUMNS = (*pair.COLUMNS, "layout")
 _FAMILY = [*COMPARABLE, "quantity"]
 _TESTED = ("difference_low", "difference_high", "interval", "method", "p_value")
 
@@ -65,9 +71,10 @@ class _Compared:
     """A row, and what it is judged by."""
 
     row: dict[str, Any]
-    # One for each seed that both sides have; none where they have none in common.
+    # One for each seed that both sides have, or for each host where there are several; none where
+    # they have no seed in common.
     differences: Numbers
-    # How far single seeds lie apart: a standard deviation.
+    # How far these lie apart: a standard deviation.
     spread: float
     # Whether the seed changes neither side.
     is_exact: bool = False
@@ -77,6 +84,20 @@ class _Compared:
         """Whether all pairs are equal to the bit."""
         return self.row["pairs"] > 0 and not self.row["pairs_up"] and not self.row["pairs_down"]
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether seeds change next to nothing of a difference that is none to be ignored.
+
+        A rate has none: 0 or 1 of few seeds looks clear by chance.
+        """
+        size = abs(self.row["difference"])
+        return (
+            self.row["quantity"] != "success"
+            and len(self.differences) > 1
+            and size > self.row["margin"]
+            and bool(np.ptp(self.differences) <= CLEAR_SHARE * size)
+        )
+
 
 @dataclass(frozen=True)
 class _Side:
@@ -84,20 +105,22 @@ class _Side:
 
     doses: Numbers
     seeds: Numbers
+    # What is counted: a host, or a seed where there is but one.
+    units: Numbers
     values: Numbers
 
     def where(self, wanted: npt.NDArray[np.bool_]) -> "_Side":
         """Return some of the trials."""
-        return _Side(self.doses[wanted], self.seeds[wanted], self.values[wanted])
+        return _Side(*(of[wanted] for of in (self.doses, self.seeds, self.units, self.values)))
 
     def known(self) -> "_Side":
         """Return the trials that have the quantity."""
         return self.where(~np.isnan(self.values))
 
-    def by_seed(self) -> Numbers:
-        """Return each seed's mean over its doses."""
-        _, seeds = np.unique(self.seeds, return_inverse=True)
-        means: Numbers = np.bincount(seeds, self.values) / np.bincount(seeds)
+    def by_unit(self) -> Numbers:
+        """Return the mean of each unit's trials: of each seed over its doses."""
+        _, units = np.unique(self.units, return_inverse=True)
+        means: Numbers = np.bincount(units, self.values) / np.bincount(units)
         return means
 
     def of_doses(self) -> list[Numbers]:
@@ -109,66 +132,87 @@ def compare(trials: pd.DataFrame, references: Sequence[Variant]) -> pd.DataFrame
     """Return the table `comparisons`: each variant against a reference.
 
     Args:
-        trials: the table `trials`, at least the columns that `pair.COLUMNS` names.
+        trials: the table `trials`, at least the columns that `COLUMNS` names.
         references: what to hold all others against: on each machine, with each granule, the first
             of these that was run there; else of all the first by name.
     """
     found: list[_Compared] = []
-    for common, variants in _comparable(trials):
-        reference = next(name for name in (*references, *variants) if name in variants)
-        pairs = [(variant, reference) for variant in variants if variant != reference]
-        found += _of_pairs(common, variants, pairs)
+    for run in _comparable(trials):
+        reference = next(name for name in (*references, *run.values) if name in run.values)
+        found += run.compared((name, reference) for name in run.values if name != reference)
     return _judged(found)
 
 
 def compare_pairs(trials: pd.DataFrame, pairs: Sequence[tuple[Variant, Variant]]) -> pd.DataFrame:
     """Return the same table of some pairs of variants: each first one against the second."""
     found: list[_Compared] = []
-    for common, variants in _comparable(trials):
-        found += _of_pairs(common, variants, pairs)
+    for run in _comparable(trials):
+        found += run.compared(pairs)
     return _judged(found)
 
 
-def _comparable(
-    trials: pd.DataFrame,
-) -> Iterator[tuple[dict[str, Any], Mapping[Variant, pd.DataFrame]]]:
-    """Yield each machine and granule with the trials that were run of each variant."""
-    for key, run in with_quantities(trials).groupby(list(COMPARABLE), sort=False):
-        common = dict(zip(COMPARABLE, cast("tuple[Any, ...]", key), strict=True))
-        of_variants = run[[*_VARIANT, *_PARTNERS, *COMPARED]].groupby(_VARIANT, sort=False)
-        yield common, {cast("Variant", name): rows for name, rows in of_variants}
+@dataclass(frozen=True)
+class _Run:
+    """What was run on one machine with one granule."""
 
+    common: Mapping[str, Any]
+    # What a trial is of beside its variant, and of each curve which of these.
+    doses: Numbers
+    seeds: Numbers
+    units: Numbers
+    curves: Mapping[tuple[Any, ...], npt.NDArray[np.intp]]
+    # Of each variant a row for each of these, null where it was not run, in columns of quantities.
+    values: Mapping[Variant, Numbers]
 
-def _of_pairs(
-    common: Mapping[str, Any],
-    variants: Mapping[Variant, pd.DataFrame],
-    pairs: Iterable[tuple[Variant, Variant]],
-) -> Iterator[_Compared]:
-    """Yield what is found of pairs of variants that were both run, before it is judged."""
-    against = [f"{AGAINST}{name}" for name in _VARIANT]
-    for one, other in pairs:
-        if one not in variants or other not in variants:
-            continue
-        names = dict(zip([*_VARIANT, *against], [*one, *other], strict=True))
-        both = variants[one].merge(
-            variants[other], on=_PARTNERS, how="outer", suffixes=("", "_other"), validate="1:1"
-        )
-        doses, seeds = (both[name].to_numpy(np.float64) for name in ("dose_target", "seed"))
-        sides = [
-            {name: both[f"{name}{side}"].to_numpy(np.float64, na_value=np.nan) for name in COMPARED}
-            for side in ("", "_other")
-        ]
-        for key, places in both.groupby(_CURVE, sort=False).indices.items():
-            curve = dict(zip(_CURVE, cast("tuple[Any, ...]", key), strict=True))
-            one_side, other_side = (
-                {name: _Side(doses[places], seeds[places], side[name][places]) for name in COMPARED}
-                for side in sides
+    def compared(self, pairs: Iterable[tuple[Variant, Variant]]) -> Iterator[_Compared]:
+        """Yield what is found of pairs of variants that were both run, before it is judged."""
+        against = [f"{AGAINST}{name}" for name in _VARIANT]
+        for one, other in pairs:
+            if one not in self.values or other not in self.values:
+                continue
+            names = dict(zip([*_VARIANT, *against], [*one, *other], strict=True))
+            for key, places in self.curves.items():
+                curve = dict(zip(_CURVE, key, strict=True))
+                of_one, of_other = (self._side(variant, places) for variant in (one, other))
+                for quantity in COMPARED:
+                    found = _compared(quantity, of_one, of_other, curve["request_bytes"])
+                    if found is not None:
+                        about = {**self.common, **names, **curve, "quantity": quantity}
+                        found.row = about | found.row
+                        yield found
+
+    def _side(self, variant: Variant, places: npt.NDArray[np.intp]) -> Mapping[str, _Side]:
+        """Return a variant's trials of a curve, each quantity's."""
+        values = self.values[variant][places]
+        return {
+            name: _Side(
+                self.doses[places], self.seeds[places], self.units[places], values[:, column]
             )
-            for quantity in COMPARED:
-                found = _compared(quantity, one_side, other_side, curve["request_bytes"])
-                if found is not None:
-                    found.row = {**common, **names, **curve, "quantity": quantity, **found.row}
-                    yield found
+            for column, name in enumerate(COMPARED)
+        }
+
+
+def _comparable(trials: pd.DataFrame) -> Iterator[_Run]:
+    """Yield what was run on each machine with each granule."""
+    for common, run in with_quantities(trials).groupby(list(COMPARABLE), sort=False):
+        # Sorted, so that nothing depends on the order of the trials.
+        numbers = run.groupby(_PARTNERS).ngroup().to_numpy()
+        places = run[_PARTNERS].drop_duplicates().sort_values(_PARTNERS)
+        quantities = run[list(COMPARED)].to_numpy(np.float64, na_value=np.nan)
+        values = {}
+        for variant, rows in run.groupby(_VARIANT).indices.items():
+            values[cast("Variant", variant)] = of_variant = np.full(
+                (len(places), len(COMPARED)), np.nan
+            )
+            of_variant[numbers[rows]] = quantities[rows]
+        yield _Run(
+            common=dict(zip(COMPARABLE, cast("tuple[Any, ...]", common), strict=True)),
+            doses=places["dose_target"].to_numpy(np.float64),
+            seeds=places["seed"].to_numpy(np.float64),
+            units=np.asarray(units_of(places["layout"], places["seed"]), np.float64),
+            curves=cast("dict[tuple[Any, ...], Any]", places.groupby(_CURVE).indices),
+            values=values,
+        )
 
 
 def _compared(
@@ -195,43 +239,36 @@ def _compared(
     if quantity in _COSTS:
         deltas = map(cliffs_delta, chosen[0].of_doses(), chosen[1].of_doses())
         found.row["effect"] = float(np.mean([*deltas]))
-        if abs(found.row["difference"]) > found.row["margin"]:
-            looked_at = [_less(*chosen)] if is_paired else chosen
-            found.is_exact = not _vary(looked_at, LEAST_CHANGE * against_value)
     elif quantity == "success":
         # A rate that is 0 or 1 may hide what does differ.
         granted = [side["granted_bytes"] for side in (one, other)]
         chosen = [side.where(both) if is_paired else side.known() for side in granted]
-    found.is_exact |= not _vary(chosen, 0)
+    found.is_exact = not _vary(chosen)
     return found
 
 
-def _vary(sides: Iterable[_Side], tolerance: float) -> bool:
-    """Return whether the seed changes one of the sides by more at any dose, as far as is known."""
+def _vary(sides: Iterable[_Side]) -> bool:
+    """Return whether the seed changes one of the sides at any dose, as far as is known."""
     return any(
-        len(values) < 2 or np.ptp(values) > tolerance
-        for side in sides
-        for values in side.of_doses()
+        len(values) < 2 or np.ptp(values) > 0 for side in sides for values in side.of_doses()
     )
-
-
-def _less(one: _Side, other: _Side) -> _Side:
-    """Return the differences of pairs, rounded so that those that are equal are so to the bit."""
-    return _Side(one.doses, one.seeds, (one.values - other.values).round(6))
 
 
 def _of_paired(one: _Side, other: _Side) -> _Compared:
     """Return how trials of the same doses and seeds differ."""
-    pairs = _less(one, other)
-    differences = pairs.by_seed().round(6)
+    # Rounded, so that differences that are equal are so to the bit.
+    values = (one.values - other.values).round(6)
+    pairs = _Side(one.doses, one.seeds, one.units, values)
+    differences = pairs.by_unit().round(6)
     row = {
         "doses": len(np.unique(pairs.doses)),
-        "seeds": len(differences),
+        "seeds": len(np.unique(pairs.seeds)),
+        "hosts": max(len(np.unique(pairs.units[pairs.units < 0])), 1),
         "pairs": len(pairs.values),
         "pairs_up": int((pairs.values > 0).sum()),
         "pairs_down": int((pairs.values < 0).sum()),
-        "value": float(one.by_seed().mean()),
-        f"{AGAINST}value": float(other.by_seed().mean()),
+        "value": float(one.by_unit().mean()),
+        f"{AGAINST}value": float(other.by_unit().mean()),
         "difference": float(differences.mean()),
     }
     spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
@@ -240,11 +277,12 @@ def _of_paired(one: _Side, other: _Side) -> _Compared:
 
 def _of_unpaired(quantity: str, one: _Side, other: _Side) -> _Compared:
     """Return how trials of the same doses differ whose seeds are others."""
-    means = [side.by_seed() for side in (one, other)]
+    means = [side.by_unit() for side in (one, other)]
     doses = len(np.unique(one.doses))
     row: dict[str, Any] = {
         "doses": doses,
         "seeds": 0,
+        "hosts": 0,
         "pairs": 0,
         "pairs_up": 0,
         "pairs_down": 0,
@@ -252,7 +290,8 @@ def _of_unpaired(quantity: str, one: _Side, other: _Side) -> _Compared:
         f"{AGAINST}value": float(means[1].mean()),
         "difference": float(means[0].mean() - means[1].mean()),
     }
-    if quantity == "success" and doses == 1:
+    are_single = len(one.values) == len(means[0]) and len(other.values) == len(means[1])
+    if quantity == "success" and are_single:
         counts = [n for side in (one, other) for n in (int(side.values.sum()), len(side.values))]
         low, high = newcombe_interval(*counts)
         row |= {"difference_low": low, "difference_high": high, "interval": "newcombe"}
@@ -286,23 +325,23 @@ def _judged(found: Sequence[_Compared]) -> pd.DataFrame:
 
 def _test(found: Sequence[_Compared]) -> None:
     """Add intervals and p-values to rows of pairs, those of as many seeds at once."""
-    by_seeds = defaultdict(list)
+    by_units = defaultdict(list)
     for one in found:
-        by_seeds[len(one.differences)].append(one)
-    for seeds, rows in by_seeds.items():
-        if seeds < 2:
+        by_units[len(one.differences)].append(one)
+    for units, rows in by_units.items():
+        if units < 2:
             continue
         differences = np.array([one.differences for one in rows])
         ends, interval = mean_intervals(differences), "bootstrap"
-        if seeds < LEAST_FOR_BOOTSTRAP:
+        if units < LEAST_FOR_BOOTSTRAP:
             ends = np.column_stack([differences.min(axis=1), differences.max(axis=1)])
             interval = "range"
         p_values = sign_flip_p_values(differences)
         for one, (low, high), p_value in zip(rows, ends, p_values, strict=True):
             one.row |= {"difference_low": float(low), "difference_high": float(high)}
             one.row |= {"interval": interval, "method": "sign_flips", "p_value": float(p_value)}
-            if one.row["quantity"] == "success" and one.row["doses"] == 1:
-                # The same p-value under its own name: each seed's difference is 1, 0 or -1.
+            if one.row["quantity"] == "success" and one.row["pairs"] == units:
+                # The same p-value under its own name: each difference is 1, 0 or -1.
                 split = one.row["pairs_up"], one.row["pairs_down"]
                 one.row |= {"method": "mcnemar", "p_value": mcnemar_p_value(*split)}
 
@@ -311,12 +350,14 @@ def _verdict(one: _Compared, tests: int) -> dict[str, Any]:
     """Return what can be told of a row, one of so many tests, or with how many seeds it could."""
     row, margin = one.row, one.row["margin"]
     has_interval = row.get("interval") and (
-        row["interval"] != "range" or row["seeds"] >= LEAST_FOR_RANGE
+        row["interval"] != "range" or len(one.differences) >= LEAST_FOR_RANGE
     )
     if has_interval and -margin <= row["difference_low"] <= row["difference_high"] <= margin:
         return {"verdict": "equal_within"}
     if row.get("p_corrected") is not None and row["p_corrected"] < LEVEL:
         return {"verdict": "differs"}
+    if one.is_clear:
+        return {"verdict": "exact", "method": None, "p_value": None, "p_corrected": None}
     size = abs(row["difference"])
     needed = [
         seeds_to_see(distance, one.spread, among)
@@ -324,7 +365,7 @@ def _verdict(one: _Compared, tests: int) -> dict[str, Any]:
         if distance > 0
     ]
     least = min(needed, default=seeds_to_be_significant(tests))
-    return {"verdict": "cannot_tell", "trials_needed": max(least, row["seeds"] + 1)}
+    return {"verdict": "cannot_tell", "trials_needed": max(least, len(one.differences) + 1)}
 
 
 @entry_point

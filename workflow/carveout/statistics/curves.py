@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from carveout.common.rates import last_with_half
-from carveout.statistics.intervals import Numbers, quantile_interval
+from carveout.statistics.intervals import Numbers, quantile_interval, units_of
 from carveout.tables.schema import CURVE
 from carveout.tables.statistics_tables import CURVES
+
+_OF_SEEDS = ("seed", "dose_target", "granted_bytes")
 
 
 def describe_curves(summary: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
@@ -27,7 +29,11 @@ def describe_curves(summary: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
         for key, curve in available.groupby(list(CURVE), sort=False)
     ]
     columns = [
-        trials[name].to_numpy(np.float64) for name in ("seed", "dose_target", "granted_bytes")
+        values.to_numpy(np.float64)
+        for values in (
+            units_of(trials["layout"], trials["seed"]),
+            *(trials[name] for name in _OF_SEEDS),
+        )
     ]
     places = trials.groupby(list(CURVE), sort=False).indices
     rows = [
@@ -41,26 +47,32 @@ def describe_curves(summary: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
 
 
 def _over_seeds(
-    doses: list[float], seeds: Numbers, at_doses: Numbers, granted_bytes: Numbers
+    doses: list[float], units: Numbers, seeds: Numbers, at_doses: Numbers, granted_bytes: Numbers
 ) -> dict[str, Any]:
     """Return where the curves of seeds turn, of those that ran every dose and were granted any.
 
-    One that does not turn does so above every dose.
+    Of several hosts each has a curve, the mean of its seeds'. One that does not turn does so above
+    every dose.
     """
-    different, rows = np.unique(seeds, return_inverse=True)
+    different, first, rows = np.unique(seeds, return_index=True, return_inverse=True)
     granted = np.full((len(different), len(doses)), np.nan)
     for column, dose in enumerate(doses):
         here = at_doses == dose
         granted[rows[here], column] = granted_bytes[here]
-    granted = granted[~np.isnan(granted).any(axis=1)]
-    turning = np.sort([_turns_at(doses, row) for row in granted.tolist()])
+    whole = ~np.isnan(granted).any(axis=1)
+    own_units = units[first]
+    by_unit = [
+        granted[whole & (own_units == unit)].mean(axis=0) for unit in np.unique(own_units[whole])
+    ]
+    turning = np.sort([_turns_at(doses, row.tolist()) for row in by_unit])
     turning = turning[~np.isnan(turning)]
     ends: dict[str, float | None] = {}
     if turning.size:
         ends = {"least": turning[0], "most": turning[-1]}
     if turning.size and turning[0] < turning[-1]:
         ends["low"], ends["high"] = quantile_interval(turning, 0.5)
-    return {"seeds": len(granted)} | {
+    hosts = max(len(np.unique(own_units[own_units < 0])), int(len(own_units) > 0))
+    return {"seeds": int(whole.sum()), "hosts": hosts} | {
         f"turning_point_{end}": dose
         for end, dose in ends.items()
         if dose is not None and np.isfinite(dose)

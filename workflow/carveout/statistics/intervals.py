@@ -6,7 +6,6 @@ has the simulations.
 """
 
 import math
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -29,17 +28,25 @@ _BATCH_NUMBERS = 2_000_000
 Numbers = npt.NDArray[np.float64]
 
 
-def wilson_intervals(successes: Sequence[int], trials: Sequence[int]) -> pd.DataFrame:
-    """Return the Wilson score interval of each success rate, as columns low and high.
+def units_of(layouts: "pd.Series[int]", seeds: "pd.Series[int]") -> "pd.Series[int]":
+    """Return what each trial counts as: its host where there are several, else its seed.
 
-    Wilson 1927, as in scipy (`binomtest`). Of no trials there is none. A table has many cells but
-    few different counts, so each is computed once.
+    Trials of one host find the same pages of its boot in their way, whatever their seeds.
     """
-    pairs = pd.DataFrame({"successes": list(successes), "trials": list(trials)})
-    known = pairs[pairs["trials"] > 0].drop_duplicates()
-    intervals = [wilson_interval(k, n) for k, n in known.itertuples(index=False, name=None)]
-    known = known.assign(low=[i.low for i in intervals], high=[i.high for i in intervals])
-    return pairs.merge(known, how="left")[["low", "high"]]
+    return (-layouts).where(layouts > 0, seeds)
+
+
+def wilson_intervals(rates: Numbers, counts: Numbers) -> Numbers:
+    """Return the Wilson score interval of each rate of so many trials, as columns low and high.
+
+    Wilson 1927 (Journal of the American Statistical Association 22:209-212), which scipy has for
+    whole numbers of successes alone. NaN of no trials.
+    """
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    known = np.where(counts > 0, counts, np.nan)
+    middle = (rates + z**2 / (2 * known)) / (1 + z**2 / known)
+    reach = z / (1 + z**2 / known) * np.sqrt(rates * (1 - rates) / known + (z / (2 * known)) ** 2)
+    return np.column_stack([middle - reach, middle + reach]).clip(0, 1)
 
 
 def newcombe_interval(

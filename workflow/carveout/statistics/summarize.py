@@ -26,6 +26,7 @@ from carveout.statistics.intervals import (
     Numbers,
     mean_intervals,
     quantile_interval,
+    units_of,
     wilson_intervals,
 )
 from carveout.statistics.kernels import describe_kernels
@@ -69,15 +70,18 @@ def summarize(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the table `summary`: one row per cell, cycle and request."""
     derived = _derive(trials).assign(result=_results(trials))
     groups = derived.groupby(list(CELL), sort=False)
+    of_units = derived.groupby([*CELL, "unit"], sort=False)
+    units = of_units.agg(granted=("granted_bytes", "mean"), lend=("lend_ns", "median"))
+    by_cell = units.groupby(level=list(range(len(CELL))), sort=False)
     summary = pd.concat(
         [
-            _rates(groups),
+            _rates(groups, by_cell.size()),
             groups[["trials_asked", "replication", "ladder", "question"]].first(),
             groups["why_not_available"].first(),
-            _amounts(groups),
+            _amounts(groups, by_cell),
             groups[[*_MEDIANS, "physical_bytes", *_IDLE]].median(),
             _quantiles(groups, "lend_ns"),
-            _cost_intervals(groups),
+            _cost_intervals(groups, by_cell),
             groups[[*_PARTS, *_PER_GIB]].median().add_suffix("_p50"),
             _quantiles(groups, "give_back_ns"),
             groups["refusal_ns"].median().rename("refusal_ns_p50"),
@@ -170,6 +174,7 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
     lent_bytes = trials["lent_bytes"].where(trials["lent_bytes"] > 0)
     return trials.assign(
         success=success,
+        unit=units_of(trials["layout"], trials["seed"]),
         why_not_available=trials["message"].where(trials["outcome"] == "not_available"),
         verify_failed=trials["verify"] == "failed",
         **{outcome: trials["outcome"] == outcome for outcome in OUTCOMES},
@@ -197,8 +202,8 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _results(trials: pd.DataFrame) -> "pd.Series[int]":
-    """Return a digest of all that was measured in each lend, whichever seed it is of."""
-    measured = trials.drop(columns=["trial_id", "seed"]).astype(object)
+    """Return a digest of all that was measured in each lend, whichever seed and host it is of."""
+    measured = trials.drop(columns=["trial_id", "seed", "layout"]).astype(object)
     return pd.util.hash_pandas_object(measured.where(measured.notna(), None), index=False)
 
 
@@ -210,16 +215,23 @@ def _counts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
     return counts
 
 
-def _rates(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
+def _rates(groups: "DataFrameGroupBy[Any, Any]", units: "pd.Series[int]") -> pd.DataFrame:
     """Return the counts of cells and the success rate, with its interval where trials differ."""
     counts = _counts(groups)
-    results = groups["result"].nunique().where(counts["trials"] > 0, 0)
-    deterministic = (results == 1) & (counts["trials"] > 1)
-    intervals = wilson_intervals(counts["successes"].tolist(), counts["trials"].tolist())
+    trials = counts["trials"]
+    rates = counts["successes"] / trials.where(trials > 0)
+    results = groups["result"].nunique().where(trials > 0, 0)
+    deterministic = (results == 1) & (trials > 1)
+    ends = wilson_intervals(
+        rates.to_numpy(np.float64, na_value=np.nan),
+        np.minimum(units.to_numpy(), trials.to_numpy()).astype(np.float64),
+    )
+    ends[deterministic.to_numpy(bool)] = np.nan
     return counts.assign(
-        success_rate=counts["successes"] / counts["trials"].where(counts["trials"] > 0),
-        success_low=np.where(deterministic, np.nan, intervals["low"]),
-        success_high=np.where(deterministic, np.nan, intervals["high"]),
+        hosts=groups["layout"].nunique().where(trials > 0, 0),
+        success_rate=rates,
+        success_low=ends[:, 0],
+        success_high=ends[:, 1],
         distinct_results=results,
         deterministic=deterministic,
     )
@@ -237,12 +249,14 @@ def _success_range(derived: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     return least.assign(success_most_rate=ends["success"].last())
 
 
-def _amounts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
+def _amounts(
+    groups: "DataFrameGroupBy[Any, Any]", units: "DataFrameGroupBy[Any, Any]"
+) -> pd.DataFrame:
     """Return what was granted: the mean over all trials with its interval, the least, the most."""
     amounts = groups["granted_bytes"].agg(["mean", "min", "max"])
     names = {"mean": "granted_mean_bytes", "min": "granted_least_bytes"}
     amounts = amounts.rename(columns=names | {"max": "granted_most_bytes"})
-    values = [of_cell.to_numpy(np.float64) for _, of_cell in groups["granted_bytes"]]
+    values = [of_cell.to_numpy(np.float64) for _, of_cell in units["granted"]]
     cells_of = defaultdict(list)
     for cell, granted_bytes in enumerate(values):
         if granted_bytes.min() < granted_bytes.max():
@@ -253,21 +267,32 @@ def _amounts(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
     return amounts.assign(granted_low_bytes=found[:, 0], granted_high_bytes=found[:, 1])
 
 
-def _cost_intervals(groups: "DataFrameGroupBy[Any, Any]") -> pd.DataFrame:
+def _cost_intervals(
+    groups: "DataFrameGroupBy[Any, Any]", units: "DataFrameGroupBy[Any, Any]"
+) -> pd.DataFrame:
     """Return intervals of a lend's time, and the 99th percentile where there are trials for it."""
-    cells = [lend_ns.dropna().to_numpy(np.float64) for _, lend_ns in groups["lend_ns"]]
+    of_trials, of_units = (
+        [of_cell.dropna().to_numpy(np.float64) for _, of_cell in lend_ns]
+        for lend_ns in (groups["lend_ns"], units["lend"])
+    )
+    rows = [*map(_cost_interval, of_trials, of_units)]
     names = [f"lend_ns_{name}" for name in ("p50_low", "p50_high", "p99", "p99_low", "p99_high")]
-    return pd.DataFrame([*map(_cost_interval, cells)], groups.size().index, names)
+    return pd.DataFrame(rows, groups.size().index, names)
 
 
-def _cost_interval(lend_ns: Numbers) -> dict[str, float | None]:
+def _cost_interval(lend_ns: Numbers, of_units: Numbers) -> dict[str, float | None]:
+    """Return what is known of the quantiles of a cell's lends, and of those of its units.
+
+    Trials that share a host are one, of which there is a median and no 99th percentile.
+    """
     found: dict[str, float | None] = {}
-    many = len(lend_ns) >= _LEAST_FOR_P99
-    if many:
+    quantiles = {"p50": 0.5}
+    if len(lend_ns) >= _LEAST_FOR_P99:
         found["lend_ns_p99"] = float(np.quantile(lend_ns, 0.99))
-    if lend_ns.size and lend_ns.min() < lend_ns.max():
-        for name, quantile in (("p50", 0.5), *([("p99", 0.99)] if many else [])):
-            low, high = quantile_interval(lend_ns, quantile)
+        quantiles |= {"p99": 0.99} if len(of_units) == len(lend_ns) else {}
+    if of_units.size and of_units.min() < of_units.max():
+        for name, quantile in quantiles.items():
+            low, high = quantile_interval(of_units, quantile)
             found |= {f"lend_ns_{name}_low": low, f"lend_ns_{name}_high": high}
     return found
 

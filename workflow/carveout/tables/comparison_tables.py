@@ -89,20 +89,22 @@ COMPARISONS = Table(
         "cycle": integer(least=1),
         "request_bytes": integer(least=1),
         "quantity": text(values=COMPARED),
-        # Doses at which both have the quantity, seeds that both ran there, and the pairs of trials
-        # of one dose and seed; no pairs where they have no seed in common.
+        # Doses at which both have the quantity, seeds that both ran there, on how many hosts of
+        # other histories, and the pairs of trials of one dose, seed and host; none where they have
+        # no seed in common. Where there are several hosts these are what counts, else seeds.
         "doses": integer(least=1),
         "seeds": integer(),
+        "hosts": integer(),
         "pairs": integer(),
         "pairs_up": integer(),
         "pairs_down": integer(),
-        # Means over seeds of the means over doses. `difference` is `value` less `against_value`.
+        # Means over hosts or seeds of the means over doses; `value` less `against_value`.
         "value": number(),
         f"{AGAINST}value": number(),
         "difference": number(least=None),
         "difference_low": number(least=None, null=True),
         "difference_high": number(least=None, null=True),
-        # What low and high are: the range over seeds, or a 95 % interval.
+        # What low and high are: the range over hosts or seeds, or a 95 % interval.
         "interval": text(values=INTERVALS, null=True),
         # Cliff's delta, of costs: how much more often a trial costs more than less.
         "effect": number(least=-1, most=1, null=True),
@@ -113,8 +115,12 @@ COMPARISONS = Table(
         "p_corrected": number(most=1, null=True),
         # What counts as equal.
         "margin": number(),
-        # Seeds of each dose with which it could be told; null where it can be.
+        # Seeds of each dose with which it could be told, each on a host of its own where there are
+        # several; null where it can be.
         "trials_needed": integer(least=2, null=True),
+        # equal: to the bit in each pair. exact: the seed changes neither side at any dose (then low
+        # and high are null), or too little of the difference to matter. differs: by the test.
+        # equal_within: the interval is inside the margin.
         "verdict": text(values=VERDICTS),
     },
     key=_COMPARISON,

@@ -41,6 +41,8 @@ _SUCCESS = {
     "success_rate": number(most=1, null=True),
     "success_low": number(most=1, null=True),
     "success_high": number(most=1, null=True),
+    # On how many hosts of other histories they ran: where there are several, these are what counts.
+    "hosts": integer(),
     # How many different results the trials have, to the bit, in all that was measured; whether
     # several trials have one and the same.
     "distinct_results": integer(),
@@ -136,7 +138,7 @@ SUMMARY = Table(
         "granted_mean_bytes": number(),
         "granted_least_bytes": integer(),
         "granted_most_bytes": integer(),
-        # Of the mean, over seeds; null where these are too few, or all have the same.
+        # Of the mean, over seeds or hosts; null where these are too few, or all have the same.
         "granted_low_bytes": number(null=True),
         "granted_high_bytes": number(null=True),
         **_IDLE,
@@ -144,7 +146,7 @@ SUMMARY = Table(
         **_SHARES,
         **_quantiles("lend_ns"),
         # Of median and 99th percentile; null where the trials are too few for one, or all have the
-        # same.
+        # same. Of hosts that have several trials it is that of their medians.
         "lend_ns_p50_low": number(null=True),
         "lend_ns_p50_high": number(null=True),
         "lend_ns_p99": number(null=True),
@@ -239,8 +241,9 @@ CURVES = Table(
         # What the curve is made of.
         "trials": integer(least=1),
         "doses": integer(least=1),
-        # Those that ran every dose.
+        # Seeds that ran every dose, and hosts of other histories on which they did.
         "seeds": integer(),
+        "hosts": integer(),
         "ladder": text(null=True),
         "least_dose": number(most=100),
         "most_dose": number(most=100),
@@ -251,8 +254,9 @@ CURVES = Table(
         # every dose has half, and where nothing was ever granted.
         "less_from_dose": number(most=100, null=True),
         "turning_point": number(most=100, null=True),
-        # Over each such seed's own curve: the least and the most, and the interval of the median.
-        # Null where it lies above every dose, or the seeds are too few for an interval.
+        # Over each such seed's own curve, of several hosts over each host's: the least, the most,
+        # and the interval of the median. Null where it lies above every dose, or the curves are too
+        # few for an interval.
         "turning_point_least": number(most=100, null=True),
         "turning_point_most": number(most=100, null=True),
         "turning_point_low": number(most=100, null=True),

@@ -271,7 +271,7 @@ def test_every_statement_of_the_repository_has_a_source_and_a_check_over_real_co
 
 
 def test_the_mail_is_quoted() -> None:
-    """What stands in quotation marks on the page of the mail is said in this order of words."""
+    """The page answers sentences, in the words of those who wrote them, and quotes no passages."""
     (mail,) = [page for page in read_pages(PAGES) if page.name == "mail"]
     quoted = [quote for one in mail.statements for quote in re.findall(r'"([^"]+)"', one.says)]
     assert len(quoted) >= len(mail.statements) - 3

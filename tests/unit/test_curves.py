@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Where curves turn: read off the means of cells, whatever the curve looks like."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,7 @@ from carveout.common.sizes import MIB
 from carveout.statistics.curves import describe_curves
 from carveout.statistics.summarize import summarize
 from carveout.tables.parquet import read_table, write_table
+from carveout.tables.schema import CURVE
 
 # Curves of means alone.
 NO_TRIALS = made_trials().iloc[:0]
@@ -72,3 +73,61 @@ def test_curves_are_told_apart(curve: pd.DataFrame) -> None:
     other = curve.assign(variant="another")
     points = describe_curves(pd.concat([curve, other]), NO_TRIALS)
     assert len(points) == 2
+
+
+def of_seeds(curve: pd.DataFrame, granted_mib: Sequence[Sequence[float | None]]) -> dict[str, Any]:
+    """What is found of seeds' curves at doses of 0, 10, 20, ... %; None is a trial not run."""
+    trials = pd.DataFrame(
+        {
+            **{name: curve[name].iloc[0] for name in CURVE},
+            "seed": seed,
+            "dose_target": 10.0 * place,
+            "granted_bytes": amount * MIB,
+        }
+        for seed, amounts in enumerate(granted_mib, 1)
+        for place, amount in enumerate(amounts)
+        if amount is not None
+    )
+    doses = [10.0 * place for place in range(len(granted_mib[0]))]
+    rows = pd.concat([curve] * len(doses)).assign(
+        dose_target=pd.array(doses, "Float64"),
+        granted_mean_bytes=[
+            float(trials[trials["dose_target"] == dose]["granted_bytes"].mean()) for dose in doses
+        ],
+    )
+    (found,) = describe_curves(rows, trials).to_dict("records")
+    return {str(name): None if pd.isna(value) else value for name, value in found.items()}
+
+
+ENDS = ("least", "most", "low", "high")
+
+
+def ends_of(found: Mapping[str, Any]) -> list[float | None]:
+    return [found[f"turning_point_{end}"] for end in ENDS]
+
+
+def test_each_seed_has_a_curve_of_its_own(curve: pd.DataFrame) -> None:
+    found = of_seeds(curve, [[512, 512, 0], [512, 0, 0], [512, 256, 0]])
+    assert found["seeds"] == 3
+    assert ends_of(found) == [5, 15, None, None]
+
+
+def test_six_seeds_have_an_interval_of_their_median(curve: pd.DataFrame) -> None:
+    seeds = [[512, 256 + 16 * place, 0] for place in range(6)]
+    found = of_seeds(curve, seeds)
+    ends = (10, 10 + 80 / 336 * 10)
+    assert ends_of(found) == pytest.approx([*ends, *ends])
+
+
+def test_a_seed_that_does_not_turn_does_so_above_every_dose(curve: pd.DataFrame) -> None:
+    seeds = [[512, 256, 0]] * 5 + [[512, 512, 512]]
+    assert ends_of(of_seeds(curve, seeds)) == [10, None, 10, None]
+    assert ends_of(of_seeds(curve, [[512, 512]] * 6)) == [None] * 4
+
+
+def test_seeds_that_lack_a_dose_or_were_never_granted_any_have_no_curve(
+    curve: pd.DataFrame,
+) -> None:
+    found = of_seeds(curve, [[512, 256, 0], [512, None, 0], [0, 0, 0]])
+    assert found["seeds"] == 2
+    assert ends_of(found) == [10, 10, None, None]

@@ -73,6 +73,18 @@ def test_cells_are_variants_times_scenarios(config: dict[str, Any]) -> None:
     ]
 
 
+def test_all_are_held_against_the_reference_or_the_first_that_was_run(
+    config: dict[str, Any],
+) -> None:
+    first = ["baseline/ordinary_pages", "baseline/transparent_huge_pages"]
+    assert read_matrix(config, "job.yaml", WORKFLOW).references[:2] == first
+    config["reference"] = "virtio-mem/online_movable"
+    assert read_matrix(config, "job.yaml", WORKFLOW).references[:2] == [
+        config["reference"],
+        first[0],
+    ]
+
+
 def test_a_cells_trials_are_its_doses_times_its_seeds(config: dict[str, Any]) -> None:
     config["strategies"] = {"mem": ["carve_out"]}
     config["loads"] = {"unmovable_pages": [12.5, 5]}
@@ -139,6 +151,7 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (change("lendable", "512MiB"), "pieces of hugetlbfs 1G_boot, 1GiB"),
         (change("ram", ["1500MiB"]), "key ram: wanted a multiple of the memory section"),
         (change("ram", ["4 GB"]), "key ram.0: '4 GB' does not match"),
+        (change("reference", "mem/no"), "found mem/no; known are baseline/ordinary_pages, "),
         (change("figures.pageblock_map.seed", 9), "key figures.pageblock_map: wanted a trial"),
     ],
 )

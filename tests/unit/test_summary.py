@@ -9,7 +9,7 @@ from benchmarks.synthetic.trials import made_trials
 from scipy.stats import binomtest
 
 from carveout.common.sizes import GIB, MIB
-from carveout.statistics.intervals import wilson_intervals
+from carveout.statistics.intervals import mean_intervals, wilson_intervals
 from carveout.statistics.summarize import (
     describe_variants,
     list_failures,
@@ -195,3 +195,73 @@ def test_wilson_intervals_keep_the_order_of_their_cells() -> None:
     intervals = wilson_intervals([5, 0, 5, 1], [5, 5, 5, 2])
     assert intervals["high"].tolist() == pytest.approx([1, 0.434, 1, 0.905], abs=1e-3)
     assert intervals["low"].tolist() == pytest.approx([0.566, 0, 0.566, 0.095], abs=1e-3)
+
+
+def test_trials_that_came_out_the_same_to_the_bit_are_deterministic(trials: pd.DataFrame) -> None:
+    """However they are numbered: a seed or an identity is no result."""
+    cells = trials.groupby(list(CELL))
+    same = trials.drop_duplicates(list(CELL)).drop(columns=["seed", "trial_id"])
+    same = trials[[*CELL, "seed", "trial_id"]].merge(same, on=list(CELL))[list(trials.columns)]
+    summary = summarize(same)
+    assert (summary["distinct_results"] == 1).all()
+    assert summary["deterministic"].all()
+    assert summary[["success_low", "success_high", "granted_low_bytes"]].isna().all(axis=None)
+    assert summary["success_rate"].isin([0, 1]).all()
+    one = cells["lend_rest_ns"].head(1).index
+    other = same.assign(zero_pages=same["zero_pages"].mask(same.index.isin(one), 1))
+    summary = summarize(other)
+    assert (summary["distinct_results"] == 2).all()
+    assert not summary["deterministic"].any()
+    assert summary["success_low"].notna().all()
+    alone = summarize(trials.drop_duplicates(list(CELL)))
+    assert (alone["distinct_results"] == 1).all()
+    assert not alone["deterministic"].any()
+
+
+def of_one_cell(trials: pd.DataFrame, seeds: int) -> pd.DataFrame:
+    """Granted trials of one cell with as many seeds."""
+    granted = trials[trials["outcome"] == "granted"].iloc[:1]
+    return pd.concat([granted] * seeds, ignore_index=True).assign(seed=range(1, seeds + 1))
+
+
+def test_amounts_have_an_interval_from_ten_seeds_on(trials: pd.DataFrame) -> None:
+    for seeds, has_one in ((9, False), (10, True)):
+        rows = of_one_cell(trials, seeds)
+        rows["granted_bytes"] = rows["granted_bytes"] - rows["seed"] * MIB
+        (row,) = summarize(rows.assign(outcome="partial")).to_dict("records")
+        assert pd.notna(row["granted_low_bytes"]) == has_one
+        if has_one:
+            granted_bytes = rows["granted_bytes"].to_numpy(float)
+            ends = tuple(mean_intervals(granted_bytes[None])[0])
+            assert (row["granted_low_bytes"], row["granted_high_bytes"]) == ends
+            assert ends[0] < row["granted_mean_bytes"] < ends[1]
+
+
+def test_quantiles_of_cost_have_exact_intervals_where_there_are_trials_for_them(
+    trials: pd.DataFrame,
+) -> None:
+    names = ["p50_low", "p50_high", "p99", "p99_low", "p99_high"]
+    for seeds, known in ((5, []), (6, names[:2]), (100, names[:4]), (368, names)):
+        rows = of_one_cell(trials, seeds)
+        rows["lend_ns"] = rows["seed"] * 1000
+        (row,) = summarize(rows).to_dict("records")
+        assert [name for name in names if pd.notna(row[f"lend_ns_{name}"])] == known, seeds
+    assert row["lend_ns_p99"] == pytest.approx(rows["lend_ns"].quantile(0.99))
+    assert row["lend_ns_p99_low"] < row["lend_ns_p99"] < row["lend_ns_p99_high"] == 368_000
+    (row,) = summarize(rows.assign(lend_ns=7)).to_dict("records")
+    assert row["lend_ns_p99"] == 7
+    assert pd.isna([row["lend_ns_p50_low"], row["lend_ns_p99_low"]]).all()
+
+
+def test_a_variant_says_where_it_succeeds_least_and_how_often_most(trials: pd.DataFrame) -> None:
+    summary, variants = summarize(trials), describe_variants(trials)
+    for row in variants.to_dict("records"):
+        key = ["strategy", "variant", "request_bytes"]
+        cells = summary[(summary[key] == [row[name] for name in key]).all(axis="columns")]
+        assert row["success_least_rate"] == pytest.approx(cells["success_rate"].min())
+        assert row["success_most_rate"] == pytest.approx(cells["success_rate"].max())
+        where = (cells["load"] == row["success_least_load"]) & (
+            cells["dose_target"] == row["success_least_dose"]
+        )
+        assert cells[where]["success_rate"].min() == cells["success_rate"].min()
+    assert variants["success_least_load"].nunique() > 1

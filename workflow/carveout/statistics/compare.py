@@ -37,7 +37,7 @@ from carveout.statistics.intervals import (
     mean_intervals,
     newcombe_interval,
 )
-from carveout.statistics.pair import COLUMNS, LEAST_CHANGE
+from carveout.statistics.pair import COLUMNS
 from carveout.statistics.summarize import with_quantities
 from carveout.tables.comparison_tables import AGAINST, COMPARED, COMPARISONS
 from carveout.tables.parquet import read_metadata, read_table, write_table
@@ -49,6 +49,9 @@ Variant = tuple[str, str]
 EQUAL_SUCCESS = 0.05
 EQUAL_GRANTED_SHARE = 0.01
 EQUAL_COST_SHARE = 0.05
+# Where the seeds are too few for a test, and differ by no more than this share of a difference, it
+# is taken for what it is.
+CLEAR_SHARE = 0.1
 # The range over so many seeds has the median of all seeds' differences in 31 of 32 cases.
 LEAST_FOR_RANGE = 6
 
@@ -76,6 +79,20 @@ class _Compared:
     def is_equal(self) -> bool:
         """Whether all pairs are equal to the bit."""
         return self.row["pairs"] > 0 and not self.row["pairs_up"] and not self.row["pairs_down"]
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether seeds change next to nothing of a difference that is none to be ignored.
+
+        A rate has none: 0 or 1 of few seeds looks clear by chance.
+        """
+        size = abs(self.row["difference"])
+        return (
+            self.row["quantity"] != "success"
+            and len(self.differences) > 1
+            and size > self.row["margin"]
+            and bool(np.ptp(self.differences) <= CLEAR_SHARE * size)
+        )
 
 
 @dataclass(frozen=True)
@@ -114,61 +131,78 @@ def compare(trials: pd.DataFrame, references: Sequence[Variant]) -> pd.DataFrame
             of these that was run there; else of all the first by name.
     """
     found: list[_Compared] = []
-    for common, variants in _comparable(trials):
-        reference = next(name for name in (*references, *variants) if name in variants)
-        pairs = [(variant, reference) for variant in variants if variant != reference]
-        found += _of_pairs(common, variants, pairs)
+    for run in _comparable(trials):
+        reference = next(name for name in (*references, *run.values) if name in run.values)
+        found += run.compared((name, reference) for name in run.values if name != reference)
     return _judged(found)
 
 
 def compare_pairs(trials: pd.DataFrame, pairs: Sequence[tuple[Variant, Variant]]) -> pd.DataFrame:
     """Return the same table of some pairs of variants: each first one against the second."""
     found: list[_Compared] = []
-    for common, variants in _comparable(trials):
-        found += _of_pairs(common, variants, pairs)
+    for run in _comparable(trials):
+        found += run.compared(pairs)
     return _judged(found)
 
 
-def _comparable(
-    trials: pd.DataFrame,
-) -> Iterator[tuple[dict[str, Any], Mapping[Variant, pd.DataFrame]]]:
-    """Yield each machine and granule with the trials that were run of each variant."""
-    for key, run in with_quantities(trials).groupby(list(COMPARABLE), sort=False):
-        common = dict(zip(COMPARABLE, cast("tuple[Any, ...]", key), strict=True))
-        of_variants = run[[*_VARIANT, *_PARTNERS, *COMPARED]].groupby(_VARIANT, sort=False)
-        yield common, {cast("Variant", name): rows for name, rows in of_variants}
+@dataclass(frozen=True)
+class _Run:
+    """What was run on one machine with one granule."""
+
+    common: Mapping[str, Any]
+    # What a trial is of beside its variant, and of each curve which of these.
+    doses: Numbers
+    seeds: Numbers
+    curves: Mapping[tuple[Any, ...], npt.NDArray[np.intp]]
+    # Of each variant a row for each of these, null where it was not run, in columns of quantities.
+    values: Mapping[Variant, Numbers]
+
+    def compared(self, pairs: Iterable[tuple[Variant, Variant]]) -> Iterator[_Compared]:
+        """Yield what is found of pairs of variants that were both run, before it is judged."""
+        against = [f"{AGAINST}{name}" for name in _VARIANT]
+        for one, other in pairs:
+            if one not in self.values or other not in self.values:
+                continue
+            names = dict(zip([*_VARIANT, *against], [*one, *other], strict=True))
+            for key, places in self.curves.items():
+                curve = dict(zip(_CURVE, key, strict=True))
+                of_one, of_other = (self._side(variant, places) for variant in (one, other))
+                for quantity in COMPARED:
+                    found = _compared(quantity, of_one, of_other, curve["request_bytes"])
+                    if found is not None:
+                        about = {**self.common, **names, **curve, "quantity": quantity}
+                        found.row = about | found.row
+                        yield found
+
+    def _side(self, variant: Variant, places: npt.NDArray[np.intp]) -> Mapping[str, _Side]:
+        """Return a variant's trials of a curve, each quantity's."""
+        values = self.values[variant][places]
+        return {
+            name: _Side(self.doses[places], self.seeds[places], values[:, column])
+            for column, name in enumerate(COMPARED)
+        }
 
 
-def _of_pairs(
-    common: Mapping[str, Any],
-    variants: Mapping[Variant, pd.DataFrame],
-    pairs: Iterable[tuple[Variant, Variant]],
-) -> Iterator[_Compared]:
-    """Yield what is found of pairs of variants that were both run, before it is judged."""
-    against = [f"{AGAINST}{name}" for name in _VARIANT]
-    for one, other in pairs:
-        if one not in variants or other not in variants:
-            continue
-        names = dict(zip([*_VARIANT, *against], [*one, *other], strict=True))
-        both = variants[one].merge(
-            variants[other], on=_PARTNERS, how="outer", suffixes=("", "_other"), validate="1:1"
-        )
-        doses, seeds = (both[name].to_numpy(np.float64) for name in ("dose_target", "seed"))
-        sides = [
-            {name: both[f"{name}{side}"].to_numpy(np.float64, na_value=np.nan) for name in COMPARED}
-            for side in ("", "_other")
-        ]
-        for key, places in both.groupby(_CURVE, sort=False).indices.items():
-            curve = dict(zip(_CURVE, cast("tuple[Any, ...]", key), strict=True))
-            one_side, other_side = (
-                {name: _Side(doses[places], seeds[places], side[name][places]) for name in COMPARED}
-                for side in sides
+def _comparable(trials: pd.DataFrame) -> Iterator[_Run]:
+    """Yield what was run on each machine with each granule."""
+    for common, run in with_quantities(trials).groupby(list(COMPARABLE), sort=False):
+        # Sorted, so that nothing depends on the order of the trials.
+        numbers = run.groupby(_PARTNERS).ngroup().to_numpy()
+        places = run[_PARTNERS].drop_duplicates().sort_values(_PARTNERS)
+        quantities = run[list(COMPARED)].to_numpy(np.float64, na_value=np.nan)
+        values = {}
+        for variant, rows in run.groupby(_VARIANT).indices.items():
+            values[cast("Variant", variant)] = of_variant = np.full(
+                (len(places), len(COMPARED)), np.nan
             )
-            for quantity in COMPARED:
-                found = _compared(quantity, one_side, other_side, curve["request_bytes"])
-                if found is not None:
-                    found.row = {**common, **names, **curve, "quantity": quantity, **found.row}
-                    yield found
+            of_variant[numbers[rows]] = quantities[rows]
+        yield _Run(
+            common=dict(zip(COMPARABLE, cast("tuple[Any, ...]", common), strict=True)),
+            doses=places["dose_target"].to_numpy(np.float64),
+            seeds=places["seed"].to_numpy(np.float64),
+            curves=cast("dict[tuple[Any, ...], Any]", places.groupby(_CURVE).indices),
+            values=values,
+        )
 
 
 def _compared(
@@ -195,34 +229,25 @@ def _compared(
     if quantity in _COSTS:
         deltas = map(cliffs_delta, chosen[0].of_doses(), chosen[1].of_doses())
         found.row["effect"] = float(np.mean([*deltas]))
-        if abs(found.row["difference"]) > found.row["margin"]:
-            looked_at = [_less(*chosen)] if is_paired else chosen
-            found.is_exact = not _vary(looked_at, LEAST_CHANGE * against_value)
     elif quantity == "success":
         # A rate that is 0 or 1 may hide what does differ.
         granted = [side["granted_bytes"] for side in (one, other)]
         chosen = [side.where(both) if is_paired else side.known() for side in granted]
-    found.is_exact |= not _vary(chosen, 0)
+    found.is_exact = not _vary(chosen)
     return found
 
 
-def _vary(sides: Iterable[_Side], tolerance: float) -> bool:
-    """Return whether the seed changes one of the sides by more at any dose, as far as is known."""
+def _vary(sides: Iterable[_Side]) -> bool:
+    """Return whether the seed changes one of the sides at any dose, as far as is known."""
     return any(
-        len(values) < 2 or np.ptp(values) > tolerance
-        for side in sides
-        for values in side.of_doses()
+        len(values) < 2 or np.ptp(values) > 0 for side in sides for values in side.of_doses()
     )
-
-
-def _less(one: _Side, other: _Side) -> _Side:
-    """Return the differences of pairs, rounded so that those that are equal are so to the bit."""
-    return _Side(one.doses, one.seeds, (one.values - other.values).round(6))
 
 
 def _of_paired(one: _Side, other: _Side) -> _Compared:
     """Return how trials of the same doses and seeds differ."""
-    pairs = _less(one, other)
+    # Rounded, so that differences that are equal are so to the bit.
+    pairs = _Side(one.doses, one.seeds, (one.values - other.values).round(6))
     differences = pairs.by_seed().round(6)
     row = {
         "doses": len(np.unique(pairs.doses)),
@@ -317,6 +342,8 @@ def _verdict(one: _Compared, tests: int) -> dict[str, Any]:
         return {"verdict": "equal_within"}
     if row.get("p_corrected") is not None and row["p_corrected"] < LEVEL:
         return {"verdict": "differs"}
+    if one.is_clear:
+        return {"verdict": "exact", "method": None, "p_value": None, "p_corrected": None}
     size = abs(row["difference"])
     needed = [
         seeds_to_see(distance, one.spread, among)

@@ -10,12 +10,12 @@ import math
 import numpy as np
 from scipy.stats import binomtest, boschloo_exact, brunnermunzel, norm, permutation_test
 
-from carveout.statistics.intervals import Numbers
+from carveout.statistics.intervals import Numbers, batch_of
 
 # A test calls a difference significant below this.
 LEVEL = 0.05
 # With fewer values on one side Brunner and Munzel's test finds differences too often.
-LEAST_FOR_BRUNNER_MUNZEL = 15
+LEAST_FOR_BRUNNER_MUNZEL = 20
 
 # How often a difference as large as that seen is to be found.
 _POWER = 0.8
@@ -41,6 +41,7 @@ def sign_flip_p_values(differences: Numbers) -> Numbers:
         vectorized=True,
         axis=-1,
         n_resamples=_SIGNS,
+        batch=batch_of(differences),
         rng=np.random.default_rng(_SIGNS_SEED),
     )
     return np.atleast_1d(test.pvalue).astype(np.float64)
@@ -76,6 +77,8 @@ def brunner_munzel_p_value(values: Numbers, others: Numbers) -> float | None:
     """
     if min(len(values), len(others)) < LEAST_FOR_BRUNNER_MUNZEL:
         return None
+    if values.min() == values.max() == others.min() == others.max():
+        return 1.0
     if values.min() > others.max() or others.min() > values.max():
         # Apart altogether: its variance is 0, so take the least p-value that ranks can give.
         return 2 / math.comb(len(values) + len(others), len(values))

@@ -23,7 +23,7 @@ LEAST_FOR_BOOTSTRAP = 10
 # Tables repeat to the bit: the resamples of as many seeds are always the same.
 _RESAMPLING_SEED = 1998
 _RESAMPLES = 9999
-# So many numbers of resamples at once that they take little memory.
+# Resamples are held in memory by so many numbers at once.
 _BATCH_NUMBERS = 2_000_000
 
 Numbers = npt.NDArray[np.float64]
@@ -102,13 +102,21 @@ def mean_intervals(samples: Numbers) -> Numbers:
         axis=-1,
         vectorized=True,
         n_resamples=_RESAMPLES,
-        batch=max(1, _BATCH_NUMBERS // samples.size),
+        batch=batch_of(samples),
         confidence_level=_expanded_level(count),
         method="percentile",
         rng=np.random.default_rng(_RESAMPLING_SEED),
     )
     interval = result.confidence_interval
-    return np.column_stack([np.atleast_1d(interval.low), np.atleast_1d(interval.high)])
+    ends = np.column_stack([np.atleast_1d(interval.low), np.atleast_1d(interval.high)])
+    # A row's last digits are not to depend on how many rows there are.
+    rounded: Numbers = ends.round(6)
+    return rounded
+
+
+def batch_of(samples: Numbers) -> int:
+    """Return how many resamples to hold in memory at once."""
+    return max(1, _BATCH_NUMBERS // samples.size)
 
 
 def _expanded_level(count: int) -> float:

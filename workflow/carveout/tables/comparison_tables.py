@@ -115,6 +115,9 @@ COMPARISONS = Table(
         "margin": number(),
         # Seeds of each dose with which it could be told; null where it can be.
         "trials_needed": integer(least=2, null=True),
+        # equal: to the bit in each pair. exact: the seed changes neither side at any dose (then low
+        # and high are null), or too little of the difference to matter. differs: by the test.
+        # equal_within: the interval is inside the margin.
         "verdict": text(values=VERDICTS),
     },
     key=_COMPARISON,

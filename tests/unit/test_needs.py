@@ -63,12 +63,17 @@ class Runs:
         """The rows of one strategy."""
         return self.trials["strategy"] == strategy
 
+    def set(self, rows: "pd.Series[bool]", **values: Any) -> None:
+        """Change some rows: a value for all, or one for each."""
+        self.trials = self.trials.astype({"message": "object", "kernel_release": "object"})
+        for name, value in values.items():
+            self.trials.loc[rows, name] = value
+
     def takes(self, strategy: str, times_ns: list[int]) -> None:
         """Set how long a strategy's lend takes with each seed."""
         parts = [f"lend_{part}_ns" for part in ("search", "migrate", "reclaim", "map", "rest")]
-        self.trials.loc[self.of(strategy), parts] = 0
-        for name in ("lend_ns", "lend_rest_ns"):
-            self.trials.loc[self.of(strategy), name] = times_ns
+        self.set(self.of(strategy), **dict.fromkeys(parts, 0))
+        self.set(self.of(strategy), lend_ns=times_ns, lend_rest_ns=times_ns)
 
     def needs(self, need: Mapping[str, Any] = NEED) -> pd.DataFrame:
         """The table, by strategy."""
@@ -102,8 +107,9 @@ def test_those_that_qualify_are_ranked(runs: Runs) -> None:
 
 def test_one_that_does_not_says_why_and_has_no_rank(runs: Runs) -> None:
     short = runs.of("mem") & (runs.trials["seed"] == 3)
-    runs.trials.loc[short, ["granted_bytes", "lent_bytes"]] //= 4
-    runs.trials.loc[short, ["outcome", "largest_extent_bytes"]] = ["partial", 4096]
+    quarter = int(runs.trials["request_bytes"].iloc[0]) // 4
+    runs.set(short, outcome="partial", granted_bytes=quarter, lent_bytes=quarter)
+    runs.set(short, largest_extent_bytes=4096)
     found = runs.needs()
     assert not found["qualifies"]["mem"]
     assert found["why_not"]["mem"] == "25 % of 256 MiB with idle, seed 3"
@@ -132,9 +138,9 @@ def test_a_seed_counts_by_its_worst_load(runs: Runs) -> None:
         scenario="anonymous_memory.quarter_then_whole.page",
         load="anonymous_memory",
     )
-    of_mem = other["strategy"] == "mem"
-    other.loc[of_mem, ["lend_ns", "lend_rest_ns"]] = 9000
     runs.trials = pd.concat([runs.trials, other], ignore_index=True)
+    slow = runs.of("mem") & (runs.trials["load"] == "anonymous_memory")
+    runs.set(slow, lend_ns=9000, lend_rest_ns=9000)
     measure = {**NEED["measure"], "rows": "cycle == 1"}
     found = runs.needs({**NEED, "measure": measure})
     assert found["measure"].to_dict() == {"mem": 9000, "cma": 2000, "baseline": 4000}
@@ -143,7 +149,7 @@ def test_a_seed_counts_by_its_worst_load(runs: Runs) -> None:
 
 def test_variants_are_ranked_by_what_all_of_them_have(runs: Runs) -> None:
     slow = runs.of("mem") & (runs.trials["seed"] == 5)
-    runs.trials.loc[slow, ["lend_ns", "lend_rest_ns"]] = 90000
+    runs.set(slow, lend_ns=90000, lend_rest_ns=90000)
     runs.trials = runs.trials[~(runs.of("cma") & (runs.trials["seed"] >= 4))]
     assert runs.needs()["measure"]["mem"] == 1000
 
@@ -162,10 +168,7 @@ def test_where_a_condition_was_not_measured_it_is_not_known(runs: Runs) -> None:
 
 
 def test_what_the_kernel_cannot_run_does_not_qualify(runs: Runs) -> None:
-    of_mem = runs.of("mem")
-    runs.trials["message"] = runs.trials["message"].astype("object")
-    runs.trials.loc[of_mem, ["outcome", "message"]] = ["not_available", "no mem="]
-    runs.trials.loc[of_mem, "kernel_release"] = None
+    runs.set(runs.of("mem"), outcome="not_available", message="no mem=", kernel_release=None)
     found = runs.needs()
     assert not found["qualifies"]["mem"]
     assert found["why_not"]["mem"] == "not available: no mem="

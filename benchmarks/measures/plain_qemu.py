@@ -74,7 +74,7 @@ def _loop(job: Job, cell: Cell, folder: Path, seeds: int) -> str:
         kernel=kernel,
         initrd=folder / "initrd",
         device_tree=cell_device_tree(cell, machine, kernel, folder),
-        parameters=guest_parameters(cell),
+        parameters=guest_parameters(cell, layout=0),
         digests={},
         state_limit_bytes=0,
     )

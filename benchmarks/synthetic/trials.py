@@ -23,7 +23,7 @@ from benchmarks.synthetic.variants import (
 )
 from carveout.collection.members import VM_COLUMNS
 from carveout.common.sizes import GIB, MIB
-from carveout.records.outcomes import PHASES
+from carveout.records.outcomes import CYCLE_PHASES
 from carveout.tables.accounts import GROUPS, column
 from carveout.tables.definitions import NOT_ASKED, ORDERS, ZONES
 from carveout.tables.rules import OWNER_COLUMNS
@@ -120,6 +120,7 @@ def _trial(
         "trials_asked": 5,
         "replication": None,
         "ladder": None,
+        "layout": 0,
         "cycle": cycle,
         "request_bytes": request_bytes,
         "reserve_bytes": 32 * MIB,
@@ -166,7 +167,7 @@ def _set_aside(variant: MadeVariant) -> dict[str, int]:
         "cma_used_bytes": area // 32,
         "blocked_pageblocks": 60,
         "free_scattered_bytes": 20 * MIB,
-        **{f"huge_pages_{phase}": 32 for phase in PHASES},
+        **{f"huge_pages_{phase}": 32 for phase in CYCLE_PHASES},
     }
 
 
@@ -335,7 +336,7 @@ def _censuses(
         for what in ("managed", "present", "spanned")
     }
     rows = []
-    for phase in PHASES:
+    for phase in CYCLE_PHASES:
         held = books(variant, load, REQUESTS_BYTES[0] if phase == "lent" else 0)
         memmap_bytes = held["memmap_host"]
         rows.append(

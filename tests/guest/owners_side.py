@@ -89,7 +89,7 @@ async def _run(results: Path, cell: Cell, folder: Path) -> None:
         kernel=unpacked_kernel(results / "kernels" / cell.kernel / "kernel.json").image,
         initrd=initrd,
         device_tree=None,
-        parameters=guest_parameters(cell),
+        parameters=guest_parameters(cell, layout=0),
         digests={},
         state_limit_bytes=2**30,
     )

@@ -142,7 +142,7 @@ def boot_twice(results: Path, trial_file: Path, folder: Path, then_permille: int
     plugins = (f"strategies/{cell.variant.strategy}.cpio", f"loads/{cell.load}.cpio")
     initrd = folder / "initrd"
     initrd.write_bytes(b"".join((images / n).read_bytes() for n in ("base.cpio", *plugins)))
-    (folder / "parameters").write_text(guest_parameters(cell))
+    (folder / "parameters").write_text(guest_parameters(cell, layout=0))
     files = GuestFiles(
         kernel=unpacked_kernel(results / "kernels" / cell.kernel / "kernel.json").image,
         initrd=initrd,

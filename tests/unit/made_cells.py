@@ -27,6 +27,7 @@ _CELL = Cell(
     churn_steps=0,
     granule="page",
     seeds=1,
+    layouts=1,
     replication=None,
     guest_limit_s=300,
     runs_vm=False,

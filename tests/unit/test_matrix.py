@@ -73,18 +73,6 @@ def test_cells_are_variants_times_scenarios(config: dict[str, Any]) -> None:
     ]
 
 
-def test_all_are_held_against_the_reference_or_the_first_that_was_run(
-    config: dict[str, Any],
-) -> None:
-    first = ["baseline/ordinary_pages", "baseline/transparent_huge_pages"]
-    assert read_matrix(config, "job.yaml", WORKFLOW).references[:2] == first
-    config["reference"] = "virtio-mem/online_movable"
-    assert read_matrix(config, "job.yaml", WORKFLOW).references[:2] == [
-        config["reference"],
-        first[0],
-    ]
-
-
 def test_a_cells_trials_are_its_doses_times_its_seeds(config: dict[str, Any]) -> None:
     config["strategies"] = {"mem": ["carve_out"]}
     config["loads"] = {"unmovable_pages": [12.5, 5]}
@@ -151,7 +139,6 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (change("lendable", "512MiB"), "pieces of hugetlbfs 1G_boot, 1GiB"),
         (change("ram", ["1500MiB"]), "key ram: wanted a multiple of the memory section"),
         (change("ram", ["4 GB"]), "key ram.0: '4 GB' does not match"),
-        (change("reference", "mem/no"), "found mem/no; known are baseline/ordinary_pages, "),
         (change("figures.pageblock_map.seed", 9), "key figures.pageblock_map: wanted a trial"),
     ],
 )
@@ -288,6 +275,17 @@ def test_a_mistake_in_a_part_says_which(
         read(config)
     assert wanted in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_no_host_is_without_a_seed(config: dict[str, Any]) -> None:
+    with pytest.raises(CarveoutError, match="key layouts: wanted at most the 2 of the key seeds"):
+        read(config | {"seeds": 2, "layouts": 3})
+
+
+def test_seeds_take_the_layouts_in_turn(config: dict[str, Any]) -> None:
+    (cell, *_) = read(config | {"seeds": 3, "layouts": 2})
+    assert [cell.layout_of(seed) for seed in (1, 2, 3)] == [1, 2, 1]
+    assert {cell.layout_of(3) for cell in read(config | {"layouts": 1})} == {0}
 
 
 def test_what_a_census_does_not_need_is_not_asked_of_it(config: dict[str, Any]) -> None:

@@ -37,10 +37,10 @@ rule boot_guest:
     threads: 1
     resources:
         mem_mb=lambda wildcards, threads: job_memory_mb(
-            cell_of(wildcards).touched_bytes, threads
+            cell_of(wildcards).touched_bytes, threads * cell_of(wildcards).layouts
         ),
         disk_mb=lambda wildcards, threads: (
-            job_disk_mb(MATRIX.state_limit_bytes, threads)
+            cell_of(wildcards).layouts * job_disk_mb(MATRIX.state_limit_bytes, threads)
             if cell_of(wildcards).lends
             else 0
         ),

@@ -7,9 +7,10 @@ no trial is made anew.
 """
 
 import asyncio
+import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,21 +33,34 @@ class CellRun:
     """A cell with all that its trials need on this machine.
 
     Attributes:
+        boots: what determines the boot of each of its hosts, by their layouts.
         made_by: the digest of what decides about a trial and is not part of its id.
         log: the file that gets the guests' consoles.
     """
 
     cell: Cell
-    boot: Boot
+    boots: Mapping[int, Boot]
     wall_limit_s: float
     open_engine: EngineFactory
     at_once: int
     made_by: str
     log: Path
 
+    def boot_of(self, point: Point) -> Boot:
+        """Return what determines the boot of the host that a trial is of."""
+        return self.boots[self.cell.layout_of(point.seed)]
 
-def guest_parameters(cell: Cell) -> str:
-    """Return what a cell's guest knows before any trial, as shell assignments."""
+    def trial_ids(self) -> dict[Point, str]:
+        """Return the ids of all trials that the cell may have, by their points."""
+        return {point: trial_id(self.boot_of(point), point) for point in self.cell.points()}
+
+    def boot_ids(self) -> list[str]:
+        """Return the ids of the boots of its hosts, by their layouts."""
+        return [trial_id(boot, None) for boot in self.boots.values()]
+
+
+def guest_parameters(cell: Cell, layout: int) -> str:
+    """Return what a cell's guest of a layout knows before any trial, as shell assignments."""
     values: dict[str, str | int] = {
         "STATED_PAGEBLOCK_BYTES": cell.pageblock_bytes,
         "STATED_SECTION_BYTES": cell.section_bytes,
@@ -58,6 +72,7 @@ def guest_parameters(cell: Cell) -> str:
         "BOOT_RAM_BYTES": cell.variant.boot_ram_bytes,
         "LENDABLE_BYTES": cell.lendable_bytes,
         "RESERVE_BYTES": cell.reserve_bytes,
+        "LAYOUT": layout,
         "GUEST_LIMIT_S": cell.guest_limit_s,
         "REQUESTS_BYTES": " ".join(str(size) for size in cell.requests_bytes),
         "QUESTION": cell.question,
@@ -97,21 +112,16 @@ def cell_device_tree(cell: Cell, machine: Machine, kernel: Path, folder: Path) -
     return merge_device_tree(machine, kernel, variant.device_tree, folder, where)
 
 
-def trial_id(run: CellRun, point: Point | None) -> str:
+def trial_id(boot: Boot, point: Point | None) -> str:
     """Return the digest of all that determines a trial, in hex; without a point, of its boot."""
     return sha256_of_json(
         {
-            "digests": run.boot.digests,
-            "machine": machine_args(run.boot.machine),
-            "parameters": run.boot.parameters,
+            "digests": boot.digests,
+            "machine": machine_args(boot.machine),
+            "parameters": boot.parameters,
             "point": point and asdict(point),
         }
     )[:32]
-
-
-def trial_ids(run: CellRun) -> dict[Point, str]:
-    """Return the ids of all trials that a cell may have, by their points."""
-    return {point: trial_id(run, point) for point in run.cell.points()}
 
 
 def unavailable_trials(run: CellRun, reason: str | None) -> list[dict[str, Any]]:
@@ -154,19 +164,47 @@ async def run_cell(
             {"trial": trial} for trial in unavailable_trials(run, run.cell.variant.why_no_other)
         ]
     trials = CellTrials(run.cell, made)
-    boots: list[Result] = []
-    if not trials.are_enough():
-        with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
-            async with run.open_engine(run.boot, Path(folder), run.wall_limit_s) as engine:
-                if engine.boot_usage is not None:
-                    boots.append({"run": _usage(run, None, "ready", engine.boot_usage)})
-                    keep(boots[0])
-                try:
-                    await _run_missing(run, engine, trials, keep)
-                except _UnavailableError as error:
-                    missing = unavailable_trials(run, str(error))
-                    return [*boots, *({"trial": trial} for trial in missing)]
-    return [*boots, *trials.in_order()]
+    async with _Hosts(run, keep) as hosts:
+        try:
+            await _run_missing(run, hosts, trials, keep)
+        except _UnavailableError as error:
+            missing = unavailable_trials(run, str(error))
+            return [*hosts.booted, *({"trial": trial} for trial in missing)]
+    return [*hosts.booted, *trials.in_order()]
+
+
+class _Hosts(contextlib.AsyncExitStack):
+    """The engines of a cell's hosts, each opened when the first trial wants it.
+
+    Attributes:
+        booted: what the boots took that were made for them.
+    """
+
+    def __init__(self, run: CellRun, keep: Callable[[Result], None]) -> None:
+        super().__init__()
+        self.booted: list[Result] = []
+        self._run = run
+        self._keep = keep
+        self._engines: dict[int, Engine] = {}
+        self._opening = asyncio.Lock()
+
+    async def engine(self, point: Point) -> Engine:
+        """Return the engine of the host that a trial is of."""
+        layout = self._run.cell.layout_of(point.seed)
+        async with self._opening:
+            if layout not in self._engines:
+                self._engines[layout] = await self._open(self._run.boot_of(point))
+        return self._engines[layout]
+
+    async def _open(self, boot: Boot) -> Engine:
+        folder = self.enter_context(tempfile.TemporaryDirectory(prefix="carveout-"))
+        opened = self._run.open_engine(boot, Path(folder), self._run.wall_limit_s)
+        engine = await self.enter_async_context(opened)
+        if engine.boot_usage is not None:
+            usage = _usage(self._run, boot, None, "ready", engine.boot_usage)
+            self.booted.append({"run": usage})
+            self._keep(self.booted[-1])
+        return engine
 
 
 class _UnavailableError(Exception):
@@ -174,7 +212,7 @@ class _UnavailableError(Exception):
 
 
 async def _run_missing(
-    run: CellRun, engine: Engine, trials: CellTrials, keep: Callable[[Result], None]
+    run: CellRun, hosts: _Hosts, trials: CellTrials, keep: Callable[[Result], None]
 ) -> None:
     """Run the missing trials of a cell; a guest that dies loses only its own."""
     lost: list[str] = []
@@ -182,6 +220,7 @@ async def _run_missing(
     async def work() -> None:
         while (point := trials.next_point()) is not None:
             try:
+                engine = await hosts.engine(point)
                 result = await _run_again_if_it_dies(run, engine, point)
             except GuestDiedError as error:
                 lost.append(f"{point}: {error}")
@@ -224,7 +263,10 @@ async def _run_point(run: CellRun, engine: Engine, point: Point) -> Result:
         finally:
             _log(run.log, point, files)
     cause = ending.cause or "completed"
-    return {"trial": _trial(run, point, ending), "run": _usage(run, point, cause, usage)}
+    return {
+        "trial": _trial(run, point, ending),
+        "run": _usage(run, run.boot_of(point), point, cause, usage),
+    }
 
 
 def _log(log: Path, point: Point, files: GuestFiles) -> None:
@@ -236,30 +278,34 @@ def _log(log: Path, point: Point, files: GuestFiles) -> None:
 
 
 def _trial(run: CellRun, point: Point, ending: Ending) -> dict[str, Any]:
+    boot = run.boot_of(point)
     return {
         "records_version": RECORDS_VERSION,
-        "trial_id": trial_id(run, point),
-        "digests": run.boot.digests,
+        "trial_id": trial_id(boot, point),
+        "digests": boot.digests,
         "cell": json.loads(run.cell.to_json()),
         **asdict(point),
+        "layout": run.cell.layout_of(point.seed),
         "ending": {"cause": ending.cause, "message": ending.message},
         "records": list(ending.records),
     }
 
 
-def _usage(run: CellRun, point: Point | None, guest_exit: str, usage: Usage) -> dict[str, Any]:
+def _usage(
+    run: CellRun, boot: Boot, point: Point | None, guest_exit: str, usage: Usage
+) -> dict[str, Any]:
     """Return what one guest took: a trial's, or without a point the boot whose state was saved."""
     return {
         "process": "boot" if point is None else "trial",
         "made_by": run.made_by,
-        "trial_id": trial_id(run, point),
+        "trial_id": trial_id(boot, point),
         "strategy": run.cell.variant.strategy,
         "variant": run.cell.variant.name,
         "scenario": run.cell.scenario,
         "dose_target": point and point.dose_permille / 10,
         "seed": point and point.seed,
         "guest_exit": guest_exit,
-        "qemu_version": run.boot.digests["qemu"],
+        "qemu_version": boot.digests["qemu"],
         "wall_ns": usage.wall_ns,
         "ready_wall_ns": usage.ready_wall_ns,
         "qemu_user_ns": usage.user_ns,

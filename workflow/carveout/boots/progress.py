@@ -69,7 +69,8 @@ def _work_s(cell: Cell, *, boots_each: bool) -> float:
     ram_gib, trials = cell.ram_bytes / GIB, cell.planned_trials()
     cycles_s = _CYCLE_S_PER_GIB * len(cell.requests_bytes) * ram_gib
     trial_s = cycles_s if cell.lends else _CENSUS_S_PER_GIB * ram_gib
-    return _BOOT_S * (trials if boots_each else 1) + trials * trial_s
+    boots = trials if boots_each else min(cell.layouts, cell.seeds)
+    return _BOOT_S * boots + trials * trial_s
 
 
 def _hours(seconds: float) -> str:

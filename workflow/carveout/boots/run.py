@@ -21,8 +21,6 @@ from carveout.boots.cell_run import (
     cell_machine,
     guest_parameters,
     run_cell,
-    trial_id,
-    trial_ids,
 )
 from carveout.boots.cell_trials import Result
 from carveout.boots.journal import Journal
@@ -81,23 +79,26 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
     initrd = _join_images(args.images, folder)
     machine = cell_machine(cell, qemu)
     device_tree = cell_device_tree(cell, machine, kernel.image, folder)
-    boot = Boot(
-        machine=machine,
-        kernel=kernel.image,
-        initrd=initrd,
-        device_tree=device_tree,
-        parameters=guest_parameters(cell),
-        digests={
-            "kernel": sha256_of(kernel.image),
-            "initrd": sha256_of(initrd),
-            "qemu": qemu_version(qemu),
-            **({"device_tree": sha256_of(device_tree)} if device_tree else {}),
-        },
-        state_limit_bytes=args.state_limit_bytes,
-    )
+    digests = {
+        "kernel": sha256_of(kernel.image),
+        "initrd": sha256_of(initrd),
+        "qemu": qemu_version(qemu),
+        **({"device_tree": sha256_of(device_tree)} if device_tree else {}),
+    }
     return CellRun(
         cell=cell,
-        boot=boot,
+        boots={
+            layout: Boot(
+                machine=machine,
+                kernel=kernel.image,
+                initrd=initrd,
+                device_tree=device_tree,
+                parameters=guest_parameters(cell, layout),
+                digests=digests,
+                state_limit_bytes=args.state_limit_bytes,
+            )
+            for layout in cell.each_layout()
+        },
         wall_limit_s=args.wall_limit_s,
         open_engine=ENGINES[args.engine],
         at_once=args.at_once,
@@ -112,9 +113,9 @@ def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Re
     # A trial does not depend on how many others there are; what is written of its cell does.
     made = [
         {**result, "trial": {**result["trial"], "cell": cell}}
-        for result in journal.trials(trial_ids(run))
+        for result in journal.trials(run.trial_ids())
     ]
-    earlier_boots = journal.boots(trial_id(run, None))
+    earlier_boots = [boot for boot_id in run.boot_ids() for boot in journal.boots(boot_id)]
     journal.start([*earlier_boots, *made])
     taken_over = min(len(made), run.cell.planned_trials())
     unmade = run.cell.planned_trials() - taken_over
@@ -135,8 +136,9 @@ def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Re
 
     results = asyncio.run(run_cell(run, made, keep))
     progress.skip(unmade)  # the cell ended early
-    is_booted = any("trial" not in result for result in results)
-    return results if is_booted else [*earlier_boots, *results]
+    booted = {result["run"]["trial_id"] for result in results if "trial" not in result}
+    not_again = [boot for boot in earlier_boots if boot["run"]["trial_id"] not in booted]
+    return [*not_again, *results]
 
 
 def _check_counted(run: CellRun, results: Iterable[Result]) -> None:
@@ -163,9 +165,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     args = _arguments()
     cell = Cell.from_json(args.cell)
-    check_memory(args.at_once * most_memory_bytes(cell.touched_bytes), str(cell.path))
+    # The QEMU of a layout waits for its next trial while those of others have theirs.
+    guests = args.at_once * cell.layouts
+    check_memory(guests * most_memory_bytes(cell.touched_bytes), str(cell.path))
     if args.engine == "fork":
-        room_bytes = most_snapshot_bytes(args.at_once, args.state_limit_bytes)
+        room_bytes = cell.layouts * most_snapshot_bytes(args.at_once, args.state_limit_bytes)
         check_room(Path(tempfile.gettempdir()), room_bytes)
     args.log.write_text("", encoding="utf-8")
     progress = Progress(args.progress)

@@ -36,7 +36,7 @@ from carveout.collection.members import (
     zone_columns,
 )
 from carveout.common.errors import CarveoutError
-from carveout.records.outcomes import PHASES, bad_pages, last_stage, request_outcomes
+from carveout.records.outcomes import CYCLE_PHASES, bad_pages, last_stage, request_outcomes
 from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
 from carveout.tables.definitions import ORDERS, TABLES
 from carveout.tables.rules import LEND_PARTS, OWNER_COLUMNS, REUSE_COLUMNS
@@ -52,7 +52,7 @@ class TrialRows:
 
     def __init__(self) -> None:
         self._trials = _Gathered(
-            *("trial_id", "dose_target", "seed", "kernel_version", "kernel_pinned"),
+            *("trial_id", "dose_target", "seed", "layout", "kernel_version", "kernel_pinned"),
             *(*_BOOT, "cause", "message", *_LAST),
         )
         self._records = {name: _Gathered(*members) for name, members in _RECORDS.items()}
@@ -150,7 +150,7 @@ class TrialRows:
             for name in ("lend", "discards", "verify", "vm", "give_back", "reuse")
         )
         before, lent, after = (
-            _of_requests(requests, _of_phase(censuses, phase)) for phase in PHASES
+            _of_requests(requests, _of_phase(censuses, phase)) for phase in CYCLE_PHASES
         )
         _check_lent(requests, lend, lent)
         died = pc.equal(requests["cycle"], requests["last_cycle"])

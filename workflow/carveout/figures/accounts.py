@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
 from carveout.figures import style
-from carveout.records.outcomes import PHASES
+from carveout.records.outcomes import CYCLE_PHASES
 from carveout.tables.accounts import ACCOUNTS, DRAWN, GROUPS, column
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels, comparable_parts
@@ -93,7 +93,7 @@ def _means(phases: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_variant(ax: Axes, means: pd.DataFrame, row: tuple[str, str], place: int) -> None:
-    for number, phase in enumerate(PHASES):
+    for number, phase in enumerate(CYCLE_PHASES):
         y = place + (number - 1) * _BAR_ROWS
         if (*row, phase) in means.index:
             sizes_mib = means.reindex([(*row, phase)])[list(DRAWN)].to_numpy()[0].tolist()

@@ -11,7 +11,7 @@ from carveout.common import schemas
 Record = Mapping[str, Any]
 
 # Goes up when what the runner writes of a trial changes: CHANGELOG.md says how.
-RECORDS_VERSION = 8
+RECORDS_VERSION = 9
 
 # What a guest says last: that it came to its end, or that something went wrong in it.
 LAST_RECORDS = ("end", "fault")

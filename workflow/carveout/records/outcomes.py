@@ -14,7 +14,9 @@ OUTCOMES = (
 )
 CAUSES = ("oom", "panic", "hang", "wall_limit", "error", "books", "torn_records")
 VERDICTS = ("ok", "failed", "not_checked")
-PHASES = ("before", "lent", "after")
+# When a census is taken: before the load, once a trial; and in each cycle around the lend.
+CYCLE_PHASES = ("before", "lent", "after")
+PHASES = ("unloaded", *CYCLE_PHASES)
 
 Object = Mapping[str, Any]
 

@@ -116,6 +116,7 @@ class Cell:
         load_works: whether the load goes on while memory is lent.
         churn_steps: how many steps it goes on between two cycles.
         seeds: how many trials a dose has, or may have when ``replication`` stops it earlier.
+        layouts: over how many hosts, each with another history before it is ready, they are spread.
         replication: the arguments of `carveout.boots.replication.AdaptiveRule`, or None.
         runs_vm: whether a VM runs in what is lent, before it is given back.
     """
@@ -139,6 +140,7 @@ class Cell:
     churn_steps: int
     granule: str
     seeds: int
+    layouts: int
     replication: Mapping[str, Any] | None
     guest_limit_s: int
     runs_vm: bool
@@ -185,6 +187,14 @@ class Cell:
         """Return all trials that the cell may have, in the order of the tables."""
         doses = possible_doses(self.doses_permille, self.ladder)
         return [Point(dose, seed) for dose in doses for seed in range(1, self.seeds + 1)]
+
+    def each_layout(self) -> Sequence[int]:
+        """Return the layouts of its hosts; 0 is one without a history, where there is but one."""
+        return range(1, self.layouts + 1) if self.layouts > 1 else [0]
+
+    def layout_of(self, seed: int) -> int:
+        """Return the layout of the host that a seed's trials run on: each gets the next one."""
+        return self.each_layout()[(seed - 1) % self.layouts]
 
     def planned_trials(self) -> int:
         """Return how many trials the cell has, as far as it is known before any is made."""

@@ -14,6 +14,7 @@ from carveout.study.checks import (
     check_available,
     check_censuses,
     check_doses,
+    check_layouts,
     check_lends,
     check_map,
     check_once,
@@ -147,6 +148,7 @@ def _read_part(
     requests = {}
     if lends := any(map(is_lend, config["requests"].values())):
         check_replication(config, source)
+        check_layouts(config, source)
         check_room(config, source)
     for kernel, geometry in geometries.items():
         check_sections("ram", config["ram"], where, geometry, "its memmap comes in whole sections")
@@ -178,6 +180,7 @@ def _read_part(
             churn_steps=asked.churn_steps,
             granule=granule,
             seeds=config["seeds"],
+            layouts=config["layouts"],
             replication=config.get("replication") if asked.sizes_bytes else None,
             guest_limit_s=config["limits"]["guest_s"],
             runs_vm=config["vm"] and bool(asked.sizes_bytes),

@@ -67,6 +67,8 @@ TRIALS = Table(
         # The rule that may add doses; null where the config lists them.
         "ladder": text(null=True),
         "seed": integer(),
+        # Which of the cell's hosts the trial ran on, each with another history; 0 is one without.
+        "layout": integer(),
         "cycle": integer(least=1),
         "request_bytes": integer(least=1),
         # What a careful monitor leaves the host, and what it asked of the strategy therefore.

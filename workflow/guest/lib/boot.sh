@@ -71,6 +71,12 @@ find_ram() {
 	find_granule
 }
 
+# Hosts of several layouts have each done something else before.
+have_history() {
+	[ "$LAYOUT" -eq 0 ] || carveout history "$LAYOUT" $((RAM_BYTES / 2)) 3>&- >/dev/null ||
+		fault error "the host could not do what gives it layout $LAYOUT"
+}
+
 # What the variant needs of the kernel: a line a file, with what the file says, if that matters, and why
 # it is needed.
 check_needs() {

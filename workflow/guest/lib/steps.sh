@@ -193,7 +193,7 @@ census() {
 	1) fault books "$census_members" ;;
 	*) fault error "the census failed" ;;
 	esac
-	run_optional_hook after_census "$1"
+	[ "$1" = unloaded ] || run_optional_hook after_census "$1"
 }
 
 # A hook that did all that was asked was not refused, whatever it tried before.

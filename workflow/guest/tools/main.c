@@ -26,6 +26,7 @@ static const struct {
 	{ "fill", run_fill },
 	{ "forget", run_forget },
 	{ "give-back", run_give_back },
+	{ "history", run_history },
 	{ "kernel-log", run_kernel_log },
 	{ "lend", run_lend },
 	{ "lose", run_lose },

@@ -35,10 +35,10 @@ struct reason {
 /* Subcommands get the arguments after their name and return an exit status. */
 typedef int subcommand_fn(int count, char **arguments);
 
-subcommand_fn run_absent_baseline, run_add_memory, run_await, run_blocker, run_census, run_entropy,
-	run_fill, run_forget, run_give_back, run_kernel_log, run_lend, run_lose, run_pattern,
-	run_pause, run_poke, run_reuse, run_scribble, run_unmovable, run_vm, run_watchdog,
-	run_write;
+subcommand_fn run_absent_baseline, run_add_memory, run_await, run_blocker, run_census,
+	run_entropy, run_fill, run_forget, run_give_back, run_history, run_kernel_log, run_lend,
+	run_lose, run_pattern, run_pause, run_poke, run_reuse, run_scribble, run_unmovable,
+	run_vm, run_watchdog, run_write;
 
 /* arguments.c: they end the program with a message when the text makes no sense */
 int usage(const char *wanted);

@@ -180,9 +180,9 @@ def _ranks(costs: Numbers) -> dict[str, list[Any]]:
 def told_apart(costs: Numbers, best: int) -> list[bool | None]:
     """Return of each row of costs, one a seed, whether the best one is told apart from it.
 
-    What lies within 5 % of it is not. Where no seed changes either, it is. Else the seeds decide:
-    sign flips, with Holm's correction. Null of the best itself, and where all seeds say the same
-    but are too few to be significant.
+    What lies within 5 % of it is not. Where there are seeds and none changes either, it is. Else
+    the seeds decide: sign flips, with Holm's correction. Null of the best itself, and where all
+    seeds say the same but are too few to be significant.
     """
     apart: list[bool | None] = [None] * len(costs)
     differences = costs - costs[best]
@@ -193,7 +193,7 @@ def told_apart(costs: Numbers, best: int) -> list[bool | None]:
             continue
         if abs(float(np.median(differences[row]))) <= margin:
             apart[row] = False
-        elif np.ptp(costs[row]) == 0 and np.ptp(costs[best]) == 0:
+        elif costs.shape[1] > 1 and np.ptp(costs[row]) == 0 and np.ptp(costs[best]) == 0:
             apart[row] = True
         else:
             tested.append(row)

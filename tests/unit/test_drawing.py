@@ -90,7 +90,7 @@ def test_a_restriction_decides_what_there_is_data_for() -> None:
         ({"only": {"doses": [1]}}, "key figures.only: unknown key doses"),
         (
             {"only": {"loads": ["noise"]}},
-            "key figures.only.loads: wanted what this config runs, found noise; it runs idle, anonymous_memory",
+            "key figures.only.loads: wanted what this config runs, found noise; it runs idle, ",
         ),
         (
             {"only": {"strategies": ["cma/zone"]}},

@@ -18,8 +18,9 @@ from benchmarks.table import ratio_text, value_text
 from carveout.drawing import style
 from carveout.wording.quantities import bytes_label
 
-_COLUMNS = 2
-_PANEL_IN = 0.75  # a panel's title and axis
+_COLUMNS = 1
+_PANEL_ROWS = 3.0  # a panel's title and axis
+_LINES_ROWS = 9.0
 _LABEL_CHARACTERS = 24
 _NOTE_CHARACTERS = 44
 _UNITS = {"s": "seconds"}
@@ -99,22 +100,22 @@ def write(table: pd.DataFrame, folder: Path) -> None:
     if not panels:
         return
     rows = [panels[start : start + _COLUMNS] for start in range(0, len(panels), _COLUMNS)]
-    heights = [max(_height_in(panel, table) for panel in row) for row in rows]
+    heights = [max(_rows(panel, table) for panel in row) for row in rows]
     figure = style.new_figure(sum(heights))
     # Each panel is a part of its own, so that long labels of one take no room of another.
     parts = figure.subfigures(len(rows), _COLUMNS, squeeze=False, height_ratios=heights)
     for row, row_parts in zip(rows, parts, strict=True):
         for panel, part in zip(row, row_parts, strict=False):
-            part.suptitle(panel.title, x=0.02, ha="left", fontsize=9, fontweight="bold")
+            part.suptitle(panel.title, x=0.02, ha="left")
             _draw(part.subplots(), panel, table)
     style.save(figure, "bench", folder / "bench.svg", folder / "bench.png")
 
 
-def _height_in(panel: Bars | Lines, table: pd.DataFrame) -> float:
+def _rows(panel: Bars | Lines, table: pd.DataFrame) -> float:
     if isinstance(panel, Lines):
-        return 2.7
+        return _LINES_ROWS
     lines = sum(1 + len(case["case"]) // (_LABEL_CHARACTERS + 1) for case in _cases(panel, table))
-    return _PANEL_IN + style.ROW_IN * lines
+    return _PANEL_ROWS + lines
 
 
 def _of_panel(panel: Bars | Lines, table: pd.DataFrame) -> pd.DataFrame:
@@ -161,12 +162,12 @@ def _draw_bars(ax: Axes, cases: Sequence[Mapping[Any, Any]]) -> None:
     unit = next((case["unit"] for case in cases if case["samples"]), "s")
     compared = ", and × what is grey" * any(pd.notna(case["ratio"]) for case in cases)
     limit = "; orange: the most it may be" * has_limit
-    ax.set_xlabel(f"{_UNITS.get(unit, unit)}{compared}{limit}", fontsize=8)
+    ax.set_xlabel(f"{_UNITS.get(unit, unit)}{compared}{limit}", fontsize="small")
 
 
 def _write(ax: Axes, text: str, end: float, place: int) -> None:
     ax.annotate(
-        text, (end, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+        text, (end, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize="small"
     )
 
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure, SubFigure
 from carveout.common.errors import CarveoutError
 from carveout.common.schemas import load_yaml
 from carveout.drawing import style
-from carveout.drawing.catalogue import CATALOGUE, drawn, module_of
+from carveout.drawing.catalogue import CATALOGUE, by_room, drawn, module_of
 from carveout.drawing.choice import chosen
 from carveout.drawing.layout import Part, compose
 from carveout.drawing.marks import Mark, beside, read_marks
@@ -75,6 +75,12 @@ def test_what_a_config_has_no_data_for_is_left_out() -> None:
 def test_what_a_config_has_data_for_is_drawn(name: str, changes: dict[str, Any]) -> None:
     matrix, keys = small(**changes)
     assert name in drawn(matrix.cells, keys)
+
+
+def test_the_figures_of_a_room_are_drawn_together() -> None:
+    rooms = by_room(list(CATALOGUE))
+    assert [name for names in rooms.values() for name in names] == list(CATALOGUE)
+    assert all(CATALOGUE[name].room == room for room, names in rooms.items() for name in names)
 
 
 def test_a_restriction_decides_what_there_is_data_for() -> None:
@@ -144,15 +150,17 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 def test_nothing_of_what_is_named_is_one_line(tmp_path: Path) -> None:
     table = tmp_path / "blockers.parquet"
     write_blockers(table)
-    outputs = ["--svg", str(tmp_path / "b.svg"), "--png", str(tmp_path / "b.png")]
-    done = run("blockers", str(table), "--only", json.dumps({"loads": ["idle"]}), *outputs)
+    words = ["blockers", "--tables", str(table), "--folder", str(tmp_path)]
+    done = run(*words, "--only", json.dumps({"loads": ["idle"]}))
     assert done.returncode == 1
     assert done.stderr.startswith("carveout: ")
     assert done.stderr.count("\n") == 1
     assert "found none of loads idle; see figures.only in the config" in done.stderr
-    done = run("blockers", str(table), "--width", "column", *outputs)
+    done = run(*words, "--width", "column")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "b.svg").exists()
+    assert (tmp_path / "blockers.svg").exists()
+    done = run("cost", *words[1:])
+    assert done.stderr == "carveout: wanted the table trials for the figure cost, found blockers\n"
 
 
 def write_blockers(path: Path) -> None:

@@ -44,11 +44,10 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def draw(tables: Path, figure: str, folder: Path, *where: str) -> subprocess.CompletedProcess[str]:
     paths = [f"{tables / table}.parquet" for table in CATALOGUE[figure].tables]
-    command = [sys.executable, "-m", "carveout.drawing.draw", figure, *paths]
-    outputs = ["--svg", f"{folder / figure}.svg", "--png", f"{folder / figure}.png"]
+    command = [sys.executable, "-m", "carveout.drawing.draw", figure, "--tables", *paths]
     descriptions = ["--descriptions", *map(str, DESCRIPTIONS)]
     return subprocess.run(
-        [*command, "--where", *where, *descriptions, *outputs],
+        [*command, "--trial", *where, *descriptions, "--folder", str(folder)],
         capture_output=True,
         text=True,
         check=False,

@@ -97,7 +97,7 @@ def test_the_report_holds_everything_and_needs_nothing_else(tables: Path) -> Non
             "0 to 40 %",
             "least under",
         ),
-        *("Share of trials", "do not predict hardware"),
+        *("the share of its trials in which", "do not predict hardware"),
     ):
         assert word in page
     for strategy in labels.strategies(read_table("variants", tables / "variants.parquet")):

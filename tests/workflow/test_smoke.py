@@ -144,7 +144,7 @@ def edit(clone: Checkout, module: str, addition: str = "\nEDITED = True\n") -> N
     ("module", "wanted"),
     [
         *((f"boots/{name}", set[str]()) for name in ("run", "journal", "progress")),
-        ("figures/success", {"draw_success"}),
+        ("figures/success", {"draw_figures"}),
         ("report/text", {"write_report"}),
         ("statistics/summarize", {"summarize_trials"}),
     ],
@@ -278,3 +278,20 @@ def test_figures_and_report_are_redrawn_from_the_tables_alone(clone: Checkout, t
     drawn = list((clone.path / "first" / "figures").glob("*.svg"))
     assert len(drawn) >= 4
     assert (clone.path / "first" / "report.html").exists() == (target == "report")
+
+
+def test_a_figure_is_drawn_alone_by_its_name_as_it_is_wanted(clone: Checkout) -> None:
+    for folder in ("trials", "runs", "guest", "kernels", "figures"):
+        shutil.rmtree(clone.path / "first" / folder, ignore_errors=True)
+    only = "figures={only: {strategies: [cma, mem/carve_out], loads: [idle]}, width: column}"
+    done = clone.snakemake("first/figures/success.svg", *SMOKE, only)
+    assert "boot_" not in done.stderr
+    names = sorted(path.name for path in (clone.path / "first" / "figures").iterdir())
+    assert names == ["success.png", "success.svg"]
+
+
+def test_a_figure_without_data_says_why(clone: Checkout) -> None:
+    done = clone.snakemake("first/figures/kernels.svg", *SMOKE, fails=True)
+    assert (
+        "carveout: wanted several kernels for the figure kernels, found debian-6.12" in done.stderr
+    )

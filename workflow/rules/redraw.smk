@@ -3,21 +3,32 @@
 
 import re
 
+from carveout.drawing.catalogue import CATALOGUE
+
 REDRAWING = {"claims", "figures", "report"}
 # Those that boots make; the others are made of them.
 COLLECTED = {"trials", "phases", "runs"}
 
 
-def is_redrawn():
-    """Return whether only a redraw is asked for, of the tables that are there.
+def named_figures():
+    """Return the figures that are asked for by the names of their files."""
+    a_figure = re.compile(rf"{re.escape(config['results'])}/figures/(\w+)\.(svg|png)")
+    found = map(a_figure.fullmatch, snakemake_internals.words_of_the_command())
+    return {match[0]: match[1] for match in found if match}
 
-    A single figure may be asked for, too, by the name of its file.
-    """
-    a_figure = re.compile(rf"{re.escape(config['results'])}/figures/\w+\.(svg|png)")
-    targets = snakemake_internals.targets(workflow)
-    return bool(targets) and all(
-        name in REDRAWING or a_figure.fullmatch(name) for name in targets
+
+def is_drawn_alone():
+    """Return whether figures are drawn one by one: this run asks for some, or is the job of one."""
+    words = snakemake_internals.words_of_the_command()
+    return bool(named_figures()) or any(
+        re.fullmatch(r"draw_\w+:", word) and word[5:-1] in CATALOGUE for word in words
     )
+
+
+def is_redrawn():
+    """Return whether only a redraw is asked for, of the tables that are there."""
+    targets = snakemake_internals.targets(workflow)
+    return bool(targets) and targets <= REDRAWING | set(named_figures())
 
 
 def is_taken(name):
@@ -35,8 +46,8 @@ def table(*names):
 
     `snakemake claims`, `snakemake figures` and `snakemake report` take the tables that are there, a
     colleague's or those of another config. Flagged `before_update`, a file is taken as it is and
-    its rule is not looked for. Otherwise the digest of what boots made says whether it has changed:
-    it is too large for Snakemake to compare it by content.
+    its rule is not looked for. Otherwise the digest of what boots made says whether it has changed,
+    since it is too large for Snakemake to compare it by content.
     """
 
     def as_asked(wildcards):

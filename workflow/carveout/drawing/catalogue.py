@@ -98,6 +98,14 @@ def module_of(name: str) -> str:
     return f"carveout.{CATALOGUE[name].room}.{name}"
 
 
+def by_room(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return figures by the room of their modules."""
+    rooms = {CATALOGUE[name].room: list[str]() for name in names}
+    for name in names:
+        rooms[CATALOGUE[name].room].append(name)
+    return rooms
+
+
 def drawn(cells: Sequence[Cell], keys: Mapping[str, Any]) -> list[str]:
     """Return the figures that a config has data for, in order.
 

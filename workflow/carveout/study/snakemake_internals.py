@@ -4,6 +4,7 @@
 A test runs each of these against the installed Snakemake, to tell when an upgrade moves them.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,14 @@ def config_files(workflow: Any) -> list[str]:
 def targets(workflow: Any) -> set[str]:
     """Return the targets that the command line names."""
     return set(workflow.dag_settings.targets)
+
+
+def words_of_the_command() -> list[str]:
+    """Return the words of the command line: while rules are read, no targets are known yet.
+
+    A job that runs elsewhere is told which rule it is to run, in a word like ``rule:``.
+    """
+    return sys.argv[1:]
 
 
 def bound_local_resources(workflow: Any, room: Mapping[str, int]) -> None:

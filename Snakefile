@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # carveout: which way of setting memory aside for virtual machines costs least, and works?
 #
-# study -> machines -> initramfs -> boots -> tables -> statistics -> figures -> report
+# study -> machines -> initramfs -> boots -> tables -> statistics -> claims -> figures -> report
 
 
 include: "workflow/rules/study.smk"
@@ -17,6 +17,7 @@ for strategy in MATRIX.strategies.values():
 
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/statistics.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
@@ -26,6 +27,7 @@ rule all:
     input:
         made_before_tables(),
         rules.write_report.output,
+        rules.judge_claims.output,
         rules.figures.input,
 
 
@@ -36,6 +38,7 @@ rule tables:
         rules.summarize_trials.output,
         rules.compare_variants.output,
         rules.pair_trials.output,
+        rules.judge_claims.output,
 
 
 onstart:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Redrawing: figures and report come from the tables that are there, without a boot.
+# Redrawing: claims, figures and report come from the tables that are there, without a boot.
 
-REDRAWING = {"figures", "report"}
+REDRAWING = {"claims", "figures", "report"}
 
 
 def is_redrawn():
@@ -13,8 +13,8 @@ def is_redrawn():
 def table(name):
     """Return a table as a rule's input: made from boots, unless only a redraw is asked for.
 
-    `snakemake figures` and `snakemake report` take the tables that are there, a colleague's or
-    those of another config. Flagged `before_update`, a file is taken as it is and its rule is not
+    `snakemake claims`, `snakemake figures` and `snakemake report` take the tables that are there, a
+    colleague's or those of another config. Flagged `before_update`, a file is taken as it is and its rule is not
     looked for. Otherwise the table's digest says whether it has changed: the table is too large
     for Snakemake to compare it by content.
     """

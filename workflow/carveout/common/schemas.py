@@ -15,6 +15,7 @@ from referencing import Registry, Resource
 from carveout.common.errors import CarveoutError
 
 _SCHEMA_FOLDER = Path(__file__).parents[2] / "schemas"
+_SHARED = ("kernels", "statements")
 
 
 def load_yaml(path: Path) -> Any:
@@ -68,8 +69,10 @@ def _schema(name: str) -> dict[str, Any]:
 
 @functools.cache
 def _validator(schema: str) -> Draft202012Validator:
-    pinned = Resource[Any].from_contents(_schema("kernels"))  # others refer to its $defs
-    registry = Registry[Any]().with_resource("kernels.schema.yaml", pinned)
+    shared = {  # others refer to their $defs
+        f"{name}.schema.yaml": Resource[Any].from_contents(_schema(name)) for name in _SHARED
+    }
+    registry = Registry[Any]().with_resources(shared.items())
     return Draft202012Validator(_schema(schema), registry=registry)
 
 

@@ -75,9 +75,9 @@ def geometry_of(name: str, entry: Mapping[str, Any], source: str) -> Geometry:
         CarveoutError: no kernel has such pageblocks.
     """
     page_bytes = entry["page_bytes"]
-    huge_page_bytes = page_bytes * page_bytes // _PAGE_TABLE_ENTRY_BYTES
+    huge_page_bytes = huge_page_bytes_of(page_bytes)
     pageblock_bytes = entry.get("pageblock_bytes", huge_page_bytes)
-    section_bytes = 2**29 if page_bytes == 2**16 else 2**27
+    section_bytes = section_bytes_of(page_bytes)
     if pageblock_bytes.bit_count() != 1 or pageblock_bytes > section_bytes:
         raise CarveoutError(
             f"{source}: kernel {name}: wanted as pageblock_bytes a power of two, at most a section "
@@ -91,6 +91,16 @@ def geometry_of(name: str, entry: Mapping[str, Any], source: str) -> Geometry:
         section_bytes=section_bytes,
         huge_page_bytes=huge_page_bytes,
     )
+
+
+def huge_page_bytes_of(page_bytes: int) -> int:
+    """Return the size of a transparent huge page: what one page of page table maps."""
+    return page_bytes * page_bytes // _PAGE_TABLE_ENTRY_BYTES
+
+
+def section_bytes_of(page_bytes: int) -> int:
+    """Return the size of a section of memory by that of the pages."""
+    return 2**29 if page_bytes == 2**16 else 2**27
 
 
 def memmap_of(ram_bytes: int, page_bytes: int) -> int:

@@ -7,6 +7,7 @@ from carveout.records.outcomes import CAUSES, OUTCOMES, PHASES, VERDICTS
 from carveout.study.requests import QUESTIONS
 from carveout.tables import rules
 from carveout.tables.accounts import ACCOUNTS, MEMMAP_PAYERS, column
+from carveout.tables.claims_tables import CLAIMS, NEEDS
 from carveout.tables.comparison_tables import BLOCKERS, CHANGES, COMPARISONS, KERNELS
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 from carveout.tables.schema import (
@@ -301,4 +302,6 @@ TABLES: Mapping[str, Table] = {
     "comparisons": COMPARISONS,
     "blockers": BLOCKERS,
     "kernels": KERNELS,
+    "claims": CLAIMS,
+    "needs": NEEDS,
 }

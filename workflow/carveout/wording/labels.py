@@ -194,5 +194,5 @@ def _description(name: str, content: Mapping[str, Any]) -> Description:
         title=content["title"],
         description=content["description"],
         variants={key: _title(value) for key, value in content["variants"].items()},
-        expects=content.get("expects", []),
+        expects=[" ".join(statement["says"].split()) for statement in content.get("expects", [])],
     )

@@ -15,7 +15,7 @@ from benchmarks.measures.fork import FIRST_INSTRUCTION
 from benchmarks.measures.ladder import BETWEEN_DOSES
 from benchmarks.measures.main_job import TURNING_POINTS
 from benchmarks.table import ratio_text, value_text
-from carveout.figures import style
+from carveout.drawing import style
 from carveout.wording.quantities import bytes_label
 
 _COLUMNS = 2

@@ -14,21 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from carveout.books import accounts, memmap_by_ram, memmap_overhead, pageblock_map
 from carveout.common.sizes import GIB, MIB
-from carveout.figures import (
-    accounts,
-    cost,
-    frontier,
-    memmap_by_ram,
-    memmap_overhead,
-    pageblock_map,
-    style,
-    success,
-)
+from carveout.drawing import style
+from carveout.drawing.catalogue import CATALOGUE
+from carveout.figures import frontier, success
 from carveout.statistics.summarize import describe_variants, summarize
 from carveout.tables.accounts import DRAWN
 from carveout.tables.definitions import PAGEBLOCK_LETTERS
 from carveout.tables.parquet import read_table, write_table
+from carveout.times import cost
 from carveout.wording.labels import Labels
 
 DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))
@@ -46,15 +41,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def draw(tables: Path, figure: str, folder: Path, *where: str) -> subprocess.CompletedProcess[str]:
-    table = {
-        "frontier": "summary",
-        "memmap_overhead": "variants",
-        "accounts": "phases",
-        "success": "summary",
-        "cost": "trials",
-        "pageblock_map": "phases",
-    }[figure]
-    command = [sys.executable, "-m", "carveout.figures.draw", figure, f"{tables / table}.parquet"]
+    paths = [f"{tables / table}.parquet" for table in CATALOGUE[figure].tables]
+    command = [sys.executable, "-m", "carveout.drawing.draw", figure, *paths]
     outputs = ["--svg", f"{folder / figure}.svg", "--png", f"{folder / figure}.png"]
     descriptions = ["--descriptions", *map(str, DESCRIPTIONS)]
     return subprocess.run(
@@ -139,7 +127,7 @@ def test_machines_stand_below_each_other(tables: Path) -> None:
 def test_many_trials_are_boxes_not_dots(tmp_path: Path) -> None:
     many = made_trials(40)
     write_table("trials", many, tmp_path / "trials.parquet")
-    frame = read_table("trials", tmp_path / "trials.parquet", cost.COLUMNS)
+    frame = read_table("trials", tmp_path / "trials.parquet", cost.COLUMNS["trials"])
     style.save(cost.draw(frame, Labels()), "cost", tmp_path / "c.svg", tmp_path / "c.png")
     assert (tmp_path / "c.svg").stat().st_size < 2_000_000
 
@@ -160,7 +148,7 @@ def bars(figure: Figure, panel: int = 0) -> list[list[Rectangle]]:
 
 
 def test_each_bar_of_the_books_is_as_long_as_the_ram(tables: Path) -> None:
-    phases = read_table("phases", tables / "phases.parquet", accounts.COLUMNS)
+    phases = read_table("phases", tables / "phases.parquet", accounts.COLUMNS["phases"])
     drawn = bars(accounts.draw(phases, Labels()))
     assert len(drawn) == 3 * len(VARIANTS)
     for parts in drawn:
@@ -170,7 +158,7 @@ def test_each_bar_of_the_books_is_as_long_as_the_ram(tables: Path) -> None:
 
 
 def test_the_books_are_of_the_largest_request_that_was_lent_anything(tables: Path) -> None:
-    phases = read_table("phases", tables / "phases.parquet", accounts.COLUMNS)
+    phases = read_table("phases", tables / "phases.parquet", accounts.COLUMNS["phases"])
     cma = phases[phases["strategy"] == "cma"]
     larger = cma.assign(cycle=2, request_bytes=2 * cma["request_bytes"])
     refused = larger.assign(
@@ -184,7 +172,7 @@ def test_the_books_are_of_the_largest_request_that_was_lent_anything(tables: Pat
 
 
 def test_the_parts_of_a_lend_are_all_of_it(tables: Path) -> None:
-    trials = read_table("trials", tables / "trials.parquet", cost.COLUMNS)
+    trials = read_table("trials", tables / "trials.parquet", cost.COLUMNS["trials"])
     figure = cost.draw(trials[trials["strategy"] == "cma"], Labels())
     parts = [patch for ax in figure.axes for patch in ax.patches if isinstance(patch, Rectangle)]
     assert sum(part.get_width() for part in parts) == pytest.approx(100, abs=0.1)
@@ -210,7 +198,7 @@ def test_who_pays_for_the_memmap_is_drawn(tables: Path) -> None:
 
 def counted(tables: Path, *memmap_mib: float) -> pd.DataFrame:
     """Hosts of 1, 2, ... GiB with pages of 4 KiB that were only counted, beside those that lend."""
-    phases = read_table("phases", tables / "phases.parquet", memmap_by_ram.COLUMNS)
+    phases = read_table("phases", tables / "phases.parquet", memmap_by_ram.COLUMNS["phases"])
     one = phases.iloc[:1]
     hosts = [
         one.assign(
@@ -235,7 +223,7 @@ def test_the_memmap_is_drawn_over_what_is_computed(tables: Path) -> None:
 
 
 def test_hosts_that_were_only_counted_are_in_no_other_figure(tables: Path) -> None:
-    phases = read_table("phases", tables / "phases.parquet", accounts.COLUMNS)
+    phases = read_table("phases", tables / "phases.parquet", accounts.COLUMNS["phases"])
     more = phases.iloc[:1].assign(request_bytes=None, kernel="counted")
     figure = accounts.draw(pd.concat([phases, more]), Labels())
     assert "counted" not in texts(figure)
@@ -256,7 +244,7 @@ def test_the_map_counts_what_it_shows(tables: Path) -> None:
 
 
 def test_the_frontier_has_a_curve_of_all_doses_beside_the_ideal(tables: Path) -> None:
-    summary = read_table("summary", tables / "summary.parquet", frontier.COLUMNS)
+    summary = read_table("summary", tables / "summary.parquet", frontier.COLUMNS["summary"])
     mem = summary[(summary["strategy"] == "mem") & (summary["load"] == "anonymous_memory")]
     mem = mem[mem["request_bytes"] == mem["request_bytes"].max()]
     doses = [10.0, 30.0, 60.0]
@@ -273,7 +261,7 @@ def test_the_frontier_has_a_curve_of_all_doses_beside_the_ideal(tables: Path) ->
 
 
 def test_a_single_dose_is_the_only_mark_on_its_axis(tables: Path) -> None:
-    summary = read_table("summary", tables / "summary.parquet", frontier.COLUMNS)
+    summary = read_table("summary", tables / "summary.parquet", frontier.COLUMNS["summary"])
     drawn = frontier.draw(summary, Labels.read(DESCRIPTIONS)).subfigs[0].get_axes()
     # The panels of the first row have titles; all of a column share their marks.
     marks = {ax.get_title("left"): list(ax.get_xticks()) for ax in drawn}

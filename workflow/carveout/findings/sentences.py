@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the tables say of a variant in two sentences: what it lends, and what it costs.
+
+Each function says one thing, from the rows alone, and its opposite where the rows say the opposite.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from carveout.findings.failing import outcome, refusal
+from carveout.findings.lending import least_whole, rate, whole_until
+from carveout.findings.machines import Variant
+from carveout.findings.rows import Row
+from carveout.wording.labels import load_label
+from carveout.wording.marks import Name, Part, Words, joined, listed, words
+from carveout.wording.quantities import NOTHING
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What is said of variants that do not differ in it.
+
+    Attributes:
+        variants: they.
+        sentences: what is said.
+    """
+
+    variants: Sequence[Variant]
+    sentences: Sequence[Words]
+
+
+def conclusions(variants: Sequence[Variant]) -> list[Conclusion]:
+    """Return what is said of a strategy's variants: those of which the same is said together."""
+    found: dict[str, tuple[list[Variant], list[Words]]] = {}
+    for variant in variants:
+        sentences = [lending_sentence(variant), cost_sentence(variant)]
+        alike, _ = found.setdefault(" ".join(map(str, sentences)), ([], sentences))
+        alike.append(variant)
+    return [Conclusion(alike, sentences) for alike, sentences in found.values()]
+
+
+def lending_sentence(variant: Variant) -> Words:
+    """Return what it lends under which loads up to which dose, and when it fails and why."""
+    said = [lends(variant), carries(variant), fails(variant)]
+    return words("{}.", joined(said))
+
+
+def cost_sentence(variant: Variant) -> Words:
+    """Return what it costs while idle and while lent, and what comes back."""
+    said = [aside(variant), memmap(variant), comes_back(variant)]
+    return words("{}.", joined(said))
+
+
+def lends(variant: Variant) -> Words:
+    """Return what is lent at best, and under which loads how much of it."""
+    best = max(variant.curves, key=lambda curve: curve["granted_most_bytes"], default=None)
+    if best is None:
+        return Words(("Nothing was asked of it",))
+    if not best["granted_most_bytes"]:
+        return words("Lends nothing of {} under any load", best.bytes("request_bytes"))
+    whole = [curve for curve in variant.curves if _is_whole(variant.cells_of(curve["load"]))]
+    said = [
+        words("all of it in every trial under {}", _named(whole, variant)) if whole else Words(),
+        *(_in_part(curve, variant) for curve in variant.curves if curve not in whole),
+    ]
+    most, asked = best.bytes("granted_most_bytes"), best.bytes("request_bytes")
+    everything = best["granted_most_bytes"] == best["request_bytes"]
+    lent = words("{} of {}", "all" if everything else most, asked)
+    return words("Lends {} at best: {}", lent, joined(said, ", "))
+
+
+def carries(variant: Variant) -> Words:
+    """Return which loads the host cannot carry beside what is set aside."""
+    refused = [curve for curve in variant.curves if curve.knows("refused_from_dose")]
+    if not refused:
+        return Words()
+    return words(
+        "before any lend the host carries {}", listed(_carried(curve) for curve in refused)
+    )
+
+
+def fails(variant: Variant) -> Words:
+    """Return how many trials failed, and the most frequent way with what stood in it."""
+    rows = sorted(variant.rows["failures"], key=lambda row: -row["count"])
+    if not rows:
+        return Words(("no lend failed",))
+    worst = rows[0]
+    said = [worst.label("stage")] if worst.knows("stage") else []
+    who, blocker = refusal(worst), worst.label("blocker_type")
+    why = joined(
+        [
+            words("{} at {}", outcome(worst), said[0]) if said else outcome(worst),
+            "" if who == NOTHING else words("by {}", who),
+            "" if blocker == NOTHING else words("a page in the way: {}", blocker),
+        ],
+        ", ",
+    )
+    often = "fails in {} trials" if len(rows) == 1 else "fails most often, in {} trials"
+    return words(f"{often}, under {{}}: {{}}", worst.count("count"), worst.label("loads"), why)
+
+
+def aside(variant: Variant) -> Words:
+    """Return what cannot be used while nothing is lent."""
+    idle = variant.idle
+    if not idle.knows("stranded_bytes"):
+        return Words(("While idle it was never measured",))
+    areas = {"cma_area_bytes": "a CMA area", "movable_zone_bytes": "ZONE_MOVABLE"}
+    movable = [
+        words("{} in {}", idle.bytes(column), name)
+        for column, name in areas.items()
+        if idle.more_than_nothing(column)
+    ]
+    stranded = (
+        words("Strands {} while idle", idle.bytes("stranded_bytes"))
+        if idle.more_than_nothing("stranded_bytes")
+        else Words(("Strands nothing while idle",))
+    )
+    if not movable:
+        return stranded
+    return words("{}, keeps {} for movable pages", stranded, listed(movable))
+
+
+def memmap(variant: Variant) -> Words:
+    """Return who pays for the memmap while memory is lent, and whether the host pays less then."""
+    idle, lent = variant.idle, variant.lent
+    if not lent.knows("memmap_host_bytes"):
+        if not idle.knows("memmap_idle_host_bytes"):
+            return Words()
+        return words("the host pays {} of memmap", idle.bytes("memmap_idle_host_bytes"))
+    saved = lent["memmap_host_bytes"] < idle["memmap_idle_host_bytes"]
+    more = lent["memmap_host_bytes"] > idle["memmap_idle_host_bytes"]
+    change = "less than" if saved else "more than" if more else "as idle:"
+    host = words(
+        "while it lends, the host pays {} of memmap, " + change + " {}",
+        lent.bytes("memmap_host_bytes"),
+        idle.bytes("memmap_idle_host_bytes"),
+    )
+    others = [
+        words("{} {}", who, lent.bytes(column))
+        for column, who in (
+            ("memmap_self_bytes", "the lent memory itself"),
+            ("memmap_nobody_bytes", "nobody"),
+        )
+        if lent.more_than_nothing(column)
+    ]
+    return joined([host, *others], ", ")
+
+
+def comes_back(variant: Variant) -> Words:
+    """Return how much of what was lent serves Linux again, and what is kept back."""
+    lent = variant.lent
+    if not lent.knows("regained_share"):
+        return Words()
+    if not lent["regained_share"]:
+        back: Part = "given back, nothing of it serves Linux"
+    else:
+        back = words("given back, {} of it serve Linux again", lent.share("regained_share"))
+    kept = lent.more_than_nothing("kept_back_share") and lent["kept_back_share"] > 0
+    return joined(
+        [back, words("{} kept back", lent.share("kept_back_share")) if kept else ""], ", "
+    )
+
+
+def _in_part(curve: Row, variant: Variant) -> Words:
+    """Return what is lent under a load under which not every lend was whole."""
+    if not curve["granted_most_bytes"]:
+        return words("nothing under {}", _up_to(curve))
+    if curve.knows("turning_point"):
+        return _turns(curve)
+    fewest = least_whole(variant.cells_of(curve["load"]))
+    rates = words(" (whole in {})", rate(fewest)) if fewest is not None else Words()
+    if curve["doses"] > 1:
+        at = words(" at {}", fewest.dose("dose_target")) if fewest is not None else Words()
+        return words("at least half of that under {}{}{}", _up_to(curve), rates, at)
+    return words("{} under {}{}", curve.bytes("granted_most_bytes"), _up_to(curve), rates)
+
+
+def _turns(curve: Row) -> Words:
+    """Return up to which dose half is lent, with the interval or the range over seeds."""
+    told = words("half of that up to {} of {}", curve.dose("turning_point"), _load(curve))
+    if interval := curve.between("turning_point_low", "turning_point_high", Row.dose):
+        return words("{} (95 % interval {})", told, interval)
+    if spread := curve.between("turning_point_least", "turning_point_most", Row.dose):
+        return words("{} ({} over {} seeds)", told, spread, curve.count("seeds"))
+    return told
+
+
+def _is_whole(cells: Sequence[Row]) -> bool:
+    """Return whether every trial of every dose lent all."""
+    last = whole_until(cells)
+    return last is not None and last is cells[-1]
+
+
+def _named(curves: Sequence[Row], variant: Variant) -> Words:
+    """Return loads with the dose up to which they were tried, and how well the rates are known."""
+    cells = [cell for curve in curves for cell in variant.cells_of(curve["load"])]
+    loads = listed(_up_to(curve) for curve in curves)
+    if all(cell["deterministic"] for cell in cells):
+        return words("{} (the same in each)", loads)
+    least = min(
+        (cell for cell in cells if cell.knows("success_low")), key=lambda cell: cell["success_low"]
+    )
+    trials = least.of("successes", "trials")
+    return words("{} ({} a dose: at least {})", loads, trials, least.share("success_low"))
+
+
+def _up_to(curve: Row) -> Words:
+    if not curve["most_dose"]:
+        return Words((_load(curve),))
+    return words("{} up to {}", _load(curve), curve.dose("most_dose"))
+
+
+def _carried(curve: Row) -> Words:
+    if not curve.knows("carries_until_dose"):
+        return words("no dose of {}", _load(curve))
+    until, refused = curve.dose("carries_until_dose"), curve.dose("refused_from_dose")
+    return words("{} up to {}, not {}", _load(curve), until, refused)
+
+
+def _load(curve: Row) -> Name:
+    return Name(load_label(curve["load"], 0))

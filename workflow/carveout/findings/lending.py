@@ -160,7 +160,7 @@ def _capacity_columns(machine: Machine, load: str) -> list[Column[Variant]]:
 
     name = load_label(load, 0)
     best = Column(name, "at best", of_curve(lambda curve: curve.bytes("granted_most_bytes")))
-    if not _has_doses(machine, load):
+    if not has_doses(machine, load):
         return [Column(name, "lent", best.cell)]
     return [
         best,
@@ -181,7 +181,7 @@ def _success_columns(machine: Machine, load: str) -> list[Column[Variant]]:
 
     name = load_label(load, 0)
     fewest = of_cells(least_whole, rate)
-    if not _has_doses(machine, load):
+    if not has_doses(machine, load):
         return [Column(name, "whole", fewest)]
     return [
         Column(name, "whole up to", of_cells(whole_until, lambda row: row.dose("dose_target"))),
@@ -190,7 +190,7 @@ def _success_columns(machine: Machine, load: str) -> list[Column[Variant]]:
     ]
 
 
-def _has_doses(machine: Machine, load: str) -> bool:
+def has_doses(machine: Machine, load: str) -> bool:
     """Return whether a load has a dose at all: of a host that idles there is none."""
     curves = [variant.curve(load) for variant in machine.variants]
     return any(curve["most_dose"] for curve in curves if curve is not None)

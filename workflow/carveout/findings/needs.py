@@ -58,7 +58,7 @@ def sentences(rows: Sequence[Pair]) -> list[Words]:
 
 def best(rows: Sequence[Pair]) -> Words:
     """Return which variants do best and by what measure, or that none qualifies."""
-    winners = [pair for pair in rows if _is(pair, "best")]
+    winners = [pair for pair in rows if _is(pair, "best") and not _is_not_told(pair)]
     fit = [pair for pair in rows if _is(pair, "qualifies")]
     if not fit:
         return Words(("No variant qualifies.",))
@@ -75,16 +75,21 @@ def best(rows: Sequence[Pair]) -> Words:
 def also(rows: Sequence[Pair]) -> list[Words]:
     """Return which others qualify, and whether the best is told apart from them."""
     others = sorted(
-        (pair for pair in rows if _is(pair, "qualifies") and not _is(pair, "best")),
+        (pair for pair in rows if _is(pair, "qualifies")),
         key=lambda pair: pair[1]["rank"] if pair[1].knows("rank") else len(rows),
     )
-    told = [pair for pair in others if _is(pair, "tells_apart")]
-    alike = [pair for pair in others if not _is(pair, "tells_apart")]
+    alike = [pair for pair in others if _is_not_told(pair)]
+    worse = [pair for pair in others if not _is(pair, "best") and pair not in alike]
+    told = [pair for pair in worse if _is(pair, "tells_apart")]
+    unsure = [pair for pair in worse if pair not in told]
     return [
-        words("Qualify too, but do worse: {}.", _list(map(_measured, told))) if told else Words(),
-        words("Not told apart from the best, with these seeds: {}.", _list(map(_measured, alike)))
-        if alike
-        else Words(),
+        words("{}: {}.", what, _list(map(_measured, pairs)))
+        for what, pairs in (
+            ("Not told apart from the best with these seeds", alike),
+            ("Qualify too, and do worse", told),
+            ("Qualify too, and cannot be ranked or told apart with so few seeds", unsure),
+        )
+        if pairs
     ]
 
 
@@ -168,6 +173,11 @@ def _measured(pair: Pair) -> Words:
 
 def _names(rows: Sequence[Pair]) -> list[Part]:
     return [variant.title for variant, _ in rows]
+
+
+def _is_not_told(pair: Pair) -> bool:
+    """Return whether it is tested and not told apart from the best."""
+    return pair[1].knows("tells_apart") and not pair[1]["tells_apart"]
 
 
 def _is(pair: Pair, column: str) -> bool:

@@ -4,6 +4,9 @@
 # study -> machines -> initramfs -> boots -> tables -> statistics -> claims -> figures -> report
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/study.smk"
 include: "workflow/rules/machines.smk"
 include: "workflow/rules/initramfs.smk"
@@ -54,4 +57,4 @@ onstart:
 
 
 onsuccess:
-    show_comparison(Path(config["results"]))
+    show_summary(Path(config["results"]))

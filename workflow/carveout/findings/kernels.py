@@ -133,7 +133,7 @@ def _changed(changes: pd.DataFrame, before: str, after: str, labels: Labels) -> 
         "strategy",
         rows,
         columns,
-        title=lambda row: Name(labels.variant(row["strategy"], row["variant"])),
+        title=lambda row: Name(labels.short(row["strategy"], row["variant"])),
         trials=lambda row: {name: str(row[name]) for name in (*VARIANT, "load")},
     )
 
@@ -157,6 +157,6 @@ def _side_by_side(
         "strategy",
         pairs,
         [of_kernel(kernel) for kernel in kernels],
-        title=lambda pair: Name(labels.variant(*pair)),
+        title=lambda pair: Name(labels.short(*pair)),
         trials=lambda pair: dict(zip(VARIANT, pair, strict=True)),
     )

@@ -86,6 +86,7 @@ class Machine:
         place: what makes an anchor of it, unlike any other machine's.
         variants: those that were run, in the order of the config.
         unavailable: what cannot be had there and why, empty where all can.
+        caveats: what is to be known of some variants, wherever they are shown.
         tables: the rows of it.
     """
 
@@ -93,6 +94,7 @@ class Machine:
     place: str
     variants: Sequence[Variant]
     unavailable: str
+    caveats: Sequence[str]
     tables: Mapping[str, pd.DataFrame]
 
     @property
@@ -123,8 +125,14 @@ def machines_of(tables: Mapping[str, pd.DataFrame], labels: Labels) -> list[Mach
         own = {name: _available(parts[name].get(common, tables[name][:0])) for name in _BY_MACHINE}
         label = comparable_label(*common)
         variants = _variants(own, labels)
-        found.append(Machine(label, f"m{place}", variants, missing.get(label, ""), own))
+        away = missing.get(label, "")
+        found.append(Machine(label, f"m{place}", variants, away, _caveats(variants, labels), own))
     return found
+
+
+def _caveats(variants: Sequence[Variant], labels: Labels) -> list[str]:
+    told = [(variant.title, labels.caveat(variant.strategy, variant.name)) for variant in variants]
+    return [f"{title}: {caveat}" for title, caveat in told if caveat]
 
 
 def _available(frame: pd.DataFrame) -> pd.DataFrame:
@@ -145,7 +153,7 @@ def _variants(tables: Mapping[str, pd.DataFrame], labels: Labels) -> list[Varian
     return [
         Variant(
             *pair,
-            Name(labels.variant(*pair)),
+            Name(labels.short(*pair)),
             by_variant["variants"][pair],
             by_variant["curves"].get(pair, []),
             by_variant["summary"].get(pair, []),

@@ -8,7 +8,7 @@ from carveout.findings.lending import trials_of
 from carveout.findings.machines import Machine, Variant
 from carveout.findings.rows import Row
 from carveout.wording.grids import Column, Grid, grid
-from carveout.wording.marks import Part, Words, joined, words
+from carveout.wording.marks import Name, Part, Words, joined, words
 from carveout.wording.quantities import NOTHING
 
 Pair = tuple[Variant, Row]
@@ -67,7 +67,7 @@ def best(rows: Sequence[Pair]) -> Words:
     one = winners[0][1]
     measure: Part = ""
     if one.knows("measure"):
-        measure = words(" ({}: {})", one.label("measure_name"), measured(one))
+        measure = words(" ({} {})", measure_label(one), measured(one))
     how = "Best" if len(winners) == 1 else "Best, alike"
     return words("{}{}: {}.", how, measure, _list(_names(winners)))
 
@@ -85,9 +85,9 @@ def also(rows: Sequence[Pair]) -> list[Words]:
     return [
         words("{}: {}.", what, _list(map(_measured, pairs)))
         for what, pairs in (
-            ("Not told apart from the best with these seeds", alike),
+            ("As good, within 5 % or as far as these seeds tell", alike),
             ("Qualify too, and do worse", told),
-            ("Qualify too, and cannot be ranked or told apart with so few seeds", unsure),
+            ("Qualify too; cannot be told apart from the best with so few seeds", unsure),
         )
         if pairs
     ]
@@ -118,6 +118,14 @@ def measured(row: Row) -> Part:
     return unit("measure")
 
 
+def measure_label(row: Row) -> Part:
+    """Return what a need is measured by, without the unit, which the number has."""
+    name = str(row["measure_name"])
+    for unit in ("_bytes", "_ns", "_share"):
+        name = name.replace(unit, "")
+    return Name(name.replace("_", " ").replace("gib", "GiB"))
+
+
 def _grid(rows: Sequence[Pair]) -> Grid:
     def of_row(cell: Callable[[Row], Part]) -> Callable[[Pair], Part]:
         return lambda pair: cell(pair[1])
@@ -125,7 +133,7 @@ def _grid(rows: Sequence[Pair]) -> Grid:
     columns = [
         Column[Pair]("", "qualifies", of_row(_qualifies), is_number=False),
         Column[Pair]("", "rank", of_row(lambda row: row.count("rank"))),
-        Column[Pair]("", "by", of_row(lambda row: row.label("measure_name")), is_number=False),
+        Column[Pair]("", "by", of_row(measure_label), is_number=False),
         Column[Pair](
             "", "measure", of_row(lambda row: measured(row) if row.knows("measure") else NOTHING)
         ),

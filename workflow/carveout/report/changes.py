@@ -12,7 +12,7 @@ import pandas as pd
 import rich.box
 import rich.table
 
-from carveout.report.text import as_text
+from carveout.wording.plain import as_text
 from carveout.statistics.pair import LEAST_CHANGE, LEAST_PAIRS, is_relevant
 from carveout.tables.comparison_tables import BEFORE, QUANTITIES
 from carveout.tables.schema import KERNEL_COLUMNS

@@ -166,7 +166,7 @@ def _with_words(frame: pd.DataFrame, labels: Labels) -> pd.DataFrame:
         place: f"{place[0]} ({version_label(place[1], place[2])}), {bytes_label(place[3])} RAM"
         for place in _places(frame, "kernel", "kernel_version", "kernel_pinned", "ram_bytes")
     }
-    titles = {pair: labels.variant(*pair) for pair in _places(frame, "strategy", "variant")}
+    titles = {pair: labels.short(*pair) for pair in _places(frame, "strategy", "variant")}
     keys = ("kernel", "kernel_version", "kernel_pinned", "ram_bytes")
     found = frame.assign(
         machine=[machine[key] for key in _rows(frame, *keys)],
@@ -176,7 +176,7 @@ def _with_words(frame: pd.DataFrame, labels: Labels) -> pd.DataFrame:
     )
     if "against_strategy" in frame:
         pairs = _rows(frame, "against_strategy", "against_variant")
-        found = found.assign(against=[labels.variant(*pair) for pair in pairs])
+        found = found.assign(against=[labels.short(*pair) for pair in pairs])
     if "blocker" in frame:
         found["in_the_way"] = pd.Series([_blocker(text) for text in frame["blocker"]], found.index)
     return found

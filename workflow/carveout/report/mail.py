@@ -81,7 +81,8 @@ def summary_text(
     machines = [machine for machine in every if machine.variants]
     parts = [_head(tables, reproduce)]
     for machine in machines:
-        parts += [heading(machine.label), *_conclusions(machine, needs)]
+        parts += [heading(machine.label), *map(paragraph, machine.caveats)]
+        parts += _conclusions(machine, needs)
         parts += _tables(machine)
         parts += [text for text in (_failed(machine), _not_available(machine.unavailable)) if text]
     parts += _changed(tables["changes"], labels)
@@ -124,7 +125,7 @@ def _tables(machine: Machine) -> Iterator[str]:
             title, [_of_variants(machine, "curves", _capacity(machine, load, reference, pairs))]
         )
         title = f"How many lends under {words_of} were whole"
-        yield from _titled(title, [_of_variants(machine, "summary", _whole(load))])
+        yield from _titled(title, [_of_variants(machine, "summary", _whole(machine, load))])
     title = f"Median time of a lend, per GiB, and what stands beside it{baseline}"
     yield from _titled(title, [_of_variants(machine, "variants", _time(reference))])
     yield from _titled("memmap: who pays", _renamed(memmap_grids(machine), _PAID))

@@ -112,6 +112,7 @@ def _concluded(machine: Machine, labels: Labels, needs: Mapping[str, str]) -> di
     return {
         "label": Name(machine.label),
         "place": machine.place,
+        "caveats": [Name(caveat) for caveat in machine.caveats],
         "unavailable": Name(machine.unavailable) if machine.unavailable else None,
         "needs": [
             {"title": answer.title, "sentences": answer.sentences, "grid": grid_html(answer.grid)}

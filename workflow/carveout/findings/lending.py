@@ -98,6 +98,8 @@ def turning_point(curve: Row) -> Words:
     """Return the dose up to which half of the most is lent, with its range over seeds."""
     if curve.knows("turning_point"):
         spread = curve.between("turning_point_least", "turning_point_most", Row.dose)
+        if spread and curve["turning_point_least"] == curve["turning_point_most"]:
+            spread = Words()
         return words("{}" + (" ({})" if spread else ""), curve.dose("turning_point"), spread)
     if curve.knows("half_until_dose"):
         return words("≥ {}", curve.dose("most_dose"))

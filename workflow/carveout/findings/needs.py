@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from carveout.findings.lending import trials_of
 from carveout.findings.machines import Machine, Variant
 from carveout.findings.rows import Row
+from carveout.statistics.differences import seeds_to_be_significant
+from carveout.tables.schema import COMPARABLE
 from carveout.wording.grids import Column, Grid, grid
-from carveout.wording.marks import Name, Part, Words, joined, words
+from carveout.wording.marks import Name, Part, Tally, Words, joined, words
 from carveout.wording.quantities import NOTHING
 
 Pair = tuple[Variant, Row]
+# So many variants a sentence names.
+_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Answer:
     """
 
     need: str
-    title: str
+    title: Name
     sentences: Sequence[Words]
     grid: Grid
 
@@ -47,7 +51,7 @@ def answers(machine: Machine, titles: Mapping[str, str]) -> list[Answer]:
             if row["need"] == need
         ]
         if rows:
-            found.append(Answer(need, title, sentences(rows), _grid(rows)))
+            found.append(Answer(need, Name(title), sentences(rows), _grid(rows)))
     return found
 
 
@@ -74,23 +78,32 @@ def best(rows: Sequence[Pair]) -> Words:
 
 def also(rows: Sequence[Pair]) -> list[Words]:
     """Return which others qualify, and whether the best is told apart from them."""
-    others = sorted(
-        (pair for pair in rows if _is(pair, "qualifies")),
-        key=lambda pair: pair[1]["rank"] if pair[1].knows("rank") else len(rows),
-    )
+    fit = [pair for pair in rows if _is(pair, "qualifies")]
+    others = sorted(fit, key=lambda pair: pair[1]["rank"] if pair[1].knows("rank") else len(rows))
     alike = [pair for pair in others if _is_not_told(pair)]
     worse = [pair for pair in others if not _is(pair, "best") and pair not in alike]
     told = [pair for pair in worse if _is(pair, "tells_apart")]
     unsure = [pair for pair in worse if pair not in told]
+    enough = _seeds_to_tell(fit, unsure)
     return [
-        words("{}: {}.", what, _list(map(_measured, pairs)))
+        words("{}: {}.", what, _shortened([_measured(pair) for pair in pairs]))
         for what, pairs in (
-            ("As good, within 5 % or as far as these seeds tell", alike),
-            ("Qualify too, and do worse", told),
-            ("Qualify too; cannot be told apart from the best with so few seeds", unsure),
+            (Words(("As good, within 5 % or as far as these seeds tell",)), alike),
+            (Words(("Qualify too, and do worse",)), told),
+            (words("Qualify too; to tell them from the best would take {} seeds", enough), unsure),
         )
         if pairs
     ]
+
+
+def _seeds_to_tell(fit: Sequence[Pair], unsure: Sequence[Pair]) -> Part:
+    """Return with how many seeds what all of them say would be significant."""
+    if not unsure:
+        return ""
+    one = unsure[0][1]
+    where = {name: one[name] for name in ("need", *COMPARABLE)} | {"qualifies": "True"}
+    seeds = seeds_to_be_significant(max(len(fit) - 1, 1))
+    return Tally(str(seeds), seeds, "needs", where, "seeds_to_tell")
 
 
 def not_told(rows: Sequence[Pair]) -> list[Words]:
@@ -165,6 +178,13 @@ def _by_reason(what: str, rows: Sequence[Pair]) -> list[Words]:
         words("{} ({}): {}.", what, pairs[0][1].name("why_not"), _list(_names(pairs)))
         for pairs in reasons.values()
     ]
+
+
+def _shortened(parts: Sequence[Part]) -> Words:
+    """Return the first of a list; all are in the grid."""
+    if len(parts) <= _SHOWN:
+        return _list(parts)
+    return words("{}; and others", _list(parts[:_SHOWN]))
 
 
 def _list(parts: Iterable[Part]) -> Words:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from carveout.findings.failing import outcome, refusal
-from carveout.findings.lending import least_whole, rate, whole_until
+from carveout.findings.lending import least_whole, whole_until
 from carveout.findings.machines import Variant
 from carveout.findings.rows import Row
 from carveout.wording.labels import load_label
@@ -59,14 +59,23 @@ def lends(variant: Variant) -> Words:
     if not best["granted_most_bytes"]:
         return words("Lends nothing of {} under any load", best.bytes("request_bytes"))
     whole = [curve for curve in variant.curves if _is_whole(variant.cells_of(curve["load"]))]
-    said = [
-        words("all of it in every trial under {}", _named(whole, variant)) if whole else Words(),
-        *(_in_part(curve, variant) for curve in variant.curves if curve not in whole),
-    ]
+    if len(whole) == len(variant.curves):
+        every = _named(whole, variant)
+        return words("Lends all of {} in every trial under {}", best.bytes("request_bytes"), every)
+    always = [words("all of it in every trial under {}", _named(whole, variant))] if whole else []
+    part = _in_part([curve for curve in variant.curves if curve not in whole], variant)
+    said = joined([*always, *part], ", ")
+    return words("Lends {} at best: {}", _most_of(best), said)
+
+
+def _most_of(best: Row) -> Words:
+    """Return how much of a request is lent."""
     most, asked = best.bytes("granted_most_bytes"), best.bytes("request_bytes")
-    everything = best["granted_most_bytes"] == best["request_bytes"]
-    lent = words("{} of {}", "all" if everything else most, asked)
-    return words("Lends {} at best: {}", lent, joined(said, ", "))
+    if best["granted_most_bytes"] == best["request_bytes"]:
+        return words("all of {}", asked)
+    if str(most) == str(asked):
+        return words("a little less than {}", asked)
+    return words("{} of {}", most, asked)
 
 
 def carries(variant: Variant) -> Words:
@@ -161,18 +170,29 @@ def comes_back(variant: Variant) -> Words:
     )
 
 
-def _in_part(curve: Row, variant: Variant) -> Words:
-    """Return what is lent under a load under which not every lend was whole."""
-    if not curve["granted_most_bytes"]:
-        return words("nothing under {}", _up_to(curve))
-    if curve.knows("turning_point"):
-        return _turns(curve)
-    fewest = least_whole(variant.cells_of(curve["load"]))
-    rates = words(" (whole in {})", rate(fewest)) if fewest is not None else Words()
-    if curve["doses"] > 1:
-        at = words(" at {}", fewest.dose("dose_target")) if fewest is not None else Words()
-        return words("at least half of that under {}{}{}", _up_to(curve), rates, at)
-    return words("{} under {}{}", curve.bytes("granted_most_bytes"), _up_to(curve), rates)
+def _in_part(curves: Sequence[Row], variant: Variant) -> list[Words]:
+    """Return what is lent under loads under which not every lend was whole."""
+    said: list[Words] = []
+    amounts: dict[str, tuple[Part, list[Words]]] = {}
+    for curve in curves:
+        if not curve["granted_most_bytes"]:
+            said.append(words("nothing under {}", _up_to(curve)))
+        elif curve.knows("turning_point"):
+            said.append(_turns(curve))
+        else:
+            cells = variant.cells_of(curve["load"])
+            lent, fewest = _least_to_most(curve, cells), least_whole(cells)
+            rates = words(" (whole in {})", _fewest(fewest)) if fewest is not None else ""
+            _, loads = amounts.setdefault(str(lent), (lent, []))
+            loads.append(words("{}{}", _up_to(curve), rates))
+    return [*(words("{} under {}", lent, listed(loads)) for lent, loads in amounts.values()), *said]
+
+
+def _least_to_most(curve: Row, cells: Sequence[Row]) -> Part:
+    """Return the least and the most that is lent at any dose, in the mean."""
+    least = min(cells, key=lambda cell: cell["granted_mean_bytes"])
+    lent, most = least.bytes("granted_mean_bytes"), curve.bytes("granted_most_bytes")
+    return lent if str(lent) == str(most) else words("{} to {}", lent, most)
 
 
 def _turns(curve: Row) -> Words:
@@ -180,9 +200,12 @@ def _turns(curve: Row) -> Words:
     told = words("half of that up to {} of {}", curve.dose("turning_point"), _load(curve))
     if interval := curve.between("turning_point_low", "turning_point_high", Row.dose):
         return words("{} (95 % interval {})", told, interval)
-    if spread := curve.between("turning_point_least", "turning_point_most", Row.dose):
-        return words("{} ({} over {} seeds)", told, spread, curve.count("seeds"))
-    return told
+    if not curve.knows("turning_point_least"):
+        return told
+    if curve["turning_point_least"] == curve["turning_point_most"]:
+        return words("{} (with each of {} seeds)", told, curve.count("seeds"))
+    spread = curve.between("turning_point_least", "turning_point_most", Row.dose)
+    return words("{} ({} over {} seeds)", told, spread, curve.count("seeds"))
 
 
 def _is_whole(cells: Sequence[Row]) -> bool:
@@ -202,6 +225,15 @@ def _named(curves: Sequence[Row], variant: Variant) -> Words:
     )
     trials = least.of("successes", "trials")
     return words("{} ({} a dose: at least {})", loads, trials, least.share("success_low"))
+
+
+def _fewest(cell: Row) -> Words:
+    """Return how many lends of a cell were whole, and how well that rate is known."""
+    counts = cell.of("successes", "trials")
+    at = words(" at {}", cell.dose("dose_target")) if cell["dose_target"] else ""
+    if cell["deterministic"]:
+        return words("{}{}, all alike", counts, at)
+    return words("{}{}: {}", counts, at, cell.between("success_low", "success_high", Row.share))
 
 
 def _up_to(curve: Row) -> Words:

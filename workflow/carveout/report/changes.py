@@ -12,11 +12,11 @@ import pandas as pd
 import rich.box
 import rich.table
 
-from carveout.wording.plain import as_text
 from carveout.statistics.pair import LEAST_CHANGE, LEAST_PAIRS, is_relevant
 from carveout.tables.comparison_tables import BEFORE, QUANTITIES
 from carveout.tables.schema import KERNEL_COLUMNS
 from carveout.wording.labels import Labels, comparable_parts, version_label
+from carveout.wording.plain import as_text
 from carveout.wording.quantities import NOTHING, bytes_label, ns_label, successes_label
 
 # How each quantity is called, and how its values are written.

@@ -137,7 +137,8 @@ def tally(
     """Return what the rows of a table that have some values come to."""
     kept = pd.Series(data=True, index=frame.index)
     for name, wanted in (where or {}).items():
-        kept &= frame[name] == wanted
+        values = frame[name].astype(str) if isinstance(wanted, str) else frame[name]
+        kept &= values == wanted
     rows = frame[kept]
     value: float = len(rows)
     if how == "distinct":

@@ -202,6 +202,9 @@ def _turns(curve: Row) -> Words:
         return words("{} (95 % interval {})", told, interval)
     if not curve.knows("turning_point_least"):
         return told
+    if not curve.knows("turning_point_most"):
+        least = curve.dose("turning_point_least")
+        return words("{} (from {} on, over {} seeds)", told, least, curve.count("seeds"))
     if curve["turning_point_least"] == curve["turning_point_most"]:
         return words("{} (with each of {} seeds)", told, curve.count("seeds"))
     spread = curve.between("turning_point_least", "turning_point_most", Row.dose)

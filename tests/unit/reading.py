@@ -94,8 +94,13 @@ class Reader(HTMLParser):
         """Begin an element."""
         new = Element(tag, {name: value or "" for name, value in attrs}, self.here)
         self.here.children.append(new)
-        if tag not in VOID and not (self.get_starttag_text() or "").endswith("/>"):
+        if tag not in VOID:
             self.here = new
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Add an element that ends as it begins, as those of a drawing do."""
+        attributes = {name: value or "" for name, value in attrs}
+        self.here.children.append(Element(tag, attributes, self.here))
 
     def handle_endtag(self, tag: str) -> None:
         """End an element, and those in it that nothing ends."""

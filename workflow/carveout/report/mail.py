@@ -29,11 +29,11 @@ _TOLD = ("differs", "exact")
 _FACTS = ("Kernel", "Host", "Page", "Lendable", "QEMU", "Trials", "Outcomes", "Seeds")
 _HOW_TO_READ = (
     "Bytes are exact. Times count instructions: they rank strategies, and predict no hardware. "
-    "Seeds vary where a load's pages lie, nothing else; alike: all trials of the cell are the same "
-    "to the bit. At best: the largest mean of what was lent; half to: the dose up to which half of "
-    "that is; carried to: the highest dose that the host carries before any lend. In brackets: "
-    "better (+) or worse (-) than the baseline, as mmtests has it; in stars where the difference "
-    "is told."
+    "Seeds vary where a load's pages lie, and in a run with layouts the host's history; nothing "
+    "else. Alike: all trials of the cell are the same to the bit. At best: the largest mean of "
+    "what was lent; half to: the dose up to which half of that is; carried to: the highest dose "
+    "that the host carries before any lend. In brackets: better (+) or worse (-) than the "
+    "baseline, as mmtests has it; in stars where the difference is told."
 )
 # What of the page's grids a mail has room for, under short names.
 _PAID = {

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The figure of what changed: relative changes with their intervals, by variant and quantity."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.ticker
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from carveout.compare.changes import QUANTITY_LABELS
+from carveout.figures import style
+from carveout.statistics.pair import LEAST_CHANGE
+from carveout.tables.statistics_tables import QUANTITIES
+from carveout.wording.labels import Labels, comparable_parts
+
+NAME = "changes"
+# Colour and filling say the verdict; what is neither clear nor small is hollow.
+_COLOURS: Mapping[str, str] = {
+    "worse": style.WRONG,
+    "better": style.PALETTE[0],
+    "changed": style.INK,
+    "cannot_tell": style.INK,
+    "small": style.MUTED,
+    "equal": style.MUTED,
+}
+_WORDS = {
+    "worse": "worse",
+    "better": "better",
+    "changed": "changed",
+    "cannot_tell": "cannot be told",
+    "small": f"less than {LEAST_CHANGE * 100:g} %, or equal",
+}
+# Linear within this of no change, beyond it by powers of ten: shares of what was before.
+_LINEAR = LEAST_CHANGE
+_DRAWN = [name for name in _COLOURS if name != "equal"]
+
+
+def draw(changes: pd.DataFrame, labels: Labels) -> Figure:
+    """Return the forest plot of the table `changes`: a row a variant, a column a quantity."""
+    differing = changes[changes["verdict"].isin(_DRAWN)]
+    machines = comparable_parts(differing)
+    if not machines:
+        figure = style.new_figure(1)
+        ax = figure.subplots()
+        ax.set_axis_off()
+        style.note(ax, 0.5, "nothing differs: all pairs are equal to the bit")
+        return figure
+    quantities = [name for name in QUANTITIES if name in set(differing["quantity"])]
+    rows = [len(labels.variants(part)) for _, part in machines]
+    heights = [1.1 + style.ROW_IN * 1.25 * count for count in rows]
+    figure = style.new_figure(sum(heights) + 0.6)
+    loads = sorted(changes["load"].unique())
+    pages = style.parts(figure, [machine for machine, _ in machines], heights)
+    for page, (_, part) in zip(pages, machines, strict=True):
+        axes = page.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
+        for ax, quantity in zip(axes, quantities, strict=True):
+            _draw_quantity(ax, part, quantity, labels, loads)
+        style.draw_variant_rows(axes[0], labels, labels.variants(part))
+    figure.legend(
+        handles=[*_verdict_handles(differing), *_load_handles(loads)],
+        loc="outside lower center",
+        ncols=4,
+    )
+    return figure
+
+
+def _draw_quantity(
+    ax: Axes, part: pd.DataFrame, quantity: str, labels: Labels, loads: list[str]
+) -> None:
+    """Draw one quantity of one machine: a mark a curve, a line where it may lie."""
+    places = {pair: place for place, pair in enumerate(labels.variants(part))}
+    ax.axvline(0, color=style.INK, linewidth=0.8)
+    ax.axvspan(-LEAST_CHANGE, LEAST_CHANGE, color=style.FAINT, alpha=0.5, linewidth=0)
+    most = 0.1
+    of_quantity = part[part["quantity"] == quantity]
+    for pair in labels.variants(of_quantity):
+        is_variant = (of_quantity["strategy"] == pair[0]) & (of_quantity["variant"] == pair[1])
+        rows = of_quantity[is_variant]
+        offsets = np.linspace(-0.32, 0.32, len(rows)) if len(rows) > 1 else [0.0]
+        ordered = rows.sort_values(["load", "requests", "cycle"]).to_dict("records")
+        for row, offset in zip(ordered, offsets, strict=True):
+            most = max(most, _draw_row(ax, row, places[pair] + offset, loads))
+    ax.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
+    ax.set_xlim(-most * 1.6, most * 1.6)
+    ax.xaxis.set_major_locator(matplotlib.ticker.FixedLocator(_ticks(most)))
+    ax.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    ax.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(_tick_label))
+    ax.set_title(QUANTITY_LABELS[quantity][0].replace(", ", ",\n"))
+    ax.tick_params(axis="x", labelsize=7)
+
+
+def _draw_row(ax: Axes, row: Mapping[Any, Any], place: float, loads: list[str]) -> float:
+    """Draw one change, and return how far from no change it reaches."""
+    colour = _COLOURS[row["verdict"]]
+    before, relative = abs(row["before"]), row["relative_change"]
+    if pd.isna(relative):  # it came from nothing
+        ax.annotate(
+            "from 0",
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="center",
+            fontsize=7,
+            color=colour,
+        )
+        return 0.0
+    reach = [abs(float(relative))]
+    for low, high, width in (("least", "most", 0.8), ("low", "high", 2.2)):
+        ends = [row[f"difference_{end}"] for end in (low, high)]
+        if before and not any(map(pd.isna, ends)):
+            ends = [float(end) / before for end in ends]
+            ax.plot(ends, [place, place], color=colour, linewidth=width, solid_capstyle="butt")
+            reach += map(abs, ends)
+    is_clear = row["verdict"] in ("worse", "better", "changed")
+    ax.plot(
+        [relative],
+        [place],
+        marker=style.MARKERS[loads.index(row["load"]) % len(style.MARKERS)],
+        markersize=5,
+        color=colour,
+        markerfacecolor=colour if is_clear else "white",
+        linestyle="none",
+    )
+    return max(reach)
+
+
+def _ticks(most: float) -> list[float]:
+    """Return no change and the powers of ten around it that are in sight, a few at most."""
+    tens = [10.0**power for power in range(-2, 7) if 10.0**power <= most * 1.6]
+    tens = tens[:: max(1, len(tens) // 2)] if len(tens) > 3 else tens[-2:]
+    return [*(-ten for ten in reversed(tens)), 0.0, *tens]
+
+
+def _tick_label(share: float, _: object) -> str:
+    return f"{share * 100:+g} %" if share else "0"
+
+
+def _verdict_handles(changes: pd.DataFrame) -> list[Line2D]:
+    there = set(changes["verdict"])
+    return [
+        Line2D(
+            [],
+            [],
+            color=_COLOURS[name],
+            marker="o",
+            markersize=5,
+            linestyle="-",
+            markerfacecolor=_COLOURS[name] if name in ("worse", "better", "changed") else "white",
+            label=words,
+        )
+        for name, words in _WORDS.items()
+        if name in there
+    ]
+
+
+def _load_handles(loads: list[str]) -> list[Line2D]:
+    return [
+        Line2D(
+            [],
+            [],
+            color=style.MUTED,
+            marker=style.MARKERS[place % len(style.MARKERS)],
+            markersize=5,
+            linestyle="none",
+            label=load.replace("_", " "),
+        )
+        for place, load in enumerate(loads)
+    ]

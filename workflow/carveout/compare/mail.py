@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What changed from one run to another, as a mail to a kernel list: in the 0-day robot's form.
+
+`before ± %stddev   %change   after ± %stddev   metric`, within 72 columns; what is equal, and what
+cannot be told with as few seeds, is said in a line each.
+"""
+
+import shlex
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+import pandas as pd
+
+from carveout.compare.changes import (
+    asked_label,
+    change_label,
+    ordered,
+    p_label,
+    sizes_asked_in_several_ways,
+    value_label,
+)
+from carveout.compare.comparison import Comparison
+from carveout.compare.sides import Side
+from carveout.statistics.pair import LEAST_CHANGE, LEAST_SEEDS, LEAST_SEEDS_OF_INTERVAL
+from carveout.wording.labels import Labels, comparable_parts
+from carveout.wording.quantities import bytes_label
+
+WIDTH = 72
+# What cannot be told is listed up to here; all of it is in the table.
+_MOST_UNTOLD = 10
+_MOST_CONTRADICTIONS = 10
+# Facts of the tables' files that are told of each side, by what people call them.
+_FACTS = {
+    "qemu_version": "QEMU",
+    "carveout_revision": "carveout",
+    "guest_images_sha256": "guest images",
+    "kernel_image_sha256": "kernel images",
+    "moved_from_pins": "moved from pins",
+    "packages": "packages",
+}
+_DIGEST = 12
+
+
+def mail_text(found: Comparison, labels: Labels, command: str) -> str:
+    """Return the mail.
+
+    Args:
+        found: the comparison.
+        labels: the strategies' titles.
+        command: the command that makes the same comparison.
+    """
+    parts = [
+        _wrapped(f"carveout: {found.verdict}"),
+        _sides(found),
+        _contradictions(found),
+        _lost(found, labels),
+        *(_changed(found, verdict, title, labels) for verdict, title in _TITLES.items()),
+        _untold(found, labels),
+        _rest(found, labels),
+        _apart(found, labels),
+        _how(command),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+_TITLES = {
+    "worse": "Worse",
+    "better": "Better",
+    "changed": "Changed, neither for better nor for worse",
+}
+
+
+def _wrapped(text: str, indent: str = "", first: str | None = None) -> str:
+    """Return a text in lines that are no wider than a mail's."""
+    lines = textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _heading(title: str) -> str:
+    return f"{title}\n{'-' * len(title)}\n"
+
+
+def _sides(found: Comparison) -> str:
+    """Return what both sides are, and how much of them was paired."""
+    coverage = found.coverage
+    seeds = sorted(coverage.common["seed"].unique())
+    counts = {
+        name: coverage.common[columns].drop_duplicates().shape[0]
+        for name, columns in {
+            "variant": ["strategy", "variant"],
+            "load": ["load"],
+            "seed": ["seed"],
+        }.items()
+    }
+    said = ", ".join(f"{number} {name}{'s' * (number != 1)}" for name, number in counts.items())
+    text = (
+        f"{coverage.paired} lends of each run are held against their partner, which differs in "
+        f"nothing else: same machine, variant, load, dose, request and seed. {said}"
+    )
+    text += f" ({seeds[0]} to {seeds[-1]})." if len(seeds) > 1 else "."
+    if found.contradictions.same:
+        text += (
+            f" {found.contradictions.same} trials are the same ones in both runs (one trial_id): "
+            "these cannot differ."
+        )
+    return (
+        "".join(_side(side, found) for side in (found.before, found.after)) + "\n" + _wrapped(text)
+    )
+
+
+def _side(side: Side, found: Comparison) -> str:
+    place = 0 if side.name == "before" else 1
+    kernels = ", ".join(
+        f"{name} ({side.kernels[name]})"
+        for name in dict.fromkeys(pair[place] for pair in found.partners)
+    )
+    said = [kernels] + [
+        f"{_FACTS[name]} {side.facts[name]}"
+        for name in ("qemu_version", "carveout_revision")
+        if name in side.facts
+    ]
+    return _wrapped(f"{side.folder}: {'; '.join(said)}", " " * 8, f"{side.name:<8}")
+
+
+def _contradictions(found: Comparison) -> str:
+    """Return the loudest part: the same trial with another result."""
+    contradictions = found.contradictions
+    if not contradictions.trials:
+        return _excused(found)
+    values = contradictions.found
+    text = _heading(f"CONTRADICTION: {contradictions.trials} trials have two results") + _wrapped(
+        f"A trial is a function of its id, to the bit; of {contradictions.same} trials that both "
+        f"runs have, {contradictions.trials} differ. One of the runs is damaged, was edited, or "
+        "was made or collected by a machine or a revision that computes otherwise. Nothing below "
+        "can be trusted until that is known. All of it is in contradictions.csv."
+    )
+    for trial_id, rows in list(values.groupby("trial_id", sort=False))[:_MOST_CONTRADICTIONS]:
+        first = rows.iloc[0]
+        text += _wrapped(
+            f"{trial_id}: {first['strategy']} {first['variant']}, {first['scenario']}, dose "
+            f"{first['dose_target']:g} %, seed {first['seed']}: "
+            + "; ".join(
+                f"{row['column']} {row['before']} -> {row['after']} (cycle {row['cycle']})"
+                for row in rows.iloc[:3].to_dict("records")
+            )
+            + (f"; and {len(rows) - 3} more values" if len(rows) > 3 else ""),
+            "    ",
+            "  ",
+        )
+    return text + _excused(found)
+
+
+def _excused(found: Comparison) -> str:
+    if not found.contradictions.excused:
+        return ""
+    return _wrapped(
+        f"{found.contradictions.excused} trials of one id differ and may: their hosts have several "
+        "CPUs, or the runner's clock ended them (limits.wall_s)."
+    )
+
+
+def _lost(found: Comparison, labels: Labels) -> str:
+    """Return what can no longer be had, and what can be had now."""
+    return "".join(
+        _heading(title)
+        + "".join(
+            _wrapped(
+                f"{labels.variant(row['strategy'], row['variant'])}, "
+                f"{bytes_label(row['ram_bytes'])} RAM, {row['granule']}, under "
+                f"{', '.join(row['loads'])}: {row['message']}",
+                "    ",
+                "  ",
+            )
+            for row in _over_loads(rows)
+        )
+        for title, rows in (
+            ("Not available any more (worse)", found.coverage.lost),
+            ("Available now (better)", found.coverage.gained),
+        )
+        if len(rows)
+    )
+
+
+def _over_loads(rows: pd.DataFrame) -> list[dict[Any, Any]]:
+    place = ["strategy", "variant", "ram_bytes", "granule", "message"]
+    loads = rows.groupby(place, dropna=False)["load"].unique().rename("loads")
+    return loads.reset_index().to_dict("records")
+
+
+_COLUMNS = "{:>18} {:>9} {:>18}  {}"
+
+
+def _changed(found: Comparison, verdict: str, title: str, labels: Labels) -> str:
+    """Return the rows of one verdict, grouped by what was lent how."""
+    rows = found.changes[found.changes["verdict"] == verdict]
+    if rows.empty:
+        return ""
+    return _heading(f"{title}: {len(rows)}") + _table(found, rows, labels)
+
+
+def _table(found: Comparison, rows: pd.DataFrame, labels: Labels) -> str:
+    head = _COLUMNS.format("before ± %stddev", "%change", "after ± %stddev", "metric")
+    several = sizes_asked_in_several_ways(found.changes)
+    lines = [f"{head}\n"]
+    for machine, of_machine in comparable_parts(rows):
+        lines.append(_wrapped(f"on {machine}"))
+        for where, group in groupby(
+            ordered(of_machine, labels), lambda row: _where(row, labels, several)
+        ):
+            lines.append(_wrapped(where, "    ", "  "))
+            lines += [text for row in group for text in _row(row)]
+    return "".join(lines)
+
+
+def _where(row: Mapping[Any, Any], labels: Labels, several: set[int]) -> str:
+    return (
+        f"{labels.variant(row['strategy'], row['variant'])}; {row['load'].replace('_', ' ')}; "
+        f"{asked_label(row, several)}"
+    )
+
+
+def _row(row: Mapping[Any, Any]) -> Iterator[str]:
+    """Yield a row's two lines: the values, and how sure the change is."""
+    values = [value_label(row, which).replace(" %", "%") for which in ("before", "after")]
+    change = change_label(row["relative_change"]).replace(" %", "%")
+    yield _COLUMNS.format(values[0], change, values[1], row["quantity"]).rstrip() + "\n"
+    yield _wrapped(", ".join(_sureness(row)), " " * 6)
+
+
+def _sureness(row: Mapping[Any, Any]) -> Iterator[str]:
+    yield f"{row['pairs_up']} up, {row['pairs_down']} down of {row['pairs']} pairs"
+    seeds = f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}"
+    if row["exact"]:
+        yield f"the same in each of {seeds}"
+    elif pd.notna(row["difference_low"]):
+        yield f"95 % {_span(row, 'low', 'high')}, {seeds}"
+    else:
+        yield f"{_span(row, 'least', 'most')} over {seeds}"
+    if pd.notna(row["p_corrected"]):
+        p_text = p_label(row["p_corrected"])
+        yield f"p {p_text}" if p_text[0] == "<" else f"p = {p_text}"
+    if pd.notna(row["seeds_needed"]):
+        yield f"{row['seeds_needed']} seeds would tell"
+
+
+def _span(row: Mapping[Any, Any], low: str, high: str) -> str:
+    """Return an interval of the difference in percent of what was before, where there was any."""
+    ends = [row[f"difference_{end}"] for end in (low, high)]
+    if not row["before"]:
+        return " to ".join(f"{end:+.3g}" for end in ends)
+    return " to ".join(f"{end / abs(row['before']) * 100:+.1f}" for end in ends) + " %"
+
+
+def _untold(found: Comparison, labels: Labels) -> str:
+    """Return what cannot be told, and how many seeds would tell it; the least of them first."""
+    rows = found.changes[found.changes["verdict"] == "cannot_tell"]
+    if rows.empty:
+        return ""
+    needed = rows["seeds_needed"].dropna()
+    text = (
+        f"They differ by {LEAST_CHANGE * 100:g} % or more, in fewer than {LEAST_SEEDS} seeds or "
+        "not to one side clearly enough for as many comparisons."
+    )
+    if len(needed):
+        half = int(needed.quantile(0.5, interpolation="higher"))
+        text += (
+            f" If more seeds were as these are, {int(needed.min())} seeds would tell the first of "
+            f"them, {half} half, {int(needed.max())} all"
+            + (f" but {len(rows) - len(needed)}." if len(needed) < len(rows) else ".")
+        )
+    shown = rows.sort_values("seeds_needed", kind="stable").iloc[:_MOST_UNTOLD]
+    if len(shown) < len(rows):
+        text += f" The first {len(shown)}; the others are in changes.csv."
+    return _heading(f"Cannot be told: {len(rows)}") + _wrapped(text) + _table(found, shown, labels)
+
+
+def _rest(found: Comparison, labels: Labels) -> str:
+    """Return what is equal, and what is as good as equal."""
+    changes = found.changes
+    lines = []
+    if equal := found.count("equal"):
+        lines.append(f"equal to the bit in every pair: {equal} of {len(changes)} comparisons")
+    if small := found.count("small"):
+        most = changes.loc[changes["verdict"] == "small", "relative_change"].abs().max()
+        lines.append(
+            f"changed by less than {LEAST_CHANGE * 100:g} %: {small} (at most {most * 100:.2g} %)"
+        )
+    if without := found.count("no_pairs"):
+        lines.append(f"without a pair in which both runs lent all: {without}")
+    same = changes.groupby(["strategy", "variant"])["verdict"].agg(
+        lambda verdicts: set(verdicts) <= {"equal", "no_pairs"}
+    )
+    variants = labels.variants(changes)
+    alike = [labels.variant(*pair) for pair in variants if same[pair]]
+    if len(alike) == len(variants):
+        lines.append("so no variant differs in anything")
+    elif alike:
+        lines.append(
+            f"{len(alike)} of {len(variants)} variants differ in nothing: {'; '.join(alike)}"
+        )
+    return _heading("The rest") + _listed(lines)
+
+
+def _listed(lines: Iterable[str]) -> str:
+    return "".join(_wrapped(line, "  ", "- ") for line in lines)
+
+
+def _apart(found: Comparison, labels: Labels) -> str:
+    """Return how the runs differ in themselves."""
+    coverage = found.coverage
+    lines = [
+        f"{_FACTS[name]}: {_fact(name, found.before)} before, {_fact(name, found.after)} after"
+        for name in _FACTS
+        if found.before.facts.get(name) != found.after.facts.get(name)
+    ]
+    lines += [
+        f"{name}: {old} before, {new} after; such lends are not paired"
+        for name, old, new in coverage.set_up_otherwise
+    ]
+    for name, sides in coverage.alone.items():
+        lines += [
+            f"{name} only {when}: {', '.join(_value(name, value, labels) for value in values)}"
+            for when, values in zip(("before", "after"), sides, strict=True)
+            if values
+        ]
+    kernels = [
+        (side, [name for name in side.kernels if name not in {p[place] for p in found.partners}])
+        for place, side in enumerate((found.before, found.after))
+    ]
+    lines += [f"kernels only {side.name}: {', '.join(names)}" for side, names in kernels if names]
+    if any(coverage.unpaired):
+        lines.append(
+            f"lends without a partner: {coverage.unpaired[0]} before, {coverage.unpaired[1]} after"
+        )
+    return _heading("How the runs differ in themselves") + _listed(lines) if lines else ""
+
+
+def _fact(name: str, side: Side) -> str:
+    value = side.facts.get(name, "not known")
+    if name.endswith("sha256"):
+        return ", ".join(digest[:_DIGEST] for digest in value.split(", "))
+    return value
+
+
+def _value(name: str, value: Any, labels: Labels) -> str:
+    if name == "variant":
+        return labels.variant(*value)
+    if name == "dose_target":
+        return f"{value[0].replace('_', ' ')} {value[1]:g} %"
+    return bytes_label(value) if name == "ram_bytes" else str(value)
+
+
+def _how(command: str) -> str:
+    """Return what the numbers mean, and how to have them again."""
+    notes = [
+        "Seeds vary where the pages of a load lie, nothing else. Trials of one seed are not "
+        "independent: p and intervals count seeds. All trials of a cell are forks of one boot, so "
+        "what changed may be where that boot's pages lie; a third build, whose patch adds as much "
+        "and does nothing, tells.",
+        f"p: Wilcoxon's signed-rank test, of successes the sign test (with one dose McNemar's), "
+        f"corrected over all comparisons (Benjamini-Hochberg), from {LEAST_SEEDS} differing seeds "
+        f"on. 95 %: bootstrap of the seeds, from {LEAST_SEEDS_OF_INTERVAL} on. What does not vary "
+        "with the seed needs neither.",
+        "Worse is: success, granted_bytes or regained_bytes down, lend_ns_per_gib, "
+        "give_back_ns_per_gib or memmap_bytes_per_gib up.",
+        "Guest nanoseconds count instructions: no caches, no contention.",
+    ]
+    return (
+        _heading("How to read it, and how to have it again")
+        + _listed(notes)
+        + "\n"
+        + _command(command)
+    )
+
+
+def _command(command: str) -> str:
+    """Return a command in lines that a shell reads as one."""
+    lines, line = [], " "
+    for word in map(shlex.quote, shlex.split(command)):
+        if len(line) + len(word) > WIDTH - 3 and line.strip():
+            lines.append(line)
+            line = "   "
+        line += f" {word}"
+    return " \\\n".join([*lines, line]) + "\n"

@@ -34,6 +34,7 @@ _WORDS = {
     "cannot_tell": "cannot be told",
     "small": f"less than {LEAST_CHANGE * 100:g} %, or equal",
 }
+_CLEAR = ("worse", "better", "changed")
 # Linear within this of no change, beyond it by powers of ten: shares of what was before.
 _LINEAR = LEAST_CHANGE
 _DRAWN = [name for name in _COLOURS if name != "equal"]
@@ -59,11 +60,12 @@ def draw(changes: pd.DataFrame, labels: Labels) -> Figure:
         axes = page.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
         for ax, quantity in zip(axes, quantities, strict=True):
             _draw_quantity(ax, part, quantity, labels, loads)
-        style.draw_variant_rows(axes[0], labels, labels.variants(part))
+            style.draw_variant_rows(ax, labels, labels.variants(part))
     figure.legend(
-        handles=[*_verdict_handles(differing), *_load_handles(loads)],
+        handles=[*_verdict_handles(differing), *_load_handles(loads), *_line_handles(differing)],
         loc="outside lower center",
         ncols=4,
+        title="change of the mean, as a share of what it was before",
     )
     return figure
 
@@ -84,6 +86,16 @@ def _draw_quantity(
         ordered = rows.sort_values(["load", "requests", "cycle"]).to_dict("records")
         for row, offset in zip(ordered, offsets, strict=True):
             most = max(most, _draw_row(ax, row, places[pair] + offset, loads))
+        if rows["relative_change"].isna().any():
+            ax.text(
+                0.9,
+                places[pair],
+                "from 0",
+                transform=ax.get_yaxis_transform(),
+                ha="right",
+                va="center",
+                fontsize=7,
+            )
     ax.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
     ax.set_xlim(-most * 1.6, most * 1.6)
     ax.xaxis.set_major_locator(matplotlib.ticker.FixedLocator(_ticks(most)))
@@ -97,16 +109,15 @@ def _draw_row(ax: Axes, row: Mapping[Any, Any], place: float, loads: list[str]) 
     """Draw one change, and return how far from no change it reaches."""
     colour = _COLOURS[row["verdict"]]
     before, relative = abs(row["before"]), row["relative_change"]
+    look: dict[str, Any] = {
+        "marker": style.MARKERS[loads.index(row["load"]) % len(style.MARKERS)],
+        "markersize": 5,
+        "color": colour,
+        "markerfacecolor": colour if row["verdict"] in _CLEAR else "white",
+        "linestyle": "none",
+    }
     if pd.isna(relative):  # it came from nothing
-        ax.annotate(
-            "from 0",
-            (1, place),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="center",
-            fontsize=7,
-            color=colour,
-        )
+        ax.plot([0.96], [place], transform=ax.get_yaxis_transform(), **look)
         return 0.0
     reach = [abs(float(relative))]
     for low, high, width in (("least", "most", 0.8), ("low", "high", 2.2)):
@@ -115,23 +126,14 @@ def _draw_row(ax: Axes, row: Mapping[Any, Any], place: float, loads: list[str]) 
             ends = [float(end) / before for end in ends]
             ax.plot(ends, [place, place], color=colour, linewidth=width, solid_capstyle="butt")
             reach += map(abs, ends)
-    is_clear = row["verdict"] in ("worse", "better", "changed")
-    ax.plot(
-        [relative],
-        [place],
-        marker=style.MARKERS[loads.index(row["load"]) % len(style.MARKERS)],
-        markersize=5,
-        color=colour,
-        markerfacecolor=colour if is_clear else "white",
-        linestyle="none",
-    )
+    ax.plot([relative], [place], **look)
     return max(reach)
 
 
 def _ticks(most: float) -> list[float]:
-    """Return no change and the powers of ten around it that are in sight, a few at most."""
+    """Return no change and a power of ten or two around it, as far as their labels have room."""
     tens = [10.0**power for power in range(-2, 7) if 10.0**power <= most * 1.6]
-    tens = tens[:: max(1, len(tens) // 2)] if len(tens) > 3 else tens[-2:]
+    tens = tens[-1:] if tens[-1] >= 1 else tens
     return [*(-ten for ten in reversed(tens)), 0.0, *tens]
 
 
@@ -149,7 +151,7 @@ def _verdict_handles(changes: pd.DataFrame) -> list[Line2D]:
             marker="o",
             markersize=5,
             linestyle="-",
-            markerfacecolor=_COLOURS[name] if name in ("worse", "better", "changed") else "white",
+            markerfacecolor=_COLOURS[name] if name in _CLEAR else "white",
             label=words,
         )
         for name, words in _WORDS.items()
@@ -170,3 +172,10 @@ def _load_handles(loads: list[str]) -> list[Line2D]:
         )
         for place, load in enumerate(loads)
     ]
+
+
+def _line_handles(changes: pd.DataFrame) -> list[Line2D]:
+    handles = [Line2D([], [], color=style.MUTED, linewidth=0.8, label="over the seeds")]
+    if changes["difference_low"].notna().any():
+        handles.append(Line2D([], [], color=style.MUTED, linewidth=2.2, label="95 % interval"))
+    return handles

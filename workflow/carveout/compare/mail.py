@@ -7,10 +7,11 @@ cannot be told with as few seeds, is said in a line each.
 
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from carveout.compare.changes import (
@@ -24,12 +25,14 @@ from carveout.compare.changes import (
 from carveout.compare.comparison import Comparison
 from carveout.compare.sides import Side
 from carveout.statistics.pair import LEAST_CHANGE, LEAST_SEEDS, LEAST_SEEDS_OF_INTERVAL
+from carveout.tables.statistics_tables import BEFORE
 from carveout.wording.labels import Labels, comparable_parts
 from carveout.wording.quantities import bytes_label
 
 WIDTH = 72
-# What cannot be told is listed up to here; all of it is in the table.
+# What is listed at most; all of it is in the table.
 _MOST_UNTOLD = 10
+_MOST_OF_A_VARIANT = 20
 _MOST_CONTRADICTIONS = 10
 # Facts of the tables' files that are told of each side, by what people call them.
 _FACTS = {
@@ -199,7 +202,7 @@ _COLUMNS = "{:>18} {:>9} {:>18}  {}"
 
 
 def _changed(found: Comparison, verdict: str, title: str, labels: Labels) -> str:
-    """Return the rows of one verdict, grouped by what was lent how."""
+    """Return the rows of one verdict."""
     rows = found.changes[found.changes["verdict"] == verdict]
     if rows.empty:
         return ""
@@ -207,32 +210,51 @@ def _changed(found: Comparison, verdict: str, title: str, labels: Labels) -> str
 
 
 def _table(found: Comparison, rows: pd.DataFrame, labels: Labels) -> str:
-    head = _COLUMNS.format("before ± %stddev", "%change", "after ± %stddev", "metric")
+    """Return rows by machine and variant; what reads alike under several loads is said once."""
     several = sizes_asked_in_several_ways(found.changes)
-    lines = [f"{head}\n"]
-    for machine, of_machine in comparable_parts(rows):
-        lines.append(_wrapped(f"on {machine}"))
-        for where, group in groupby(
-            ordered(of_machine, labels), lambda row: _where(row, labels, several)
+    text = _COLUMNS.format("before ± %stddev", "%change", "after ± %stddev", "metric") + "\n"
+    left_out = 0
+    for (old, machine), of_machine in _machines(rows):
+        text += _wrapped(f"{old} -> {machine}", "  ", "")
+        for variant, of_variant in groupby(
+            ordered(of_machine, labels), lambda row: labels.variant(row["strategy"], row["variant"])
         ):
-            lines.append(_wrapped(where, "    ", "  "))
-            lines += [text for row in group for text in _row(row)]
-    return "".join(lines)
+            alike: dict[tuple[str, str], dict[str, list[str]]] = {}
+            for row in of_variant:
+                loads = alike.setdefault((_values(row), ", ".join(_sureness(row))), {})
+                loads.setdefault(row["load"], []).append(asked_label(row, several))
+            shown = dict(list(alike.items())[:_MOST_OF_A_VARIANT])
+            left_out += len(alike) - len(shown)
+            text += _wrapped(variant, "    ", "  ")
+            for (values, sureness), loads in shown.items():
+                text += values + _wrapped(f"{_places(loads)}: {sureness}", " " * 6)
+    if left_out:
+        text += _wrapped(f"{left_out} further lines of these variants are in changes.csv.")
+    return text
 
 
-def _where(row: Mapping[Any, Any], labels: Labels, several: set[int]) -> str:
-    return (
-        f"{labels.variant(row['strategy'], row['variant'])}; {row['load'].replace('_', ' ')}; "
-        f"{asked_label(row, several)}"
+def _machines(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    for kernel, of_kernel in rows.groupby(f"{BEFORE}kernel"):
+        for machine, part in comparable_parts(of_kernel):
+            yield (str(kernel), machine), part
+
+
+def _places(loads: Mapping[str, Sequence[str]]) -> str:
+    """Return under which loads what was asked for."""
+    sizes = {tuple(asked) for asked in loads.values()}
+    names = [load.replace("_", " ") for load in loads]
+    if len(sizes) == 1:
+        return f"{', '.join(names)}; {', '.join(*sizes)}"
+    return "; ".join(
+        f"{name}, {', '.join(asked)}" for name, asked in zip(names, loads.values(), strict=True)
     )
 
 
-def _row(row: Mapping[Any, Any]) -> Iterator[str]:
-    """Yield a row's two lines: the values, and how sure the change is."""
-    values = [value_label(row, which).replace(" %", "%") for which in ("before", "after")]
+def _values(row: Mapping[Any, Any]) -> str:
+    """Return the line of a row in the robot's form."""
+    before, after = (value_label(row, which).replace(" %", "%") for which in ("before", "after"))
     change = change_label(row["relative_change"]).replace(" %", "%")
-    yield _COLUMNS.format(values[0], change, values[1], row["quantity"]).rstrip() + "\n"
-    yield _wrapped(", ".join(_sureness(row)), " " * 6)
+    return _COLUMNS.format(before, change, after, row["quantity"]).rstrip() + "\n"
 
 
 def _sureness(row: Mapping[Any, Any]) -> Iterator[str]:
@@ -241,7 +263,7 @@ def _sureness(row: Mapping[Any, Any]) -> Iterator[str]:
     if row["exact"]:
         yield f"the same in each of {seeds}"
     elif pd.notna(row["difference_low"]):
-        yield f"95 % {_span(row, 'low', 'high')}, {seeds}"
+        yield f"95% {_span(row, 'low', 'high')}, {seeds}"
     else:
         yield f"{_span(row, 'least', 'most')} over {seeds}"
     if pd.notna(row["p_corrected"]):
@@ -256,7 +278,7 @@ def _span(row: Mapping[Any, Any], low: str, high: str) -> str:
     ends = [row[f"difference_{end}"] for end in (low, high)]
     if not row["before"]:
         return " to ".join(f"{end:+.3g}" for end in ends)
-    return " to ".join(f"{end / abs(row['before']) * 100:+.1f}" for end in ends) + " %"
+    return " to ".join(f"{end / abs(row['before']) * 100:+.1f}" for end in ends) + "%"
 
 
 def _untold(found: Comparison, labels: Labels) -> str:
@@ -273,12 +295,15 @@ def _untold(found: Comparison, labels: Labels) -> str:
         half = int(needed.quantile(0.5, interpolation="higher"))
         text += (
             f" If more seeds were as these are, {int(needed.min())} seeds would tell the first of "
-            f"them, {half} half, {int(needed.max())} all"
+            f"them, {half} half of them, {int(needed.max())} all"
             + (f" but {len(rows) - len(needed)}." if len(needed) < len(rows) else ".")
         )
-    shown = rows.sort_values("seeds_needed", kind="stable").iloc[:_MOST_UNTOLD]
+    size = rows["relative_change"].abs().fillna(np.inf)
+    shown = rows.assign(size=-size).sort_values(["seeds_needed", "size"]).iloc[:_MOST_UNTOLD]
     if len(shown) < len(rows):
-        text += f" The first {len(shown)}; the others are in changes.csv."
+        text += (
+            f" Those {len(shown)} that take the fewest seeds are below, all others in changes.csv."
+        )
     return _heading(f"Cannot be told: {len(rows)}") + _wrapped(text) + _table(found, shown, labels)
 
 
@@ -316,10 +341,22 @@ def _listed(lines: Iterable[str]) -> str:
 def _apart(found: Comparison, labels: Labels) -> str:
     """Return how the runs differ in themselves."""
     coverage = found.coverage
-    lines = [
-        f"{_FACTS[name]}: {_fact(name, found.before)} before, {_fact(name, found.after)} after"
-        for name in _FACTS
-        if found.before.facts.get(name) != found.after.facts.get(name)
+    lines = []
+    for name, word in _FACTS.items():
+        facts = [_fact(name, side) for side in (found.before, found.after)]
+        if facts[0] != facts[1] and None not in facts:
+            here = [
+                ", ".join(fact for fact in facts[i] or () if fact not in (facts[1 - i] or ()))
+                or "none"
+                for i in (0, 1)
+            ]
+            lines.append(f"{word}: {here[0]} before, {here[1]} after")
+    unknown = [
+        side for side in (found.before, found.after) if "carveout_revision" not in side.facts
+    ]
+    lines += [
+        f"{side.name} has no runs.parquet, which says with which packages and revision it was made"
+        for side in unknown
     ]
     lines += [
         f"{name}: {old} before, {new} after; such lends are not paired"
@@ -343,11 +380,12 @@ def _apart(found: Comparison, labels: Labels) -> str:
     return _heading("How the runs differ in themselves") + _listed(lines) if lines else ""
 
 
-def _fact(name: str, side: Side) -> str:
-    value = side.facts.get(name, "not known")
-    if name.endswith("sha256"):
-        return ", ".join(digest[:_DIGEST] for digest in value.split(", "))
-    return value
+def _fact(name: str, side: Side) -> list[str] | None:
+    """Return the parts of a fact of a side; None where nobody knows it."""
+    if name not in side.facts:
+        return None
+    parts = side.facts[name].split(", ")
+    return [part[:_DIGEST] for part in parts] if name.endswith("sha256") else parts
 
 
 def _value(name: str, value: Any, labels: Labels) -> str:
@@ -367,7 +405,7 @@ def _how(command: str) -> str:
         "and does nothing, tells.",
         f"p: Wilcoxon's signed-rank test, of successes the sign test (with one dose McNemar's), "
         f"corrected over all comparisons (Benjamini-Hochberg), from {LEAST_SEEDS} differing seeds "
-        f"on. 95 %: bootstrap of the seeds, from {LEAST_SEEDS_OF_INTERVAL} on. What does not vary "
+        f"on. 95%: bootstrap of the seeds, from {LEAST_SEEDS_OF_INTERVAL} on. What does not vary "
         "with the seed needs neither.",
         "Worse is: success, granted_bytes or regained_bytes down, lend_ns_per_gib, "
         "give_back_ns_per_gib or memmap_bytes_per_gib up.",

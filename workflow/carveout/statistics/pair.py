@@ -264,7 +264,8 @@ def _judged(table: pd.DataFrame) -> pd.DataFrame:
     is_clear = (table["p_corrected"] < LEVEL).fillna(value=False) | is_exact_change(table)
     table["significant"] = is_clear & is_relevant(table) & to_one_side
     table["verdict"] = _verdicts(table)
-    table["seeds_needed"] = _seeds_needed(table, int(testable.sum()))
+    # With more seeds, all that differs at all would be tested.
+    table["seeds_needed"] = _seeds_needed(table, int(table["p_value"].notna().sum()))
     return table[list(CHANGES.columns)].astype(CHANGES.dtypes())
 
 
@@ -287,12 +288,12 @@ def _verdicts(table: pd.DataFrame) -> "pd.Series[str]":
 def _seeds_needed(table: pd.DataFrame, tested: int) -> "pd.Series[int]":
     """Return how many seeds would tell what cannot be told, if they were as these are.
 
-    Differing seeds all to one side have no p above the level once it is corrected, were they the
-    only row of all tested ones that is significant; of seeds to both sides it takes as many as
-    their mean needs to stand out from their spread, by the normal distribution. Null where the
-    differences cancel out.
+    So many must differ, all to one side, that p stays below the level once it is corrected, were
+    it the only significant one of all rows; of seeds to both sides it takes as many as their mean
+    needs to stand out from their spread, by the normal distribution. Null where the differences
+    cancel out.
     """
-    level = LEVEL / (tested + 1)
+    level = LEVEL / max(tested, 1)
     differing = 1 + math.ceil(-math.log2(level))
     needed = [
         _seeds_for(row, differing, float(norm.isf(level / 2)))
@@ -308,7 +309,7 @@ def _seeds_for(row: Mapping[Any, Any], differing: int, quantile: float) -> int |
     mean, spread = row["difference"], row["difference_std"]
     if not mean or not row["seeds_differing"]:
         return None
-    seeds = math.ceil(differing * row["seeds"] / row["seeds_differing"])
+    seeds: int = math.ceil(differing * row["seeds"] / row["seeds_differing"])
     if row["pairs_up"] and row["pairs_down"] and pd.notna(spread):
         seeds = max(seeds, math.ceil((quantile * spread / mean) ** 2))
     return max(seeds, int(row["seeds"]) + 1)

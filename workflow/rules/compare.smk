@@ -9,7 +9,7 @@ IS_COMPARISON = bool(COMPARED & config.keys())
 
 if IS_COMPARISON:
     from carveout.compare.sides import check_differ, tables_folder
-    from carveout.compare.write import OUTPUTS, STATUS
+    from carveout.compare.write import OUTPUTS, STATUS, TEXT
 
     if missing := COMPARED - config.keys():
         sys.exit(
@@ -40,7 +40,7 @@ if IS_COMPARISON:
             ],
             descriptions=sorted(glob.glob("workflow/strategies/*/strategy.yaml")),
         output:
-            expand("{to}/{name}", to=COMPARE_TO, name=OUTPUTS),
+            outputs=expand("{to}/{name}", to=COMPARE_TO, name=OUTPUTS),
         log:
             f"{COMPARE_TO}/write_comparison.log",
         conda:
@@ -48,7 +48,7 @@ if IS_COMPARISON:
         params:
             code=code_digest("carveout.compare.write"),
             sides=list(map(str, SIDES.values())),
-            to=COMPARE_TO,
+            to=subpath(output[0], parent=True),
             partners=(
                 str(config.get("partners", "")).split(",")
                 if "partners" in config
@@ -62,15 +62,14 @@ if IS_COMPARISON:
     rule compare:
         default_target: True
         input:
-            rules.write_comparison.output,
+            text=f"{COMPARE_TO}/{TEXT}",
+            others=rules.write_comparison.output,
         log:
             f"{COMPARE_TO}/compare.log",
         conda:
             CONDA_ENVIRONMENT
-        params:
-            text=f"{COMPARE_TO}/changes.txt",
         shell:
-            "cat {params.text:q} 2>{log:q}"
+            "cat {input.text:q} 2>{log:q}"
 
     onsuccess:
         status, _, verdict = (Path(COMPARE_TO) / STATUS).read_text().partition(" ")
@@ -83,11 +82,8 @@ if IS_COMPARISON:
 
 else:
 
-    def wanted_sides(wildcards):
-        sys.exit(
-            "carveout: compare: wanted --config before=DIR after=DIR, found neither"
-        )
-
     rule compare:
         input:
-            wanted_sides,
+            lambda wildcards: sys.exit(
+                "carveout: compare: wanted --config before=DIR after=DIR, found neither"
+            ),

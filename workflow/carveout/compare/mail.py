@@ -5,34 +5,22 @@
 cannot be told with as few seeds, is said in a line each.
 """
 
-import shlex
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from carveout.compare.changes import (
-    asked_label,
-    change_label,
-    ordered,
-    p_label,
-    sizes_asked_in_several_ways,
-    value_label,
-)
+from carveout.compare.changes import sizes_asked_in_several_ways
 from carveout.compare.comparison import Comparison
+from carveout.compare.robot import rows_text
 from carveout.compare.sides import Side
 from carveout.statistics.pair import LEAST_CHANGE, LEAST_SEEDS, LEAST_SEEDS_OF_INTERVAL
-from carveout.tables.statistics_tables import BEFORE
-from carveout.wording.labels import Labels, comparable_parts
+from carveout.wording.labels import Labels
+from carveout.wording.plain import command_lines, heading, listed, wrapped
 from carveout.wording.quantities import bytes_label
 
-WIDTH = 72
 # What is listed at most; all of it is in the table.
 _MOST_UNTOLD = 10
-_MOST_OF_A_VARIANT = 20
 _MOST_CONTRADICTIONS = 10
 # Facts of the tables' files that are told of each side, by what people call them.
 _FACTS = {
@@ -55,7 +43,7 @@ def mail_text(found: Comparison, labels: Labels, command: str) -> str:
         command: the command that makes the same comparison.
     """
     parts = [
-        _wrapped(f"carveout: {found.verdict}"),
+        wrapped(f"carveout: {found.verdict}"),
         _sides(found),
         _contradictions(found),
         _lost(found, labels),
@@ -73,22 +61,6 @@ _TITLES = {
     "better": "Better",
     "changed": "Changed, neither for better nor for worse",
 }
-
-
-def _wrapped(text: str, indent: str = "", first: str | None = None) -> str:
-    """Return a text in lines that are no wider than a mail's."""
-    lines = textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        break_on_hyphens=False,
-    )
-    return "\n".join(lines) + "\n"
-
-
-def _heading(title: str) -> str:
-    return f"{title}\n{'-' * len(title)}\n"
 
 
 def _sides(found: Comparison) -> str:
@@ -115,7 +87,7 @@ def _sides(found: Comparison) -> str:
             "these cannot differ."
         )
     return (
-        "".join(_side(side, found) for side in (found.before, found.after)) + "\n" + _wrapped(text)
+        "".join(_side(side, found) for side in (found.before, found.after)) + "\n" + wrapped(text)
     )
 
 
@@ -130,7 +102,7 @@ def _side(side: Side, found: Comparison) -> str:
         for name in ("qemu_version", "carveout_revision")
         if name in side.facts
     ]
-    return _wrapped(f"{side.folder}: {'; '.join(said)}", " " * 8, f"{side.name:<8}")
+    return wrapped(f"{side.folder}: {'; '.join(said)}", " " * 8, f"{side.name:<8}")
 
 
 def _contradictions(found: Comparison) -> str:
@@ -139,7 +111,7 @@ def _contradictions(found: Comparison) -> str:
     if not contradictions.trials:
         return _excused(found)
     values = contradictions.found
-    text = _heading(f"CONTRADICTION: {contradictions.trials} trials have two results") + _wrapped(
+    text = heading(f"CONTRADICTION: {contradictions.trials} trials have two results") + wrapped(
         f"A trial is a function of its id, to the bit; of {contradictions.same} trials that both "
         f"runs have, {contradictions.trials} differ. One of the runs is damaged, was edited, or "
         "was made or collected by a machine or a revision that computes otherwise. Nothing below "
@@ -147,7 +119,7 @@ def _contradictions(found: Comparison) -> str:
     )
     for trial_id, rows in list(values.groupby("trial_id", sort=False))[:_MOST_CONTRADICTIONS]:
         first = rows.iloc[0]
-        text += _wrapped(
+        text += wrapped(
             f"{trial_id}: {first['strategy']} {first['variant']}, {first['scenario']}, dose "
             f"{first['dose_target']:g} %, seed {first['seed']}: "
             + "; ".join(
@@ -164,7 +136,7 @@ def _contradictions(found: Comparison) -> str:
 def _excused(found: Comparison) -> str:
     if not found.contradictions.excused:
         return ""
-    return _wrapped(
+    return wrapped(
         f"{found.contradictions.excused} trials of one id differ and may: their hosts have several "
         "CPUs, or the runner's clock ended them (limits.wall_s)."
     )
@@ -173,9 +145,9 @@ def _excused(found: Comparison) -> str:
 def _lost(found: Comparison, labels: Labels) -> str:
     """Return what can no longer be had, and what can be had now."""
     return "".join(
-        _heading(title)
+        heading(title)
         + "".join(
-            _wrapped(
+            wrapped(
                 f"{labels.variant(row['strategy'], row['variant'])}, "
                 f"{bytes_label(row['ram_bytes'])} RAM, {row['granule']}, under "
                 f"{', '.join(row['loads'])}: {row['message']}",
@@ -198,87 +170,16 @@ def _over_loads(rows: pd.DataFrame) -> list[dict[Any, Any]]:
     return loads.reset_index().to_dict("records")
 
 
-_COLUMNS = "{:>18} {:>9} {:>18}  {}"
-
-
 def _changed(found: Comparison, verdict: str, title: str, labels: Labels) -> str:
     """Return the rows of one verdict."""
     rows = found.changes[found.changes["verdict"] == verdict]
     if rows.empty:
         return ""
-    return _heading(f"{title}: {len(rows)}") + _table(found, rows, labels)
+    return heading(f"{title}: {len(rows)}") + _rows(found, rows, labels)
 
 
-def _table(found: Comparison, rows: pd.DataFrame, labels: Labels) -> str:
-    """Return rows by machine and variant; what reads alike under several loads is said once."""
-    several = sizes_asked_in_several_ways(found.changes)
-    text = _COLUMNS.format("before ± %stddev", "%change", "after ± %stddev", "metric") + "\n"
-    left_out = 0
-    for (old, machine), of_machine in _machines(rows):
-        text += _wrapped(f"{old} -> {machine}", "  ", "")
-        for variant, of_variant in groupby(
-            ordered(of_machine, labels), lambda row: labels.variant(row["strategy"], row["variant"])
-        ):
-            alike: dict[tuple[str, str], dict[str, list[str]]] = {}
-            for row in of_variant:
-                loads = alike.setdefault((_values(row), ", ".join(_sureness(row))), {})
-                loads.setdefault(row["load"], []).append(asked_label(row, several))
-            shown = dict(list(alike.items())[:_MOST_OF_A_VARIANT])
-            left_out += len(alike) - len(shown)
-            text += _wrapped(variant, "    ", "  ")
-            for (values, sureness), loads in shown.items():
-                text += values + _wrapped(f"{_places(loads)}: {sureness}", " " * 6)
-    if left_out:
-        text += _wrapped(f"{left_out} further lines of these variants are in changes.csv.")
-    return text
-
-
-def _machines(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-    for kernel, of_kernel in rows.groupby(f"{BEFORE}kernel"):
-        for machine, part in comparable_parts(of_kernel):
-            yield (str(kernel), machine), part
-
-
-def _places(loads: Mapping[str, Sequence[str]]) -> str:
-    """Return under which loads what was asked for."""
-    sizes = {tuple(asked) for asked in loads.values()}
-    names = [load.replace("_", " ") for load in loads]
-    if len(sizes) == 1:
-        return f"{', '.join(names)}; {', '.join(*sizes)}"
-    return "; ".join(
-        f"{name}, {', '.join(asked)}" for name, asked in zip(names, loads.values(), strict=True)
-    )
-
-
-def _values(row: Mapping[Any, Any]) -> str:
-    """Return the line of a row in the robot's form."""
-    before, after = (value_label(row, which).replace(" %", "%") for which in ("before", "after"))
-    change = change_label(row["relative_change"]).replace(" %", "%")
-    return _COLUMNS.format(before, change, after, row["quantity"]).rstrip() + "\n"
-
-
-def _sureness(row: Mapping[Any, Any]) -> Iterator[str]:
-    yield f"{row['pairs_up']} up, {row['pairs_down']} down of {row['pairs']} pairs"
-    seeds = f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}"
-    if row["exact"]:
-        yield f"the same in each of {seeds}"
-    elif pd.notna(row["difference_low"]):
-        yield f"95% {_span(row, 'low', 'high')}, {seeds}"
-    else:
-        yield f"{_span(row, 'least', 'most')} over {seeds}"
-    if pd.notna(row["p_corrected"]):
-        p_text = p_label(row["p_corrected"])
-        yield f"p {p_text}" if p_text[0] == "<" else f"p = {p_text}"
-    if pd.notna(row["seeds_needed"]):
-        yield f"{row['seeds_needed']} seeds would tell"
-
-
-def _span(row: Mapping[Any, Any], low: str, high: str) -> str:
-    """Return an interval of the difference in percent of what was before, where there was any."""
-    ends = [row[f"difference_{end}"] for end in (low, high)]
-    if not row["before"]:
-        return " to ".join(f"{end:+.3g}" for end in ends)
-    return " to ".join(f"{end / abs(row['before']) * 100:+.1f}" for end in ends) + "%"
+def _rows(found: Comparison, rows: pd.DataFrame, labels: Labels) -> str:
+    return rows_text(rows, labels, sizes_asked_in_several_ways(found.changes))
 
 
 def _untold(found: Comparison, labels: Labels) -> str:
@@ -304,7 +205,7 @@ def _untold(found: Comparison, labels: Labels) -> str:
         text += (
             f" Those {len(shown)} that take the fewest seeds are below, all others in changes.csv."
         )
-    return _heading(f"Cannot be told: {len(rows)}") + _wrapped(text) + _table(found, shown, labels)
+    return heading(f"Cannot be told: {len(rows)}") + wrapped(text) + _rows(found, shown, labels)
 
 
 def _rest(found: Comparison, labels: Labels) -> str:
@@ -331,11 +232,7 @@ def _rest(found: Comparison, labels: Labels) -> str:
         lines.append(
             f"{len(alike)} of {len(variants)} variants differ in nothing: {'; '.join(alike)}"
         )
-    return _heading("The rest") + _listed(lines)
-
-
-def _listed(lines: Iterable[str]) -> str:
-    return "".join(_wrapped(line, "  ", "- ") for line in lines)
+    return heading("The rest") + listed(lines)
 
 
 def _apart(found: Comparison, labels: Labels) -> str:
@@ -377,7 +274,7 @@ def _apart(found: Comparison, labels: Labels) -> str:
         lines.append(
             f"lends without a partner: {coverage.unpaired[0]} before, {coverage.unpaired[1]} after"
         )
-    return _heading("How the runs differ in themselves") + _listed(lines) if lines else ""
+    return heading("How the runs differ in themselves") + listed(lines) if lines else ""
 
 
 def _fact(name: str, side: Side) -> list[str] | None:
@@ -412,19 +309,8 @@ def _how(command: str) -> str:
         "Guest nanoseconds count instructions: no caches, no contention.",
     ]
     return (
-        _heading("How to read it, and how to have it again")
-        + _listed(notes)
+        heading("How to read it, and how to have it again")
+        + listed(notes)
         + "\n"
-        + _command(command)
+        + command_lines(command)
     )
-
-
-def _command(command: str) -> str:
-    """Return a command in lines that a shell reads as one."""
-    lines, line = [], " "
-    for word in map(shlex.quote, shlex.split(command)):
-        if len(line) + len(word) > WIDTH - 3 and line.strip():
-            lines.append(line)
-            line = "   "
-        line += f" {word}"
-    return " \\\n".join([*lines, line]) + "\n"

@@ -261,8 +261,8 @@ def _judged(table: pd.DataFrame) -> pd.DataFrame:
     to_one_side = np.sign(table["difference"].fillna(0)) == np.sign(
         table["pairs_up"] - table["pairs_down"]
     )
-    is_clear = (table["p_corrected"] < LEVEL).fillna(value=False) | is_exact_change(table)
-    table["significant"] = is_clear & is_relevant(table) & to_one_side
+    is_clear = (table["p_corrected"] < LEVEL).fillna(value=False) & to_one_side
+    table["significant"] = (is_clear | is_exact_change(table)) & is_relevant(table)
     table["verdict"] = _verdicts(table)
     # With more seeds, all that differs at all would be tested.
     table["seeds_needed"] = _seeds_needed(table, int(table["p_value"].notna().sum()))
@@ -278,6 +278,8 @@ def _verdicts(table: pd.DataFrame) -> "pd.Series[str]":
     verdicts = pd.Series("cannot_tell", table.index, dtype="str")
     verdicts[~is_relevant(table)] = "small"
     verdicts[table["significant"]] = "changed"
+    # An exact change may be one way at one dose and the other way at another.
+    has_direction &= ~table["exact"] | (table["pairs_up"] == 0) | (table["pairs_down"] == 0)
     verdicts[table["significant"] & has_direction] = "better"
     verdicts[table["significant"] & has_direction & (less_is_worse == is_down)] = "worse"
     verdicts[differing == 0] = "equal"

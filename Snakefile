@@ -4,7 +4,7 @@
 # study -> machines -> initramfs -> boots -> tables -> statistics -> figures -> report
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/rules/package.smk"
 include: "workflow/rules/compare.smk"
 
 

@@ -12,7 +12,14 @@ from scipy.stats import binomtest, false_discovery_control, wilcoxon
 
 from carveout.common.sizes import GIB, MIB
 from carveout.compare.changes import changes_text, read_changes
-from carveout.statistics.pair import COLUMNS, LEAST_SEEDS, LEVEL, find_changes
+from carveout.statistics.pair import (
+    COLUMNS,
+    LEAST_SEEDS,
+    LEAST_SEEDS_OF_INTERVAL,
+    LEVEL,
+    find_changes,
+    mean_interval,
+)
 from carveout.tables.parquet import read_table, write_table
 from carveout.tables.schema import CURVE
 from carveout.wording.labels import Labels
@@ -20,6 +27,7 @@ from carveout.wording.labels import Labels
 OLD = "debian-6.12-arm64"
 NEW = "my-tree"
 PAIRS = {(OLD, NEW)}
+COST = "lend_ns_per_gib"
 LABELS = Labels.read(sorted(Path("workflow/strategies").glob("*/strategy.yaml")))
 
 
@@ -280,3 +288,39 @@ def test_machines_that_one_kernel_lacks_are_not_compared(old: pd.DataFrame) -> N
     larger = old.assign(ram_bytes=old["ram_bytes"] * 2)
     changes = find_changes(pd.concat([with_new(old), larger]), PAIRS)
     pd.testing.assert_frame_equal(changes, find_changes(with_new(old), PAIRS))
+
+
+def test_doses_of_one_seed_are_not_independent(old: pd.DataFrame) -> None:
+    """Eight doses of three seeds are three that say something, and with more seeds it is told."""
+    rows = of_one_curve(old)
+    doses = pd.concat([rows.assign(dose_target=float(dose)) for dose in range(8)])
+    for seeds, verdict in ((3, "cannot_tell"), (12, "worse")):
+        few = doses[doses["seed"] <= seeds]
+        row = of_quantity(find_changes(with_new(few, lend_ns=few["lend_ns"] * 2), PAIRS), COST)
+        assert (row["pairs"], row["seeds"]) == (8 * seeds, seeds)
+        assert row["verdict"] == verdict
+        assert pd.isna(row["difference_low"]) == (seeds < LEAST_SEEDS_OF_INTERVAL)
+        assert pd.isna(row["seeds_needed"]) == (verdict == "worse")
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
+    """Of ten seeds, which have one to three pairs each: to a percent or two."""
+    random = np.random.default_rng(4)
+    counts = np.array([1.0, 2, 3, 1, 2, 3, 1, 2, 3, 2])
+    covered = 0
+    for _ in range(1500):
+        low, high = mean_interval(counts * random.normal(5, 1, 10), counts)
+        covered += low <= 5 <= high
+    assert 0.925 < covered / 1500 < 0.975
+
+
+def test_what_varies_at_no_dose_is_exact_whatever_the_doses(old: pd.DataFrame) -> None:
+    rows = of_one_curve(old)
+    both = pd.concat([rows.assign(dose_target=dose, pages_migrated=int(dose)) for dose in (7.0, 9)])
+    row = of_quantity(find_changes(with_new(both, pages_migrated=8), PAIRS), "pages_migrated")
+    assert row["exact"]
+    assert (row["pairs_up"], row["pairs_down"]) == (12, 12)
+    assert pd.isna(row["p_value"])
+    assert row["verdict"] == "small"
+    varying = with_new(both, pages_migrated=both["pages_migrated"] + both["seed"])
+    assert not of_quantity(find_changes(varying, PAIRS), "pages_migrated")["exact"]

@@ -35,7 +35,7 @@ from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.schema import CELL, CURVE, KERNEL_COLUMNS
 from carveout.tables.statistics_tables import BEFORE, CHANGES, QUANTITIES
 
-# What a change must be to be called significant: see docs/measuring.md, "Before and after".
+# What a change must be to be called significant: see docs/comparing.md.
 LEVEL = 0.05
 LEAST_CHANGE = 0.01
 # With fewer differing seeds no test of theirs can come below the level: the least two-sided p of

@@ -18,7 +18,7 @@ from carveout.statistics.pair import (
     LEAST_SEEDS_OF_INTERVAL,
     LEVEL,
     find_changes,
-    mean_interval,
+    ratio_interval,
 )
 from carveout.tables.parquet import read_table, write_table
 from carveout.tables.schema import CURVE
@@ -309,7 +309,7 @@ def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
     counts = np.array([1.0, 2, 3, 1, 2, 3, 1, 2, 3, 2])
     covered = 0
     for _ in range(1500):
-        low, high = mean_interval(counts * random.normal(5, 1, 10), counts)
+        low, high = ratio_interval(counts * random.normal(5, 1, 10), counts)
         covered += low <= 5 <= high
     assert 0.925 < covered / 1500 < 0.975
 

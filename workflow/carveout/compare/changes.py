@@ -150,6 +150,18 @@ def value_label(row: Mapping[Any, Any], which: str) -> str:
     return f"{mean} ± {round(deviation / abs(row[which]) * 100):2d} %"
 
 
+def relative_ends(row: Mapping[Any, Any], low: str, high: str) -> tuple[float, float] | None:
+    """Return an interval of a relative change, or None where there is none.
+
+    Where some seed had nothing before, it is that of the difference, as a share of the mean before.
+    """
+    scale, kind = 1.0, "relative"
+    if low == "low" and row["before"] and pd.isna(row["relative_least"]):
+        scale, kind = abs(row["before"]), "difference"
+    ends = [row[f"{kind}_{end}"] for end in (low, high)]
+    return None if pd.isna(ends[0]) else (float(ends[0]) / scale, float(ends[1]) / scale)
+
+
 def change_label(relative: float) -> str:
     """Return a relative change in percent, or that there was nothing before."""
     return "from 0" if pd.isna(relative) else f"{relative * 100:+.1f} %"

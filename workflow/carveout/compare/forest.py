@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The figure of what changed: relative changes with their intervals, by variant and quantity."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from carveout.compare.changes import QUANTITY_LABELS
+from carveout.compare.changes import QUANTITY_LABELS, relative_ends
 from carveout.figures import style
 from carveout.statistics.pair import LEAST_CHANGE
+from carveout.tables.schema import COMPARABLE
 from carveout.tables.statistics_tables import QUANTITIES
 from carveout.wording.labels import Labels, comparable_parts
 
@@ -32,11 +34,14 @@ _WORDS = {
     "better": "better",
     "changed": "changed",
     "cannot_tell": "cannot be told",
-    "small": f"less than {LEAST_CHANGE * 100:g} %, or equal",
+    "small": f"less than {LEAST_CHANGE * 100:g} %",
 }
 _CLEAR = ("worse", "better", "changed")
 # Linear within this of no change, beyond it by powers of ten: shares of what was before.
 _LINEAR = LEAST_CHANGE
+_MARK_IN = 0.085
+# With more columns there is room for one label on each side of no change.
+_MOST_WIDE = 4
 _DRAWN = [name for name in _COLOURS if name != "equal"]
 
 
@@ -52,14 +57,17 @@ def draw(changes: pd.DataFrame, labels: Labels) -> Figure:
         return figure
     quantities = [name for name in QUANTITIES if name in set(differing["quantity"])]
     rows = [len(labels.variants(part)) for _, part in machines]
-    heights = [1.1 + style.ROW_IN * 1.25 * count for count in rows]
+    # High enough for the marks of one variant and quantity to stand apart.
+    of_row = differing.groupby([*COMPARABLE, "strategy", "variant", "quantity"]).size().max()
+    heights = [0.9 + max(style.ROW_IN, _MARK_IN * of_row) * count for count in rows]
     figure = style.new_figure(sum(heights) + 0.6)
     loads = sorted(changes["load"].unique())
     pages = style.parts(figure, [machine for machine, _ in machines], heights)
     for page, (_, part) in zip(pages, machines, strict=True):
         axes = page.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
         for ax, quantity in zip(axes, quantities, strict=True):
-            _draw_quantity(ax, part, quantity, labels, loads)
+            most = _draw_quantity(ax, part, quantity, labels, loads)
+            _scale(ax, most, narrow=len(quantities) > _MOST_WIDE)
             style.draw_variant_rows(ax, labels, labels.variants(part))
     figure.legend(
         handles=[*_verdict_handles(differing), *_load_handles(loads), *_line_handles(differing)],
@@ -72,8 +80,12 @@ def draw(changes: pd.DataFrame, labels: Labels) -> Figure:
 
 def _draw_quantity(
     ax: Axes, part: pd.DataFrame, quantity: str, labels: Labels, loads: list[str]
-) -> None:
-    """Draw one quantity of one machine: a mark a curve, a line where it may lie."""
+) -> float:
+    """Draw one quantity of one machine: a mark a curve, a line where it may lie.
+
+    Returns:
+        How far from no change it reaches.
+    """
     places = {pair: place for place, pair in enumerate(labels.variants(part))}
     ax.axvline(0, color=style.INK, linewidth=0.8)
     ax.axvspan(-LEAST_CHANGE, LEAST_CHANGE, color=style.FAINT, alpha=0.5, linewidth=0)
@@ -96,22 +108,27 @@ def _draw_quantity(
                 va="center",
                 fontsize=7,
             )
+    ax.set_title(textwrap.fill(QUANTITY_LABELS[quantity][0], 11))
+    return most
+
+
+def _scale(ax: Axes, most: float, *, narrow: bool) -> None:
+    """Make the axis linear about no change, and logarithmic up to what it reaches."""
     ax.set_xscale("symlog", linthresh=_LINEAR, linscale=0.5)
     ax.set_xlim(-most * 1.6, most * 1.6)
-    ax.xaxis.set_major_locator(matplotlib.ticker.FixedLocator(_ticks(most)))
+    ax.xaxis.set_major_locator(matplotlib.ticker.FixedLocator(_ticks(most, narrow=narrow)))
     ax.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     ax.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(_tick_label))
-    ax.set_title(QUANTITY_LABELS[quantity][0].replace(", ", ",\n"))
     ax.tick_params(axis="x", labelsize=7)
 
 
 def _draw_row(ax: Axes, row: Mapping[Any, Any], place: float, loads: list[str]) -> float:
     """Draw one change, and return how far from no change it reaches."""
     colour = _COLOURS[row["verdict"]]
-    before, relative = abs(row["before"]), row["relative_change"]
+    relative = row["relative_change"]
     look: dict[str, Any] = {
         "marker": style.MARKERS[loads.index(row["load"]) % len(style.MARKERS)],
-        "markersize": 5,
+        "markersize": 4.5,
         "color": colour,
         "markerfacecolor": colour if row["verdict"] in _CLEAR else "white",
         "linestyle": "none",
@@ -120,20 +137,18 @@ def _draw_row(ax: Axes, row: Mapping[Any, Any], place: float, loads: list[str]) 
         ax.plot([0.96], [place], transform=ax.get_yaxis_transform(), **look)
         return 0.0
     reach = [abs(float(relative))]
-    for low, high, width in (("least", "most", 0.8), ("low", "high", 2.2)):
-        ends = [row[f"difference_{end}"] for end in (low, high)]
-        if before and not any(map(pd.isna, ends)):
-            ends = [float(end) / before for end in ends]
+    for low, high, width in (("least", "most", 0.8), ("low", "high", 2.0)):
+        if ends := relative_ends(row, low, high):
             ax.plot(ends, [place, place], color=colour, linewidth=width, solid_capstyle="butt")
             reach += map(abs, ends)
     ax.plot([relative], [place], **look)
     return max(reach)
 
 
-def _ticks(most: float) -> list[float]:
+def _ticks(most: float, *, narrow: bool) -> list[float]:
     """Return no change and a power of ten or two around it, as far as their labels have room."""
     tens = [10.0**power for power in range(-2, 7) if 10.0**power <= most * 1.6]
-    tens = tens[-1:] if tens[-1] >= 1 else tens
+    tens = tens[-1:] if narrow or tens[-1] >= 1 else tens
     return [*(-ten for ten in reversed(tens)), 0.0, *tens]
 
 

@@ -15,6 +15,7 @@ from carveout.compare.changes import (
     change_label,
     ordered,
     p_label,
+    relative_ends,
     value_label,
 )
 from carveout.tables.statistics_tables import BEFORE
@@ -84,10 +85,13 @@ def _sureness(row: Mapping[Any, Any]) -> Iterator[str]:
     seeds = f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}"
     if row["exact"]:
         yield f"the same in each of {seeds}"
-    elif pd.notna(row["difference_low"]):
-        yield f"95% {_span(row, 'low', 'high')}, {seeds}"
+    elif ends := relative_ends(row, "low", "high"):
+        yield f"95% {_span(ends)}, {seeds}"
+    elif ends := relative_ends(row, "least", "most"):
+        low, high = (f"{end * 100:+.1f}%" for end in ends)
+        yield f"{low} in each of {seeds}" if low == high else f"{_span(ends)} over {seeds}"
     else:
-        yield f"{_span(row, 'least', 'most')} over {seeds}"
+        yield seeds
     if pd.notna(row["p_corrected"]):
         p_text = p_label(row["p_corrected"])
         yield f"p {p_text}" if p_text[0] == "<" else f"p = {p_text}"
@@ -95,9 +99,5 @@ def _sureness(row: Mapping[Any, Any]) -> Iterator[str]:
         yield f"{row['seeds_needed']} seeds would tell"
 
 
-def _span(row: Mapping[Any, Any], low: str, high: str) -> str:
-    """Return an interval of the difference in percent of what was before, where there was any."""
-    ends = [row[f"difference_{end}"] for end in (low, high)]
-    if not row["before"]:
-        return " to ".join(f"{end:+.3g}" for end in ends)
-    return " to ".join(f"{end / abs(row['before']) * 100:+.1f}" for end in ends) + "%"
+def _span(ends: tuple[float, float]) -> str:
+    return " to ".join(f"{end * 100:+.1f}" for end in ends) + "%"

@@ -66,7 +66,7 @@ COLUMNS = (
     *("memmap_lent_bytes", "pages_migrated", "regained_bytes"),
 )
 
-_Numbers = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
 _Whole = npt.NDArray[np.int64]
 
 
@@ -162,7 +162,7 @@ def _rows(old: pd.DataFrame, new: pd.DataFrame) -> Iterator[dict[str, Any]]:
             yield common | {"quantity": name} | change
 
 
-def _is_exact(values: _Numbers, doses: _Numbers, seeds: _Whole) -> bool:
+def _is_exact(values: Numbers, doses: Numbers, seeds: _Whole) -> bool:
     """Return whether no column varies with the seed at any dose: such a difference is no sample."""
     if len(np.unique(seeds)) < 2:
         return False
@@ -170,7 +170,7 @@ def _is_exact(values: _Numbers, doses: _Numbers, seeds: _Whole) -> bool:
     return all(bool((rows == rows[0]).all()) for rows in of_doses)
 
 
-def _change(quantity: str, old: _Numbers, new: _Numbers, seeds: _Whole) -> dict[str, Any]:
+def _change(quantity: str, old: Numbers, new: Numbers, seeds: _Whole) -> dict[str, Any]:
     """Return what is known of the pairs of one quantity: means, intervals, and a p-value."""
     # Rounded, so that differences that are equal are so to the bit, and tie.
     differences = (new - old).round(6)
@@ -184,21 +184,32 @@ def _change(quantity: str, old: _Numbers, new: _Numbers, seeds: _Whole) -> dict[
         return row
     before, difference = float(old.mean()), float(differences.mean())
     row |= {"before": before, "after": float(new.mean()), "difference": difference}
-    row |= {"difference_least": float(by_seed.min()), "difference_most": float(by_seed.max())}
     if before or not difference:
         row["relative_change"] = difference / abs(before) if before else 0.0
     if len(old) > 1 and quantity != "success":
         row |= {"before_std": float(old.std(ddof=1)), "after_std": float(new.std(ddof=1))}
-    if len(by_seed) >= LEAST_SEEDS_OF_INTERVAL and by_seed.min() < by_seed.max():
-        low, high = mean_interval(sums, counts.astype(np.float64))
-        row |= {"difference_low": low, "difference_high": high}
     if len(by_seed) > 1:
         row["difference_std"] = float(by_seed.std(ddof=1))
+    row |= _ends("difference", sums, np.bincount(of_seed).astype(np.float64))
+    old_sums = np.bincount(of_seed, old).astype(np.float64)
+    if (old_sums > 0).all():
+        relative = sums / old_sums
+        row |= {"relative_least": float(relative.min()), "relative_most": float(relative.max())}
+        row |= _ends("relative", sums, old_sums)
     return row | {"p_value": _p_value(quantity, by_seed[by_seed != 0])}
 
 
-def mean_interval(sums: _Numbers, counts: _Numbers) -> tuple[float, float]:
-    """Return the 95 % interval of a mean over pairs, by resampling the seeds that they are of.
+def _ends(name: str, sums: Numbers, weights: Numbers) -> dict[str, float]:
+    """Return the ends of an interval, where there are seeds enough for one and they vary."""
+    shares = (sums / weights).round(12)
+    if len(sums) < LEAST_SEEDS_OF_INTERVAL or shares.min() == shares.max():
+        return {}
+    low, high = ratio_interval(sums, weights)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def ratio_interval(sums: Numbers, weights: Numbers) -> tuple[float, float]:
+    """Return the 95 % interval of a mean or ratio over pairs, by resampling the seeds of these.
 
     The bootstrap of clusters by percentiles (Efron 1979), as wide as its percentiles must be so
     that of few seeds, too, it covers as Student's t does (Hesterberg 2015, "expanded percentile
@@ -206,13 +217,13 @@ def mean_interval(sums: _Numbers, counts: _Numbers) -> tuple[float, float]:
 
     Args:
         sums: of each seed, of its pairs' differences.
-        counts: how many pairs these are.
+        weights: how many pairs these are, or the sum of what was before.
     """
     seeds = len(sums)
     quantile = t.ppf(1 - LEVEL / 2, seeds - 1) * math.sqrt(seeds / (seeds - 1))
     found = bootstrap(
-        (sums, counts),
-        lambda of_sums, of_counts, axis: of_sums.sum(axis=axis) / of_counts.sum(axis=axis),
+        (sums, weights),
+        lambda of_sums, of_weights, axis: of_sums.sum(axis=axis) / of_weights.sum(axis=axis),
         paired=True,
         vectorized=True,
         n_resamples=_RESAMPLES,
@@ -223,7 +234,7 @@ def mean_interval(sums: _Numbers, counts: _Numbers) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def _p_value(quantity: str, differences: _Numbers) -> float | None:
+def _p_value(quantity: str, differences: Numbers) -> float | None:
     """Return how likely as clear a change is by chance, of the seeds that differ.
 
     Of successes the sign test, which with one dose is McNemar's exact test (McNemar 1947): whether

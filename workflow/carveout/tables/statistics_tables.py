@@ -275,15 +275,19 @@ CHANGES = Table(
         "after": number(least=None, null=True),
         "after_std": number(null=True),
         "difference": number(least=None, null=True),
-        # Over the seeds, of each the mean of its pairs: the least and the most, their standard
-        # deviation, and the 95 % interval of the mean, null where there are too few or none varies.
-        "difference_least": number(least=None, null=True),
-        "difference_most": number(least=None, null=True),
+        # Over the seeds, of each the mean of its pairs: the standard deviation, and the 95 %
+        # interval of the mean, null where there are too few seeds or none varies.
         "difference_std": number(null=True),
         "difference_low": number(least=None, null=True),
         "difference_high": number(least=None, null=True),
         # A share of `before`; null where that is 0 and `after` is not.
         "relative_change": number(least=None, null=True),
+        # Its 95 % interval, and the least and the most of the seeds' own; null where one of them
+        # had nothing before.
+        "relative_low": number(least=None, null=True),
+        "relative_high": number(least=None, null=True),
+        "relative_least": number(least=None, null=True),
+        "relative_most": number(least=None, null=True),
         # Of the seeds that differ; null where none does, and where the difference is exact.
         "p_value": number(most=1, null=True),
         # Over all rows of the table that could be significant; null of the others.

@@ -233,9 +233,18 @@ def test_a_variant_that_is_not_available_any_more_is_worse(write: Write) -> None
     after = of_tree(trials())
     gone = after["strategy"] == "cma"
     nothing = {"lent_bytes": 0, "granted_bytes": 0, "extents": 0, "largest_extent_bytes": 0}
-    facts = ["trial_id", *TREE, "ram_bytes", "lendable_bytes", "cpus", "strategy", "variant"]
+    facts = [
+        "trial_id",
+        *TREE,
+        "ram_bytes",
+        "lendable_bytes",
+        "cpus",
+        "strategy",
+        "variant",
+        "layout",
+    ]
     facts += ["scenario", "load", "dose_target", "requests", "question", "granule", "seed"]
-    facts += ["trials_asked", "cycle", "request_bytes", "reserve_bytes"]
+    facts += ["layout", "trials_asked", "cycle", "request_bytes", "reserve_bytes"]
     away = after.loc[gone, facts].assign(
         outcome="not_available", message="the kernel has no CMA", verify="not_checked", **nothing
     )

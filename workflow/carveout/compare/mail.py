@@ -296,10 +296,10 @@ def _value(name: str, value: Any, labels: Labels) -> str:
 def _how(command: str) -> str:
     """Return what the numbers mean, and how to have them again."""
     notes = [
-        "Seeds vary where the pages of a load lie, nothing else. Trials of one seed are not "
-        "independent: p and intervals count seeds. All trials of a cell are forks of one boot, so "
-        "what changed may be where that boot's pages lie; a third build, whose patch adds as much "
-        "and does nothing, tells.",
+        "Seeds vary where the pages of a load lie, and with layouts the host. Trials of one seed "
+        "are not independent: p and intervals count seeds. All trials of a cell are forks of one "
+        "boot, or of one for each layout, so what changed may be where that boot's pages lie; a "
+        "third build, whose patch adds as much and does nothing, tells.",
         f"p: Wilcoxon's signed-rank test, of successes the sign test (with one dose McNemar's), "
         f"corrected over all comparisons (Benjamini-Hochberg), from {LEAST_SEEDS} differing seeds "
         f"on. 95%: bootstrap of the seeds, from {LEAST_SEEDS_OF_INTERVAL} on. What does not vary "

@@ -50,7 +50,7 @@ LESS_IS_WORSE = ("success", "granted_bytes", "regained_bytes")
 MORE_IS_WORSE = ("lend_ns_per_gib", "give_back_ns_per_gib", "memmap_bytes_per_gib")
 
 # What else makes two trials of one cell different experiments: runs of other configs may differ.
-SETTINGS = ("cpus", "lendable_bytes", "reserve_bytes", "question")
+SETTINGS = ("cpus", "lendable_bytes", "reserve_bytes", "question", "layout")
 # What partners have in common, and what the pairs of one row have.
 PARTNERS = [name for name in (*CELL, "seed", *SETTINGS) if name not in KERNEL_COLUMNS]
 _ROW = [name for name in CURVE if name not in KERNEL_COLUMNS]

@@ -233,16 +233,7 @@ def test_a_variant_that_is_not_available_any_more_is_worse(write: Write) -> None
     after = of_tree(trials())
     gone = after["strategy"] == "cma"
     nothing = {"lent_bytes": 0, "granted_bytes": 0, "extents": 0, "largest_extent_bytes": 0}
-    facts = [
-        "trial_id",
-        *TREE,
-        "ram_bytes",
-        "lendable_bytes",
-        "cpus",
-        "strategy",
-        "variant",
-        "layout",
-    ]
+    facts = [*TREE, "trial_id", "ram_bytes", "lendable_bytes", "cpus", "strategy", "variant"]
     facts += ["scenario", "load", "dose_target", "requests", "question", "granule", "seed"]
     facts += ["layout", "trials_asked", "cycle", "request_bytes", "reserve_bytes"]
     away = after.loc[gone, facts].assign(

@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The comparison as plain text: what a run prints, and what goes straight into a mail."""
 
-import io
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import rich.box
-import rich.console
 import rich.table
 
 from carveout.report import views
 from carveout.wording.labels import Labels, comparable_parts
+from carveout.wording.plain import as_text
 from carveout.wording.quantities import bytes_label
-
-# Wide enough for all columns: a terminal may wrap lines, but nothing is cut off.
-_TEXT_WIDTH = 240
 
 
 def frontier_text(points: pd.DataFrame, labels: Labels) -> str:
@@ -77,13 +73,6 @@ def _text_table(view: pd.DataFrame) -> str:
     for title, row in zip(cells.index, cells.to_numpy(), strict=True):
         table.add_row(title, *row)
     return as_text(table)
-
-
-def as_text(table: rich.table.Table) -> str:
-    """Return a table as lines without colours and without blanks at their ends."""
-    stream = io.StringIO()
-    rich.console.Console(file=stream, width=_TEXT_WIDTH, color_system=None).print(table)
-    return "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").splitlines()) + "\n"
 
 
 def _heading(text: str, width: int) -> list[str]:

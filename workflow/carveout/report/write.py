@@ -18,8 +18,8 @@ from markupsafe import Markup
 from carveout.common.errors import entry_point
 from carveout.common.files import sha256_of_json, write_atomically
 from carveout.common.revision import git_revision
+from carveout.compare.changes import changes_text, read_changes
 from carveout.report import views
-from carveout.report.changes import changes_text, read_changes
 from carveout.report.text import comparison_text, frontier_text
 from carveout.tables.parquet import read_metadata, read_table
 from carveout.tables.schema import COMPARABLE

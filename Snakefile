@@ -29,6 +29,7 @@ if not IS_COMPARISON:
         input:
             made_before_tables(),
             rules.write_report.output,
+            rules.compare_variants.output,
             rules.judge_claims.output,
             rules.figures.input,
 

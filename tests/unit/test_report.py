@@ -94,7 +94,7 @@ def test_the_report_holds_everything_and_needs_nothing_else(tables: Path) -> Non
             "slab",
             "snakemake &lt;&amp;&gt;",
             "4/5\n(38–96 %)",
-            "0 to 80 %",
+            "0 to 40 %",
             "least under",
         ),
         *("Share of trials", "do not predict hardware"),

@@ -87,11 +87,11 @@ def _draw_rates(
             ax.scatter(
                 points["success_rate"][chosen] * 100,
                 y[chosen],
-                s=24,
+                s=50 if marker == "|" else 24,
                 marker=marker,
                 facecolors=colors_here if is_filled else "white",
                 edgecolors=None if marker == "|" else colors_here,
-                linewidths=1.2,
+                linewidths=2 if marker == "|" else 1.2,
                 zorder=3,
             )
     for row in set(rows) - set(zip(cells["strategy"], cells["variant"], strict=True)):

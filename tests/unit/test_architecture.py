@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from carveout.drawing.catalogue import CATALOGUE
 from carveout.study.sources import PACKAGE_PARENT, modules_of
 
 CARVEOUT = PACKAGE_PARENT / "carveout"
@@ -72,6 +73,7 @@ def file_arrows() -> set[tuple[str, str]]:
         for rule in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     rooms |= {rule: "boots" for rule in names.values() if rule.startswith("boot_")}
+    rooms |= {f"draw_{name}": entry.room for name, entry in CATALOGUE.items()}
     pairs = [(names[one], names[other]) for one, other in re.findall(r"(\d+) -> (\d+)", graph)]
     found = {(rooms.get(one, ""), rooms.get(other, "")) for one, other in pairs}
     return {(one, other) for one, other in found if one and other and one != other}

@@ -106,7 +106,7 @@ def test_what_decides_about_trials_is_known() -> None:
     found = set(modules_of("carveout.boots.cell_run"))
     wanted = {"boots.trial", "boots.replication", "guests.engines", "records.outcomes"}
     assert {f"carveout.{name}" for name in wanted} <= found
-    assert not any(name.startswith(("carveout.tables", "carveout.figures")) for name in found)
+    assert not any(name.startswith(("carveout.tables", "carveout.drawing")) for name in found)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,7 @@ rule write_report:
         trials=table("trials"),
         runs=table("runs"),
         digests=table_digests("trials", "runs"),
-        statistics=expand(
-            "<results>/tables/{name}.parquet",
-            name=["variants", "summary", "failures", "curves", "changes"],
-        ),
+        statistics=table("variants", "summary", "failures", "curves", "changes"),
         figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
         captions=expand("workflow/report/{figure}.rst", figure=FIGURES),
         template="workflow/report/report.html.jinja",

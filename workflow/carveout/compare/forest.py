@@ -9,14 +9,14 @@ import matplotlib.ticker
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from carveout.compare.changes import QUANTITY_LABELS, relative_ends
-from carveout.figures import style
+from carveout.drawing import style
+from carveout.drawing.layout import Part, compose
 from carveout.statistics.pair import LEAST_CHANGE
 from carveout.tables.comparison_tables import QUANTITIES
-from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import Labels, comparable_parts
 
 NAME = "changes"
@@ -39,7 +39,8 @@ _WORDS = {
 _CLEAR = ("worse", "better", "changed")
 # Linear within this of no change, beyond it by powers of ten: shares of what was before.
 _LINEAR = LEAST_CHANGE
-_MARK_IN = 0.085
+_MARK_ROWS = 0.32
+_AXES_ROWS = 4.0
 # With more columns there is room for one label on each side of no change.
 _MOST_WIDE = 4
 _DRAWN = [name for name in _COLOURS if name != "equal"]
@@ -50,32 +51,29 @@ def draw(changes: pd.DataFrame, labels: Labels) -> Figure:
     differing = changes[changes["verdict"].isin(_DRAWN)]
     machines = comparable_parts(differing)
     if not machines:
-        figure = style.new_figure(1)
-        ax = figure.subplots()
-        ax.set_axis_off()
-        style.note(ax, 0.5, "nothing differs: all pairs are equal to the bit")
-        return figure
+        return style.sentence("Nothing differs: all pairs are equal to the bit.")
     quantities = [name for name in QUANTITIES if name in set(differing["quantity"])]
-    rows = [len(labels.variants(part)) for _, part in machines]
-    # High enough for the marks of one variant and quantity to stand apart.
-    of_row = differing.groupby([*COMPARABLE, "strategy", "variant", "quantity"]).size().max()
-    heights = [0.9 + max(style.ROW_IN, _MARK_IN * of_row) * count for count in rows]
-    figure = style.new_figure(sum(heights) + 0.6)
     loads = sorted(changes["load"].unique())
-    pages = style.parts(figure, [machine for machine, _ in machines], heights)
-    for page, (_, part) in zip(pages, machines, strict=True):
-        axes = page.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
-        for ax, quantity in zip(axes, quantities, strict=True):
-            most = _draw_quantity(ax, part, quantity, labels, loads)
-            _scale(ax, most, narrow=len(quantities) > _MOST_WIDE)
-            style.draw_variant_rows(ax, labels, labels.variants(part))
-    figure.legend(
-        handles=[*_verdict_handles(differing), *_load_handles(loads), *_line_handles(differing)],
-        loc="outside lower center",
-        ncols=4,
-        title="change of the mean, as a share of what it was before",
-    )
-    return figure
+    handles = [*_verdict_handles(differing), *_load_handles(loads), *_line_handles(differing)]
+
+    def laid_out(part: pd.DataFrame) -> Part:
+        def draw_part(page: SubFigure) -> None:
+            axes = page.subplots(1, len(quantities), sharey=True, squeeze=False)[0]
+            for ax, quantity in zip(axes, quantities, strict=True):
+                most = _draw_quantity(ax, part, quantity, labels, loads)
+                _scale(ax, most, narrow=len(quantities) > _MOST_WIDE)
+                style.draw_variant_rows(ax, labels, labels.variants(part))
+                ax.tick_params(labelleft=ax is axes[0])
+            page.supxlabel(
+                "change of the mean, as a share of what it was before", fontsize="medium"
+            )
+
+        # High enough for the marks of one variant and quantity to stand apart.
+        of_row = part.groupby(["strategy", "variant", "quantity"]).size().max()
+        rows = len(labels.variants(part)) * max(1.0, _MARK_ROWS * of_row)
+        return Part(rows + _AXES_ROWS, draw_part, handles, entry_em=12)
+
+    return compose({machine: laid_out(part) for machine, part in machines})
 
 
 def _draw_quantity(
@@ -106,9 +104,9 @@ def _draw_quantity(
                 transform=ax.get_yaxis_transform(),
                 ha="right",
                 va="center",
-                fontsize=7,
+                fontsize="small",
             )
-    ax.set_title(textwrap.fill(QUANTITY_LABELS[quantity][0], 11))
+    ax.set_title(textwrap.fill(QUANTITY_LABELS[quantity][0], 11), fontsize="small")
     return most
 
 
@@ -119,7 +117,7 @@ def _scale(ax: Axes, most: float, *, narrow: bool) -> None:
     ax.xaxis.set_major_locator(matplotlib.ticker.FixedLocator(_ticks(most, narrow=narrow)))
     ax.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     ax.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(_tick_label))
-    ax.tick_params(axis="x", labelsize=7)
+    ax.tick_params(axis="x", labelsize="small")
 
 
 def _draw_row(ax: Axes, row: Mapping[Any, Any], place: float, loads: list[str]) -> float:

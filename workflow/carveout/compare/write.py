@@ -13,7 +13,7 @@ from carveout.common.files import write_atomically
 from carveout.compare import forest
 from carveout.compare.comparison import Comparison, compare
 from carveout.compare.mail import mail_text
-from carveout.figures import style
+from carveout.drawing import style
 from carveout.statistics.pair import read_pairs
 from carveout.tables.parquet import write_table
 from carveout.wording.labels import Labels

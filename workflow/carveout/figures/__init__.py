@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""In comes one table; out goes one figure, as SVG and PNG."""
+"""In come tables; out go figures of what is lent, how well, and what is in the way."""

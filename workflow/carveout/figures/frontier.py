@@ -1,159 +1,158 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figure: how much each strategy lends while the host carries how much."""
+"""Figure: how much memory each strategy lends beside a load that the host carries."""
 
-import itertools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 
 from carveout.common.sizes import MIB
-from carveout.figures import style
+from carveout.drawing import multiples, style
+from carveout.drawing.layout import Part, stacked
+from carveout.drawing.marks import Mark, beside, draw_mark, notes
+from carveout.figures.capacity import ideal_mib, largest_requests, of_variant
 from carveout.tables.schema import COMPARABLE
-from carveout.wording.labels import VARIANT, Labels, comparable_parts
+from carveout.wording.labels import VARIANT, Labels
 from carveout.wording.quantities import bytes_label
 
-TABLE = "summary"
-_AMOUNTS = ("granted_mean_bytes", "granted_least_bytes", "granted_most_bytes")
-COLUMNS = (
-    *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
-    *("trials", "not_available", "physical_bytes", *_AMOUNTS),
-)
-_LINES = ("-", "--", ":", "-.")
-_PANEL_IN = 1.45
-_IDEAL = "load + lent = RAM"
-
-
-class Look(NamedTuple):
-    """How the curve of a variant is drawn, the same in all parts of the figure."""
-
-    color: str
-    line: str
-    marker: str
-
-
-# By strategy and variant.
-Looks = Mapping[tuple[str, str], Look]
-
-
-def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw one row of panels per strategy, one column per load, of the largest request."""
-    machines = dict(comparable_parts(summary))
-    rows = len(labels.strategies(summary))
-    looks = _looks(summary, labels)
-    figure = style.new_figure((rows * _PANEL_IN + 0.8) * len(machines))
-    for part, of_machine in zip(
-        style.parts(figure, list(machines)), machines.values(), strict=True
-    ):
-        _draw_machine(part, of_machine, labels, looks)
-    return figure
-
-
-def _looks(summary: pd.DataFrame, labels: Labels) -> Looks:
-    colors = style.strategy_colors(labels, summary)
-    looks = {}
-    for strategy, curves in summary.groupby("strategy"):
-        styles = zip(itertools.cycle(_LINES), itertools.cycle(style.MARKERS), strict=False)
-        for variant, (line, marker) in zip(labels.variants(curves), styles, strict=False):
-            looks[variant] = Look(colors[str(strategy)], line, marker)
-    return looks
-
-
-def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels, looks: Looks) -> None:
-    largest = summary[summary["request_bytes"] == summary["request_bytes"].max()]
-    # Of one load and dose there is one amount, whichever list of requests asked for it last.
-    cells = largest.drop_duplicates([*VARIANT, "load", "dose_target"], keep="last")
-    loads = sorted(cells["load"].unique(), key=lambda load: (load != "idle", load))
-    strategies = labels.strategies(cells)
-    doses = {
-        load: sorted(cells.loc[cells["load"] == load, "dose_target"].unique()) for load in loads
-    }
-    # A single dose is a point, and needs less room.
-    widths = [1 if len(doses[load]) > 1 else 0.3 for load in loads]
-    grid = part.subplots(
-        len(strategies),
-        len(loads),
-        squeeze=False,
-        sharex="col",
-        sharey=True,
-        gridspec_kw={"width_ratios": widths},
+COLUMNS = {
+    "summary": (
+        *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
+        *("trials", "not_available", "physical_bytes", "granted_mean_bytes"),
     )
-    for row, strategy in zip(grid, strategies, strict=True):
-        for ax, load in zip(row, loads, strict=True):
-            of_load = cells[cells["load"] == load]
-            _draw_ideal(ax, of_load, _IDEAL if ax is grid[0][-1] else None)
-            _draw_others(ax, of_load[of_load["strategy"] != strategy])
-            _draw_strategy(ax, of_load[of_load["strategy"] == strategy], labels, looks)
-        _draw_frame(row, labels.strategy(strategy), cells["request_bytes"].max())
-    for ax, load in zip(grid[0], loads, strict=True):
-        ax.set_title(load.replace("_", " "))
-    for ax, load in zip(grid[-1], loads, strict=True):
-        if len(doses[load]) == 1:
-            ax.set_xticks(doses[load] if doses[load] != [0] else [])
-        ax.set_xlabel("" if doses[load] == [0] else "dose, %")
-    size = bytes_label(cells["request_bytes"].max())
-    # Short: a host with one strategy has one row of panels.
-    part.supylabel(f"MiB granted of {size}", fontsize=9)
+}
+_DASHED = (0, (4, 3))
+_PANEL_ROWS = 6.5
+_LEAST_EM = 15.0
+# Curves that coincide are drawn within each other, the first of them as wide as this.
+_WIDEST_PT = 5.5
 
 
-def _draw_frame(row: Sequence[Axes], title: str, most_bytes: int) -> None:
-    """Name the strategy in its row, and its variants where there is room for them."""
-    for ax in row:
+def draw(summary: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
+    """Draw a panel for each load, in it a curve for each strategy: its variant that lends most."""
+    cells = largest_requests(summary)
+    # An idle host carries nothing: it says something only where there is nothing else.
+    if len(cells["load"].unique()) > 1:
+        cells = cells[cells["load"] != "idle"]
+    colors = style.strategy_colors(labels, cells)
+    return stacked(cells, lambda rows: _part(rows, labels, colors, beside(marks, rows)))
+
+
+def _part(
+    cells: pd.DataFrame, labels: Labels, colors: Mapping[str, str], marks: Sequence[Mark]
+) -> Part:
+    best = _best(cells, labels)
+    handles = [
+        Line2D([], [], color=colors[name], linewidth=3, label=labels.strategy(name))
+        for name in labels.strategies(cells)
+    ]
+    handles += [
+        Line2D(
+            [], [], color=style.INK, linewidth=0.9, linestyle=_DASHED, label="RAM less the load"
+        ),
+        Line2D([], [], color=style.INK, marker="x", linestyle="", label="carries no more"),
+    ]
+    return Part(
+        rows=-(-len(best) // _columns(cells)) * _PANEL_ROWS + 0.7,
+        draw=lambda part: _draw_machine(part, cells, best, colors, marks),
+        legend=handles,
+        entry_em=20,
+        notes=[*_notes(best, labels), *notes(marks)],
+    )
+
+
+def _columns(cells: pd.DataFrame) -> int:
+    return style.side_by_side(len(multiples.loads_in(cells)), _LEAST_EM, names_em=5)
+
+
+def _best(cells: pd.DataFrame, labels: Labels) -> dict[str, dict[str, multiples.Row]]:
+    """Return by load and strategy which of its variants lends most, over all doses."""
+    best: dict[str, dict[str, multiples.Row]] = {}
+    for load in multiples.loads_in(cells):
+        of_load = cells[cells["load"] == load]
+        amounts = {row: _lent_over_doses(of_load, row) for row in labels.variants(of_load)}
+        best[load] = {
+            strategy: max(
+                (row for row in amounts if row[0] == strategy), key=lambda row: amounts[row]
+            )
+            for strategy in labels.strategies(of_load)
+        }
+    return best
+
+
+def _lent_over_doses(cells: pd.DataFrame, row: multiples.Row) -> float:
+    """Return the area below a curve; of a single dose, its height."""
+    curve = of_variant(cells, row).sort_values("dose_target")
+    doses = curve["dose_target"].to_numpy(float)
+    granted = curve["granted_mean_bytes"].to_numpy(float)
+    return float(np.trapezoid(granted, doses) if len(doses) > 1 else granted[0])
+
+
+def _draw_machine(
+    part: SubFigure,
+    cells: pd.DataFrame,
+    best: Mapping[str, Mapping[str, multiples.Row]],
+    colors: Mapping[str, str],
+    marks: Sequence[Mark],
+) -> None:
+    columns = _columns(cells)
+    strategies = dict.fromkeys(name for rows in best.values() for name in rows)
+    widths = dict(zip(strategies, np.linspace(_WIDEST_PT, 1, len(strategies)), strict=True))
+    grid = part.subplots(-(-len(best) // columns), columns, sharey=True, squeeze=False)
+    most_mib = int(cells["request_bytes"].max()) / MIB
+    for place, (ax, (load, rows)) in enumerate(zip(grid.flat, best.items(), strict=False)):
+        of_load = cells[cells["load"] == load]
+        ax.set_title(style.load_title(load, (style.width_em() - 6) / columns))
         ax.grid(visible=True, axis="both")
-        ax.margins(x=0.06)
-        ax.set_ylim(bottom=0, top=most_bytes / MIB * 1.05)
-    row[0].set_ylabel(title.replace(" ", "\n", 1), fontsize=8, rotation=0, ha="right", va="center")
-    row[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, handlelength=2.2)
-
-
-def _draw_ideal(ax: Axes, of_load: pd.DataFrame, label: str | None) -> None:
-    """Draw what a host could lend that uses all of its memory for the load and the lend alone."""
-    held = of_load.groupby("dose_target")["physical_bytes"].median().astype(float)
-    ram_bytes, most_bytes = of_load["ram_bytes"].iloc[0], of_load["request_bytes"].iloc[0]
-    ideal = (ram_bytes - held).clip(0, most_bytes) / MIB
-    ax.plot(
-        ideal.index,
-        ideal,
-        color=style.INK,
-        linewidth=0.8,
-        linestyle=(0, (4, 3)),
-        marker="_" if len(ideal) == 1 else None,
-        label=label,
-    )
-
-
-def _draw_others(ax: Axes, others: pd.DataFrame) -> None:
-    for _, curve in others.groupby(VARIANT):
-        ordered = curve.sort_values("dose_target")
-        granted = ordered["granted_mean_bytes"].astype(float) / MIB
-        ax.plot(ordered["dose_target"], granted, color=style.FAINT, linewidth=0.7, zorder=1)
-
-
-def _draw_strategy(ax: Axes, curves: pd.DataFrame, labels: Labels, looks: Looks) -> None:
-    for variant in labels.variants(curves):
-        color, line, marker = looks[variant]
-        curve = curves[(curves[VARIANT] == list(variant)).all(axis="columns")]
-        curve = curve.sort_values("dose_target")
-        doses = curve["dose_target"].to_numpy(float)
-        mean, least, most = (curve[name].to_numpy(float) / MIB for name in _AMOUNTS)
-        ax.fill_between(doses, least, most, color=color, alpha=0.18, linewidth=0)
+        ideal = ideal_mib(of_load)
         ax.plot(
-            doses,
-            mean,
-            color=color,
-            linestyle=line,
-            marker=marker,
-            markersize=3,
-            linewidth=1.1,
-            label=_within(labels, *variant),
-        )
-        ax.vlines(doses, np.minimum(least, mean), most, color=color, linewidth=0.6, alpha=0.6)
+            ideal.index, ideal, color=style.INK, linewidth=0.9, linestyle=_DASHED, zorder=4,
+            marker="_" if len(ideal) == 1 else None,
+        )  # fmt: skip
+        for strategy, row in rows.items():
+            _draw_curve(ax, of_variant(of_load, row), colors[strategy], widths[strategy])
+        ax.set(xlim=(0, float(ideal.index.max()) * 1.06 or 1), ylim=(0, most_mib * 1.06))
+        for number, mark in enumerate(marks):
+            if mark.is_beside(load=load):
+                ax.axvline(mark.value, color=style.REFERENCE, linewidth=0.8, linestyle=":")
+                draw_mark(ax, mark.value, most_mib / 2, number)
+        if place + columns >= len(best):
+            ax.set_xlabel("load carried: dose, %")
+    for ax in grid.flat[len(best) :]:
+        ax.set_visible(False)
+    size = bytes_label(int(cells["request_bytes"].max()))
+    part.supylabel(f"lent, MiB of {size}", fontsize="medium")
 
 
-def _within(labels: Labels, strategy: str, variant: str) -> str:
-    """Return a variant's title without its strategy's, where it begins with that."""
-    title = labels.variant(strategy, variant)
-    return title.removeprefix(labels.strategy(strategy)).lstrip(" ,") or title
+def _draw_curve(ax: Axes, curve: pd.DataFrame, color: str, width_pt: float) -> None:
+    """Draw what was lent up to the largest load that was carried; a cross says that it ends."""
+    ordered = curve.sort_values("dose_target")
+    carried = ordered[ordered["physical_bytes"].notna()]
+    doses = carried["dose_target"].to_numpy(float)
+    granted = carried["granted_mean_bytes"].to_numpy(float) / MIB
+    ax.plot(
+        doses, granted, color=color, linewidth=width_pt, marker="o", markersize=width_pt,
+        markeredgewidth=0, clip_on=False,
+    )  # fmt: skip
+    if len(doses) and pd.isna(ordered["physical_bytes"].iloc[-1]):
+        ax.plot(
+            doses[-1:], granted[-1:], marker="x", color=style.INK, markersize=6,
+            markeredgewidth=1.2, zorder=5, clip_on=False,
+        )  # fmt: skip
+
+
+def _notes(best: Mapping[str, Mapping[str, multiples.Row]], labels: Labels) -> list[str]:
+    """Return which variants are drawn, and under which loads where it is not under all."""
+    drawn: dict[multiples.Row, list[str]] = {}
+    for load, rows in best.items():
+        for row in rows.values():
+            drawn.setdefault(row, []).append(load.replace("_", " "))
+    texts = [
+        style.name(labels, *row) + ("" if len(loads) == len(best) else f" ({', '.join(loads)})")
+        for row, loads in drawn.items()
+    ]
+    drawn_text = f"Drawn is of each strategy the variant that lends most: {'; '.join(texts)}."
+    return [drawn_text, *style.caveats(labels, list(drawn))]

@@ -1,124 +1,176 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figure: how often each variant lends all that was asked for, under each load."""
+"""Figure: how often each variant lends all that was asked for, by dose, request and granule."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from carveout.figures import style
-from carveout.wording.labels import Labels, comparable_parts, load_label, loads_of
+from carveout.drawing import multiples, style
+from carveout.drawing.layout import Part, stacked
+from carveout.drawing.marks import Mark, beside, letter, notes
+from carveout.tables.schema import COMPARABLE
+from carveout.wording.labels import VARIANT, Labels
+from carveout.wording.quantities import bytes_label
 
-TABLE = "summary"
-COLUMNS = None
+COLUMNS = {
+    "summary": (
+        *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
+        *("trials", "not_available", "successes", "success_low", "success_high", "deterministic"),
+    )
+}
+# Yellow is never, dark blue is always; grey prints keep the order.
+_COLORS = "YlGnBu"
+# A cell that is this wide has room for its numbers.
+_NUMBERS_EM = 3.6
+_LEAST_CELL_EM = 1.1
+# A dose has room beside the next where a cell is this wide.
+_UPRIGHT_EM = 2.4
+_RATES = {0.0: "never", 0.5: "half", 1.0: "always"}
+# The numbers stand out from cells that are darker than this.
+_DARK = 0.55
 
-_PANELS_A_ROW = 4
-
-
-def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw success rates with their 95 % Wilson intervals, one panel per load and dose."""
-    machines = dict(comparable_parts(summary))
-    heights_in = [_height_in(of_machine, labels) for of_machine in machines.values()]
-    figure = style.new_figure(sum(heights_in))
-    colors = style.strategy_colors(labels, summary)
-    for part, of_machine in zip(
-        style.parts(figure, list(machines)), machines.values(), strict=True
-    ):
-        _draw_machine(part, of_machine, labels, colors)
-    return figure
-
-
-def _panel_rows(summary: pd.DataFrame) -> int:
-    return -(-len(loads_of(summary)) // _PANELS_A_ROW)
+_Column = tuple[str, int]
 
 
-def _height_in(summary: pd.DataFrame, labels: Labels) -> float:
-    rows = len(labels.variants(summary))
-    return (rows * style.ROW_IN * 1.15 + 0.7) * _panel_rows(summary) + 0.5
+def draw(summary: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
+    """Draw a cell for each variant, load, dose and request, as dark as it was successful."""
+    return stacked(
+        summary,
+        lambda rows: Part(
+            rows=(len(labels.variants(rows)) + 2.4) * len(_lines(_panels(rows))) + 0.5,
+            draw=lambda part: _draw_machine(part, rows, labels, beside(marks, rows)),
+            legend=_legend(),
+            entry_em=8.5,
+            notes=[*style.caveats(labels, labels.variants(rows)), *notes(beside(marks, rows))],
+        ),
+    )
+
+
+def _panels(summary: pd.DataFrame) -> dict[_Column, list[float]]:
+    """Return the doses of each load and request."""
+    requests = sorted(summary["request_bytes"].unique())
+    doses = {
+        load: sorted(summary.loc[summary["load"] == load, "dose_target"].unique())
+        for load in multiples.loads_in(summary)
+    }
+    return {(load, size): doses[load] for size in requests for load in doses}
+
+
+def _lines(panels: dict[_Column, list[float]]) -> list[list[_Column]]:
+    """Return which panels stand beside each other: as many as have cells that can be seen."""
+    needed_em = sum(_width(doses) * _LEAST_CELL_EM + 0.5 for doses in panels.values())
+    lines = math.ceil(needed_em / (style.width_em() - style.NAMES_EM))
+    columns, each = list(panels), math.ceil(len(panels) / lines)
+    return [columns[place : place + each] for place in range(0, len(columns), each)]
+
+
+def _width(doses: Sequence[float]) -> float:
+    """Return how many cells wide a panel is: a few are wide enough for its title."""
+    return max(5.0, len(doses))
 
 
 def _draw_machine(
-    part: SubFigure, summary: pd.DataFrame, labels: Labels, colors: Mapping[str, str]
+    part: SubFigure, summary: pd.DataFrame, labels: Labels, marks: Sequence[Mark]
 ) -> None:
-    rows, loads = labels.variants(summary), loads_of(summary)
-    requests = sorted(summary["request_bytes"].unique())
-    columns = min(len(loads), _PANELS_A_ROW)
-    grid = part.subplots(_panel_rows(summary), columns, sharey=True, sharex=True, squeeze=False)
-    for ax in grid.flat[len(loads) :]:
-        ax.set_visible(False)
-    for place, (load, ax) in enumerate(zip(loads, grid.flat, strict=False)):
-        ax.set_title(load_label(*load), fontsize=8)
-        ax.set_xlim(-6, 106)
-        ax.set_xticks([0, 25, 50, 75, 100])
-        style.draw_variant_rows(ax, labels, rows)
-        ax.tick_params(labelleft=place % columns == 0, labelbottom=True)
-        of_load = summary[(summary["load"] == load[0]) & (summary["dose_target"] == load[1])]
-        _draw_rates(ax, of_load, rows, requests, colors)
-    part.supxlabel("trials in which all that was asked for was granted, %", fontsize=9)
-    _draw_legend(part, requests)
+    rows = labels.variants(summary)
+    panels = _panels(summary)
+    lines = _lines(panels)
+    several = summary["request_bytes"].nunique() > 1
+    # Of one cell there is one rate, whichever list of requests asked for it last.
+    key = [*VARIANT, "load", "dose_target", "request_bytes"]
+    cells = summary.drop_duplicates(key, keep="last").set_index(key)
+    made = part.subfigures(len(lines), 1, squeeze=False)[:, 0]
+    for line, columns in zip(made, lines, strict=True):
+        widths = [_width(panels[column]) for column in columns]
+        axes = line.subplots(1, len(columns), squeeze=False, width_ratios=widths)[0]
+        room_em = style.width_em() - style.NAMES_EM - len(columns)
+        for ax, (load, size), width in zip(axes, columns, widths, strict=True):
+            doses = panels[load, size]
+            width_em = room_em * width / sum(widths)
+            index = [(*row, load, dose, size) for row in rows for dose in doses]
+            found = cells.reindex(pd.MultiIndex.from_tuples(index))
+            _draw_cells(ax, found, doses, width_em / len(doses))
+            title = style.load_title(load, width_em)
+            ax.set_title(f"{title}\n{bytes_label(size)}" if several else title, fontsize="small")
+            style.draw_variant_rows(ax, labels, rows)
+            ax.tick_params(labelleft=ax is axes[0])
+        _draw_marks(axes[-1], marks, rows)
+    part.supxlabel("dose of the load, %", fontsize="medium")
 
 
-def _draw_rates(
-    ax: Axes,
-    cells: pd.DataFrame,
-    rows: Sequence[tuple[str, str]],
-    requests: Sequence[int],
-    colors: Mapping[str, str],
-) -> None:
-    places = {row: place for place, row in enumerate(rows)}
-    shifts = _shifts(len(requests))
-    drawn = cells.assign(
-        y=[places[pair] for pair in zip(cells["strategy"], cells["variant"], strict=True)]
-    )
-    for number, request_bytes in enumerate(requests):
-        points = drawn[drawn["request_bytes"] == request_bytes]
-        y = points["y"] + shifts[number]
-        shades = [colors[name] for name in points["strategy"]]
-        ends = points[["success_low", "success_high"]].to_numpy(float, na_value=np.nan) * 100
-        ax.hlines(y, ends[:, 0], ends[:, 1], shades, linewidth=1.4)
-        # What the seed does not change is no estimate: a bar in place of a point and its interval.
-        varies = ~points["deterministic"].to_numpy(bool)
-        for chosen, marker in ((varies, style.MARKERS[number]), (~varies, "|")):
-            colors_here = [shade for shade, is_here in zip(shades, chosen, strict=True) if is_here]
-            is_filled = number == 0 or marker == "|"
-            ax.scatter(
-                points["success_rate"][chosen] * 100,
-                y[chosen],
-                s=50 if marker == "|" else 24,
-                marker=marker,
-                facecolors=colors_here if is_filled else "white",
-                edgecolors=None if marker == "|" else colors_here,
-                linewidths=2 if marker == "|" else 1.2,
-                zorder=3,
+def _draw_marks(ax: Axes, marks: Sequence[Mark], rows: Sequence[tuple[str, str]]) -> None:
+    """Draw marks behind the rows of those that they are about: no cell is a place of a share."""
+    for y, (strategy, variant) in enumerate(rows):
+        about = [
+            n for n, mark in enumerate(marks) if mark.is_beside(strategy=strategy, variant=variant)
+        ]
+        if about:
+            ax.annotate(
+                "◇ " + ", ".join(map(letter, about)),
+                (1, y),
+                xycoords=("axes fraction", "data"),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize="small",
+                fontstyle="italic",
+                color=style.REFERENCE,
             )
-    for row in set(rows) - set(zip(cells["strategy"], cells["variant"], strict=True)):
-        style.note(ax, places[row], "not run")
 
 
-def _shifts(count: int) -> list[float]:
-    """Return where in its row each request is drawn."""
-    return [0.44 * (number - (count - 1) / 2) / max(count - 1, 1) for number in range(count)]
+def _draw_cells(ax: Axes, found: pd.DataFrame, doses: Sequence[float], width_em: float) -> None:
+    """Draw the cells of all variants, row by row."""
+    ran = found["trials"].where(found["trials"] > 0)
+    rates = (found["successes"] / ran).to_numpy(float, na_value=np.nan)
+    grid = rates.reshape(-1, len(doses))
+    ax.imshow(
+        np.ma.masked_invalid(grid), cmap=_COLORS, vmin=0, vmax=1, aspect="auto",
+        interpolation="none",
+    )  # fmt: skip
+    ax.grid(visible=False)
+    ax.hlines(np.arange(1, len(grid)) - 0.5, -0.5, len(doses) - 0.5, "white", linewidth=0.8)
+    ax.set_xticks(range(len(doses)), [f"{dose:g}" for dose in doses])
+    if width_em < _UPRIGHT_EM:
+        ax.tick_params(axis="x", labelrotation=90, labelsize="small")
+    if doses == [0]:
+        ax.set_xticks([])
+    for place, (cell, rate) in enumerate(zip(found.to_dict("records"), rates, strict=True)):
+        y, x = divmod(place, len(doses))
+        ink = "white" if rate > _DARK else style.INK
+        if np.isnan(rate):
+            continue
+        if width_em >= _NUMBERS_EM:
+            ax.text(x, y, _numbers(cell), ha="center", va="center", fontsize="x-small", color=ink)
+        elif cell["deterministic"]:
+            ax.plot([x], [y], marker="o", markersize=2, color=ink, markeredgewidth=0)
 
 
-def _draw_legend(part: SubFigure, requests: Sequence[int]) -> None:
-    handles = [
+def _numbers(cell: dict[object, object]) -> str:
+    """Return how many trials succeeded, with the interval of their rate where they vary."""
+    counts = f"{cell['successes']}/{cell['trials']}"
+    if cell["deterministic"]:
+        return f"{counts}\nthe same"
+    low, high = (round(float(str(cell[f"success_{name}"])) * 100) for name in ("low", "high"))
+    return f"{counts}\n{low}–{high} %"
+
+
+def _legend() -> list[Artist]:
+    colors = mpl.colormaps[_COLORS]
+    return [
+        *(
+            Patch(facecolor=colors(rate), edgecolor=style.MUTED, linewidth=0.5, label=name)
+            for rate, name in _RATES.items()
+        ),
+        Patch(facecolor="white", edgecolor=style.FAINT, linewidth=0.5, label="not run"),
         Line2D(
-            [],
-            [],
-            color=style.INK,
-            marker=style.MARKERS[number],
-            linestyle="",
-            markerfacecolor=style.INK if number == 0 else "white",
-            markersize=5,
-            label=style.request_label(request_bytes),
-        )
-        for number, request_bytes in enumerate(requests)
+            [], [], linestyle="", marker="o", markersize=3, color=style.INK, label="no seed differs"
+        ),
     ]
-    handles.append(Line2D([], [], color=style.INK, label="95 % interval (Wilson)"))
-    handles.append(
-        Line2D([], [], color=style.INK, marker="|", linestyle="", label="the same in every trial")
-    )
-    part.legend(handles=handles, loc="outside upper right", ncols=len(handles))

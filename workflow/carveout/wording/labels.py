@@ -27,6 +27,8 @@ class Description:
     description: str
     variants: Mapping[str, str]
     expects: Sequence[str] = ()
+    # Of some variants, what is to be known of them wherever they are shown.
+    caveats: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,20 @@ class Labels:
         return self.descriptions[name].title if name in self.descriptions else name
 
     def variant(self, strategy: str, variant: str) -> str:
-        """Return a variant's title."""
+        """Return a variant's title, with its caveat."""
+        caveat = self.caveat(strategy, variant)
+        return self.short(strategy, variant) + (f" ({caveat})" if caveat else "")
+
+    def short(self, strategy: str, variant: str) -> str:
+        """Return a variant's title alone: who shows it has the caveat elsewhere."""
         if strategy in self.descriptions:
             return self.descriptions[strategy].variants.get(variant, f"{strategy} {variant}")
         return f"{strategy} {variant}"
+
+    def caveat(self, strategy: str, variant: str) -> str | None:
+        """Return what is to be known of a variant wherever it is shown, if there is anything."""
+        described = self.descriptions.get(strategy)
+        return described.caveats.get(variant) if described else None
 
     def strategies(self, frame: pd.DataFrame) -> list[str]:
         """Return the strategies of a table, in order."""
@@ -183,16 +195,14 @@ def loads_of(frame: pd.DataFrame) -> list[tuple[str, float]]:
     return sorted(pairs, key=lambda pair: (pair[0] != "idle", pair))
 
 
-def _title(variant: Mapping[str, str]) -> str:
-    """Return a variant's title, with what is to be known of it wherever it is shown."""
-    return variant["title"] + (f" ({variant['caveat']})" if "caveat" in variant else "")
-
-
 def _description(name: str, content: Mapping[str, Any]) -> Description:
     return Description(
         name=name,
         title=content["title"],
         description=content["description"],
-        variants={key: _title(value) for key, value in content["variants"].items()},
+        variants={key: value["title"] for key, value in content["variants"].items()},
         expects=[" ".join(statement["says"].split()) for statement in content.get("expects", [])],
+        caveats={
+            key: value["caveat"] for key, value in content["variants"].items() if "caveat" in value
+        },
     )

@@ -10,17 +10,17 @@ from matplotlib.patches import Patch
 
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
-from carveout.figures import style
-from carveout.records.outcomes import CYCLE_PHASES
+from carveout.drawing import style
+from carveout.drawing.layout import Part, stacked
 from carveout.tables.accounts import ACCOUNTS, DRAWN, GROUPS, column
 from carveout.tables.schema import COMPARABLE
-from carveout.wording.labels import VARIANT, Labels, comparable_parts
+from carveout.wording.labels import VARIANT, Labels
 
-TABLE = "phases"
-COLUMNS = (
+_COLUMNS = (
     *(*COMPARABLE, *VARIANT, "scenario", "dose_target", "seed", "cycle", "phase", "request_bytes"),
     *map(column, ACCOUNTS),
 )
+COLUMNS = {"phases": _COLUMNS}
 # The map of pageblocks has the same colours for the same things. Hatched is for movable pages only.
 _LOOKS: Mapping[str, tuple[str, str]] = {
     "free": ("#E9F0D8", ""),
@@ -34,6 +34,8 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
 }
 _BARS = {"before": "before", "lent": "lent", "after": "given back"}
 _BAR_ROWS = 0.27
+# How much higher a variant is than in a list.
+_ROWS = 1.35
 
 
 def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
@@ -41,19 +43,27 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
 
     A bar is the mean over these trials: means of accounts sum to the RAM, medians do not.
     """
-    machines = dict(comparable_parts(phases[phases["request_bytes"].notna()]))
-    if not machines:
+    lending = phases[phases["request_bytes"].notna()]
+    if lending.empty:
         raise CarveoutError(
             "wanted censuses of hosts that lend for the figure accounts, found none: no host that "
             "was to lend lived long enough; see the table failures"
         )
-    rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
-    figure = style.new_figure((rows * style.ROW_IN * 1.75 + 1.3) * len(machines))
-    for part, of_machine in zip(
-        style.parts(figure, list(machines)), machines.values(), strict=True
-    ):
-        _draw_machine(part, of_machine, labels)
-    return figure
+    return stacked(
+        lending,
+        lambda rows: Part(
+            rows=len(labels.variants(rows)) * _ROWS + 1.3,
+            draw=lambda part: _draw_machine(part, rows, labels),
+            legend=[
+                Patch(
+                    facecolor=color, hatch=hatch, edgecolor=style.MUTED, linewidth=0.6, label=name
+                )
+                for name, (color, hatch) in _LOOKS.items()
+            ],
+            entry_em=17,
+            notes=style.caveats(labels, labels.variants(rows)),
+        ),
+    )
 
 
 def _draw_machine(part: SubFigure, phases: pd.DataFrame, labels: Labels) -> None:
@@ -64,12 +74,12 @@ def _draw_machine(part: SubFigure, phases: pd.DataFrame, labels: Labels) -> None
         _draw_variant(ax, means, row, place)
     style.draw_variant_rows(ax, labels, rows)
     ram_mib = means.sum(axis="columns").max()
-    ax.set(xlim=(0, ram_mib * 1.09), xlabel="MiB of the host's RAM")
-    handles = [
-        Patch(facecolor=color, hatch=hatch, edgecolor=style.MUTED, linewidth=0.6, label=name)
-        for name, (color, hatch) in _LOOKS.items()
-    ]
-    part.legend(handles=handles, loc="outside upper center", ncols=4)
+    # Room for what is written behind the bars.
+    written_em = 6.0
+    ax.set(
+        xlim=(0, ram_mib / (1 - written_em / (style.width_em() - style.NAMES_EM))),
+        xlabel="MiB of the host's RAM",
+    )
 
 
 def _means(phases: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +103,7 @@ def _means(phases: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_variant(ax: Axes, means: pd.DataFrame, row: tuple[str, str], place: int) -> None:
-    for number, phase in enumerate(CYCLE_PHASES):
+    for number, phase in enumerate(_BARS):
         y = place + (number - 1) * _BAR_ROWS
         if (*row, phase) in means.index:
             sizes_mib = means.reindex([(*row, phase)])[list(DRAWN)].to_numpy()[0].tolist()
@@ -126,6 +136,6 @@ def _write(ax: Axes, y: float, end: float, text: str) -> None:
         xytext=(3, 0),
         textcoords="offset points",
         va="center",
-        fontsize=6.5,
+        fontsize="x-small",
         color=style.INK,
     )

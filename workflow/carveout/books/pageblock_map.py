@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figure: the host's pageblocks before, during and after one lend."""
+"""Figure: the host's physical memory through one trial, pageblock by pageblock."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from carveout.common.errors import CarveoutError
 from carveout.common.sizes import GIB
-from carveout.figures import style
-from carveout.records.outcomes import PHASES
+from carveout.drawing import style
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import Labels, comparable_parts
 from carveout.wording.quantities import bytes_label
 
-TABLE = "phases"
-COLUMNS = (
+_COLUMNS = (
     *(*COMPARABLE, "trial_id", "strategy", "variant", "scenario", "dose_target", "seed", "cycle"),
     *("phase", "first_pfn", "page_bytes", "pageblock_bytes", "pageblocks"),
 )
+COLUMNS = {"phases": _COLUMNS}
 # Letter: name and colour. Lightness falls from absent to lent, so that grey prints are legible too.
 _CLASSES = {
     "A": ("absent (no memmap)", "#FFFFFF"),
@@ -35,16 +35,28 @@ _CLASSES = {
     "P": ("partly lent", "#5F6B7A"),
     "L": ("lent", "#08121F"),
 }
-_PANEL_TITLES = {"before": "before", "lent": "lent", "after": "given back"}
+# By phase. Of the first cycle alone there may be a census from before the load.
+_UNLOADED = "unloaded"
+_PANEL_TITLES = {
+    _UNLOADED: "before the load",
+    "before": "loaded",
+    "lent": "lent",
+    "after": "given back",
+}
 
 
 def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw the three pageblock maps of one trial's cycle.
+    """Draw the pageblock maps of one trial's cycle, and before its load where that was counted.
 
     Args:
         phases: the censuses of one trial and cycle; of several hosts, the first is drawn.
         labels: how the strategy is called.
     """
+    if len(phases[["trial_id", "cycle"]].drop_duplicates()) > 1:
+        raise CarveoutError(
+            "wanted one trial and cycle for the figure pageblock_map, found several; name one in "
+            "figures.pageblock_map of the config"
+        )
     first = phases.iloc[0]
     of_first = (phases["trial_id"] == first["trial_id"]) & (phases["kernel"] == first["kernel"])
     phases = phases[of_first]
@@ -54,14 +66,17 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     pageblocks = max(map(len, maps.values()))
     per_row = 64 if pageblocks >= 256 else min(16, pageblocks)
     grid_rows = max(-(-len(text) // per_row) for text in maps.values())
-    figure = style.new_figure(1.7 + min(max(grid_rows, 16), 128) * 0.082)
-    axes = figure.subplots(1, len(PHASES), sharey=True)
-    for ax, phase in zip(axes, PHASES, strict=True):
+    figure = style.new_figure(6.5 + min(max(grid_rows, 16), 128) * 0.3)
+    shown = [phase for phase in _PANEL_TITLES if phase in maps or phase != _UNLOADED]
+    axes = figure.subplots(1, len(shown), sharey=True)
+    for ax, phase in zip(axes, shown, strict=True):
         _draw_map(ax, maps.get(phase), per_row, grid_rows)
-        ax.set_title(_PANEL_TITLES[phase])
+        ax.set_title(
+            style.wrapped(_PANEL_TITLES[phase], (style.width_em() - 6) / len(shown), bold=True)
+        )
     start_bytes = int(first["first_pfn"]) * int(first["page_bytes"])
     _draw_addresses(axes[0], start_bytes, pageblock_bytes, per_row, grid_rows)
-    figure.suptitle(_title(first, labels), x=0.01, ha="left", fontsize=9)
+    figure.suptitle(_title(first, labels), x=0.01, ha="left")
     _draw_legend(figure, maps, pageblock_bytes)
     return figure
 
@@ -108,7 +123,8 @@ def _title(first: "pd.Series[Any]", labels: Labels) -> str:
     dose = f"dose {first['dose_target']:g} %"
     trial = f"{first['scenario']}, {dose}, seed {first['seed']}, cycle {first['cycle']}"
     ((machine, _),) = comparable_parts(first.to_frame().T)
-    return f"{machine}\n{variant}: {trial}"
+    lines = (machine, f"{variant}: {trial}")
+    return "\n".join(style.wrapped(line, style.width_em() - 2, bold=True) for line in lines)
 
 
 def _draw_legend(figure: Figure, maps: dict[str, str], pageblock_bytes: int) -> None:
@@ -123,10 +139,16 @@ def _draw_legend(figure: Figure, maps: dict[str, str], pageblock_bytes: int) -> 
         for letter, (name, color) in _CLASSES.items()
         if any(letter in text for text in maps.values())
     ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=2)
+    figure.legend(
+        handles=handles,
+        loc="outside lower left",
+        ncols=max(1, int(style.width_em() // (9 + 6 * len(maps)))),
+    )
 
 
 def _amounts(letter: str, maps: dict[str, str], pageblock_bytes: int) -> str:
     """Return a class's size in each panel, or once when it stays as it is."""
-    sizes = [maps[phase].count(letter) * pageblock_bytes for phase in PHASES if phase in maps]
+    sizes = [
+        maps[phase].count(letter) * pageblock_bytes for phase in _PANEL_TITLES if phase in maps
+    ]
     return " → ".join(bytes_label(size) for size in (sizes if len(set(sizes)) > 1 else sizes[:1]))

@@ -7,26 +7,29 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
-import seaborn
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator
 
-from carveout.figures import style
+from carveout.common.sizes import GIB
+from carveout.drawing import multiples, style
+from carveout.drawing.layout import Part, stacked
+from carveout.drawing.marks import Mark, beside, draw_mark, notes
 from carveout.tables.rules import LEND_PARTS
 from carveout.tables.schema import COMPARABLE
-from carveout.wording.labels import Labels, comparable_parts, load_label, loads_of
-from carveout.wording.quantities import ns_label
+from carveout.wording.labels import Labels
 
-TABLE = "trials"
-COLUMNS = (
+_COLUMNS = (
     *(*COMPARABLE, "strategy", "variant", "load", "dose_target"),
     *("request_bytes", "outcome", "verify", "lend_ns", "give_back_ns"),
     *(f"lend_{part}_ns" for part in LEND_PARTS),
     *("content_ns", "zero_ns"),
 )
+COLUMNS = {"trials": _COLUMNS}
 _STEPS = {"lend_ns": "lend", "give_back_ns": "give back"}
+# Times that others published are of this step.
+_MARKED = "lend_ns"
 # Lightness falls from part to part, so that grey prints are legible too.
 _PART_COLORS = dict(
     zip(LEND_PARTS, ("#FDE9A9", "#F2A65A", "#D1495B", "#3D5A80", "#BBBBBB"), strict=True)
@@ -42,56 +45,73 @@ _LEAST_NS = 100
 _DOTS = 30
 
 
-def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
+def draw(trials: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
     """Draw the costs of all granted lends: a dot per trial, or a box where there are many."""
-    machines = dict(comparable_parts(trials))
-    rows = max(len(labels.variants(of_machine)) for of_machine in machines.values())
-    requests = trials["request_bytes"].nunique()
-    panels = requests * 1.3 + 1
-    height_in = rows * style.ROW_IN * panels + 0.75 * (requests + 1) + 0.7
-    figure = style.new_figure(height_in * len(machines))
-    for part, of_machine in zip(
-        style.parts(figure, list(machines)), machines.values(), strict=True
-    ):
-        _draw_machine(part, of_machine, labels)
-    return figure
+    return stacked(
+        trials,
+        lambda rows: Part(
+            rows=-(-_panels(rows) // _columns()) * (len(labels.variants(rows)) + 1.8) + 2.2,
+            draw=lambda part: _draw_machine(part, rows, labels, beside(marks, rows)),
+            legend=_legend(_load_looks(rows)),
+            entry_em=15,
+            notes=[*style.caveats(labels, labels.variants(rows)), *notes(beside(marks, rows))],
+        ),
+    )
 
 
-def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None:
+def _columns() -> int:
+    return style.side_by_side(2, 14)
+
+
+def _panels(trials: pd.DataFrame) -> int:
+    return 2 * trials["request_bytes"].nunique() + 2
+
+
+def _draw_machine(
+    part: SubFigure, trials: pd.DataFrame, labels: Labels, marks: Sequence[Mark]
+) -> None:
     rows = labels.variants(trials)
     loads = _load_looks(trials)
     requests = sorted(trials["request_bytes"].unique())
     granted = trials[(trials["outcome"] == "granted") & (trials["verify"] != "failed")]
-    heights = [1.3] * len(requests) + [1]
-    grid = part.subplots(len(heights), 2, sharey=True, squeeze=False, height_ratios=heights)
-    times = [*grid[:-1].flat, grid[-1][1]]
-    for ax in times[1:]:
-        ax.sharex(times[0])
-    for line, request_bytes in zip(grid, requests, strict=False):
-        for ax, (column, step) in zip(line, _STEPS.items(), strict=True):
-            of_request = granted[granted["request_bytes"] == request_bytes]
-            _draw_costs(ax, of_request, column, rows, loads)
-            _draw_failing(ax, trials[trials["request_bytes"] == request_bytes], of_request, rows)
-            style.draw_variant_rows(ax, labels, rows)
-            ax.set_title(f"{step}, {style.request_label(request_bytes)}")
-            ax.tick_params(labelbottom=True, labelleft=column == "lend_ns")
+    columns = _columns()
+    grid = part.subplots(-(-_panels(trials) // columns), columns, sharey=True, squeeze=False)
+    *times, parts, clearing = grid.flat
+    panels = itertools.product(requests, _STEPS.items())
+    for ax, (request_bytes, (column, step)) in zip(times, panels, strict=True):
+        of_request = granted[granted["request_bytes"] == request_bytes]
+        _draw_costs(ax, of_request, column, rows, loads)
+        _draw_failing(ax, trials[trials["request_bytes"] == request_bytes], of_request, rows)
+        ax.set_title(f"{step}, {style.request_label(request_bytes)}")
+        if column == _MARKED:
+            _draw_marks(ax, marks, rows, request_bytes / GIB)
     largest = _largest(granted)
-    _draw_parts(grid[-1][0], largest, rows)
-    _draw_clearing(grid[-1][1], largest, rows)
-    for ax in grid[-1]:
+    _draw_parts(parts, largest, rows)
+    _draw_clearing(clearing, largest, rows)
+    limits = _limits(granted)
+    for ax in (*times, clearing):
+        style.log_times(ax, *limits, labels=4)
+    for place, ax in enumerate(grid.flat):
         style.draw_variant_rows(ax, labels, rows)
-    grid[-1][1].tick_params(labelleft=False)
-    if granted.empty:
-        # A log scale needs a place, also where nothing is drawn on it.
-        times[0].set_xlim(_LEAST_NS, _LEAST_NS * 10**6)
-    for ax in times:
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(numticks=20))
-        ax.xaxis.set_minor_locator(LogLocator(numticks=1))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ns_label(value)))
-    for ax in (*grid[-2], grid[-1][1]):
-        ax.set_xlabel("guest time (1 ns = 1 instruction), log scale")
-    _draw_legend(part, loads)
+        ax.tick_params(labelleft=place % columns == 0)
+    clearing.set_xlabel("guest time, log scale")
+
+
+def _draw_marks(
+    ax: Axes, marks: Sequence[Mark], rows: Sequence[tuple[str, str]], request_gib: float
+) -> None:
+    for place, mark in enumerate(marks):
+        for y, (strategy, variant) in enumerate(rows):
+            if mark.is_beside(strategy=strategy, variant=variant):
+                draw_mark(ax, mark.value * request_gib, y, place)
+
+
+def _limits(granted: pd.DataFrame) -> tuple[float, float]:
+    """Return the least and the longest time that is drawn, with some room."""
+    times = granted[[*_STEPS, *_CLEARING]].to_numpy(float, na_value=np.nan).clip(min=_LEAST_NS)
+    if not np.isfinite(times).any():
+        return _LEAST_NS, _LEAST_NS * 1e6
+    return float(np.nanmin(times)) / 2, float(np.nanmax(times)) * 2
 
 
 def _largest(granted: pd.DataFrame) -> pd.DataFrame:
@@ -158,10 +178,10 @@ def _legend_below(ax: Axes, columns: int) -> None:
     )
 
 
-def _load_looks(trials: pd.DataFrame) -> dict[tuple[str, float], tuple[str, str]]:
+def _load_looks(trials: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """Return each load's colour and marker."""
     looks = zip((style.MUTED, *style.PALETTE), style.MARKERS, strict=False)
-    return dict(zip(loads_of(trials), itertools.cycle(looks), strict=False))
+    return dict(zip(multiples.loads_in(trials), itertools.cycle(looks), strict=False))
 
 
 def _draw_costs(
@@ -169,23 +189,24 @@ def _draw_costs(
     granted: pd.DataFrame,
     column: str,
     rows: Sequence[tuple[str, str]],
-    loads: Mapping[tuple[str, float], tuple[str, str]],
+    loads: Mapping[str, tuple[str, str]],
 ) -> None:
     places = {row: place for place, row in enumerate(rows)}
     step = 0.72 / len(loads)
     shifts = {load: step * (n - (len(loads) - 1) / 2) for n, load in enumerate(loads)}
     costs = granted.dropna(subset=[column])
-    for key, cell in costs.groupby(["strategy", "variant", "load", "dose_target"], sort=True):
-        strategy, variant, load, dose = cast("tuple[str, str, str, float]", key)
-        color, marker = loads[(load, dose)]
+    for key, cell in costs.groupby(["strategy", "variant", "load"], sort=True):
+        strategy, variant, load = cast("tuple[str, str, str]", key)
+        color, marker = loads[load]
         values = cell[column].astype(float).clip(lower=_LEAST_NS)
-        y = places[(strategy, variant)] + shifts[(load, dose)]
+        y = places[strategy, variant] + shifts[load]
         if len(values) > _DOTS:
             _draw_box(ax, values, y, color)
         else:
-            ax.scatter(
-                values, [y] * len(values), s=9, marker=marker, color=color, alpha=0.75, linewidths=0
-            )
+            ax.plot(
+                values, [y] * len(values), linestyle="", marker=marker, markersize=3, color=color,
+                alpha=0.75, markeredgewidth=0,
+            )  # fmt: skip
     medians = costs.groupby(["strategy", "variant"])[column].median().clip(lower=_LEAST_NS)
     centers = np.array([places[row] for row in medians.index])
     ax.vlines(medians, centers - 0.42, centers + 0.42, color=style.INK, linewidth=1.6)
@@ -193,6 +214,8 @@ def _draw_costs(
 
 def _draw_box(ax: Axes, values: "pd.Series[float]", y: float, color: str) -> None:
     """Draw the median with the middle half (thick) and nine tenths (thin) of the values."""
+    import seaborn  # noqa: PLC0415  # takes as long to import as all else, and few figures need it
+
     for percent, linewidth in ((90, 0.9), (50, 3.6)):
         seaborn.pointplot(
             x=values,
@@ -223,21 +246,14 @@ def _draw_failing(
             style.note(ax, place, f"no success in {counts[row]} trials")
 
 
-def _draw_legend(part: SubFigure, loads: Mapping[tuple[str, float], tuple[str, str]]) -> None:
-    handles = [
-        Line2D([], [], linestyle="", marker=marker, color=color, label=load_label(*load))
-        for load, (color, marker) in loads.items()
-    ]
-    handles.append(
+def _legend(loads: Mapping[str, tuple[str, str]]) -> list[Artist]:
+    return [
+        *(
+            Line2D([], [], linestyle="", marker=marker, color=color, label=load.replace("_", " "))
+            for load, (color, marker) in loads.items()
+        ),
         Line2D(
-            [],
-            [],
-            linestyle="",
-            marker="|",
-            markersize=10,
-            markeredgewidth=1.6,
-            color=style.INK,
+            [], [], linestyle="", marker="|", markersize=10, markeredgewidth=1.6, color=style.INK,
             label="median",
-        )
-    )
-    part.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 5))
+        ),
+    ]  # fmt: skip

@@ -4,6 +4,9 @@
 # study -> machines -> initramfs -> boots -> tables -> statistics -> claims -> figures -> report
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/package.smk"
 include: "workflow/rules/compare.smk"
 
@@ -56,4 +59,4 @@ if not IS_COMPARISON:
         )
 
     onsuccess:
-        show_comparison(Path(config["results"]))
+        show_summary(Path(config["results"]))

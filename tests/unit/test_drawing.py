@@ -26,6 +26,7 @@ from carveout.wording.labels import Labels
 
 PUBLISHED = Path("workflow/claims/published.yaml")
 SMALL = Path("config/smoke.yaml")
+AGAIN = {"sizes": ["64MiB"], "question": "cycles", "times": 3}
 
 
 def small(**changes: Any) -> tuple[Matrix, dict[str, Any]]:
@@ -67,23 +68,7 @@ def test_what_a_config_has_no_data_for_is_left_out() -> None:
     [
         ("capacity", {"loads": {"anonymous_memory": [10, 50], "unmovable_pages": [10]}}),
         ("kernels", {"kernels": ["debian-6.12", "debian-6.1"]}),
-        (
-            "cycles",
-            {
-                "also": [
-                    {
-                        "requests": {
-                            "again": {
-                                "sizes": ["64MiB"],
-                                "question": "cycles",
-                                "times": 3,
-                                "churn_steps": 0,
-                            }
-                        }
-                    }
-                ]
-            },
-        ),
+        ("cycles", {"also": [{"requests": {"again": AGAIN}, "loads": {"anonymous_memory": [30]}}]}),
         ("memmap_by_ram", {"also": [{"requests": {"none": {"question": "census"}}}]}),
     ],
 )
@@ -96,6 +81,28 @@ def test_a_restriction_decides_what_there_is_data_for() -> None:
     matrix, keys = small(kernels=["debian-6.12", "debian-6.1"])
     assert "kernels" in drawn(matrix.cells, keys)
     assert "kernels" not in drawn(matrix.cells, keys | {"only": {"kernels": ["debian-6.1"]}})
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        ({"width": "poster"}, "key figures.width: 'poster' is not one of"),
+        ({"only": {"doses": [1]}}, "key figures.only: unknown key doses"),
+        (
+            {"only": {"loads": ["noise"]}},
+            "key figures.only.loads: wanted what this config runs, found noise; it runs idle, ",
+        ),
+        (
+            {"only": {"strategies": ["cma/zone"]}},
+            "key figures.only.strategies: wanted what this config runs, found cma/zone; it runs ",
+        ),
+    ],
+)
+def test_a_figure_of_what_is_not_there_is_one_line(keys: dict[str, Any], wanted: str) -> None:
+    with pytest.raises(CarveoutError) as caught:
+        small(figures=keys)
+    assert str(caught.value).startswith(f"{SMALL}: {wanted}")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

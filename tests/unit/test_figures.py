@@ -264,14 +264,14 @@ def test_the_memmap_is_held_against_what_is_computed_and_what_others_published(
     other = Mark("of no strategy that was run", 1, "another paper", {"strategy": "none"})
     figure = overhead(trials, (half, other))
     lent = figure.axes[1]
-    # 4 GiB of RAM in pages of 4 KiB; 256 MiB are lent.
+    # 4 GiB of RAM in pages of 4 KiB, of which 1 GiB is lent.
     computed = [line for line in lent.get_lines() if line.get_linestyle() == "--"]
     assert [list(np.asarray(line.get_xdata())) for line in computed] == [[64, 64]]
     marks = [line for line in lent.get_lines() if line.get_marker() == "d"]
     rows = Labels().variants(trials)
     ((x, y),) = np.asarray(marks[0].get_xydata(), dtype=float).tolist()
     assert len(marks) == 1
-    assert x == pytest.approx(64 - 8 / 4)
+    assert x == pytest.approx(64 - 8)
     assert rows[int(y)] == rows[-1]
     assert "published, not measured here: half of it is saved. Source: a paper." in texts(figure)
     assert "another paper" not in texts(figure)

@@ -139,16 +139,6 @@ def change(key: str, value: object) -> Callable[[dict[str, Any]], None]:
         (change("ram", ["1500MiB"]), "key ram: wanted a multiple of the memory section"),
         (change("ram", ["4 GB"]), "key ram.0: '4 GB' does not match"),
         (change("figures.pageblock_map.seed", 9), "key figures.pageblock_map: wanted a trial"),
-        (change("figures.width", "poster"), "key figures.width: 'poster' is not one of"),
-        (
-            change("figures.only", {"loads": ["noise"]}),
-            "key figures.only.loads: wanted what this config runs, found noise; it runs idle, ",
-        ),
-        (
-            change("figures.only", {"strategies": ["cma/zone"]}),
-            "key figures.only.strategies: wanted what this config runs, found cma/zone; it runs ",
-        ),
-        (change("figures.only", {"doses": [1]}), "key figures.only: unknown key doses"),
     ],
 )
 def test_a_mistake_is_one_line_with_file_and_key(

@@ -109,10 +109,12 @@ class _Drawing:
 
     def _draw_mark(self, ax: Axes, mark: Mark, place: int, rows: Sequence[tuple[str, str]]) -> None:
         """Mark what would be left, were as much of it saved as was published."""
-        saved_mib = mark.value / MIB * int(self.variants["request_bytes"].max()) / GIB
+        lent = self.variants[self.variants["memmap_host_bytes"].notna()]
+        largest = lent.groupby(["strategy", "variant"])["request_bytes"].max()
         for y, (strategy, variant) in enumerate(rows):
-            if mark.is_beside(strategy=strategy, variant=variant):
-                draw_mark(ax, self._memmap_mib() - saved_mib, y, place)
+            if mark.is_beside(strategy=strategy, variant=variant) and rows[y] in largest.index:
+                saved_bytes = mark.value * int(largest[rows[y]]) / GIB
+                draw_mark(ax, self._memmap_mib() - saved_bytes / MIB, y, place)
 
 
 def _draw_bars(ax: Axes, table: pd.DataFrame, looks: _Looks, shades: list[str]) -> None:

@@ -27,6 +27,8 @@ COLUMNS = {
 _DASHED = (0, (4, 3))
 _PANEL_ROWS = 6.5
 _LEAST_EM = 15.0
+# Of variants that lend the most but for less than this, the first is drawn.
+_AS_MUCH = 0.99
 # Curves that coincide are drawn within each other, the first of them as wide as this.
 _WIDEST_PT = 5.5
 
@@ -74,12 +76,11 @@ def _best(cells: pd.DataFrame, labels: Labels) -> dict[str, dict[str, multiples.
     for load in multiples.loads_in(cells):
         of_load = cells[cells["load"] == load]
         amounts = {row: _lent_over_doses(of_load, row) for row in labels.variants(of_load)}
-        best[load] = {
-            strategy: max(
-                (row for row in amounts if row[0] == strategy), key=lambda row: amounts[row]
-            )
-            for strategy in labels.strategies(of_load)
-        }
+        best[load] = {}
+        for row, amount in amounts.items():
+            most = max(other for name, other in amounts.items() if name[0] == row[0])
+            if row[0] not in best[load] and amount >= most * _AS_MUCH:
+                best[load][row[0]] = row
     return best
 
 

@@ -30,7 +30,7 @@ COLUMNS = {
 _COLORS = "YlGnBu"
 # A cell that is this wide has room for its numbers.
 _NUMBERS_EM = 3.6
-_LEAST_CELL_EM = 1.1
+_LEAST_CELL_EM = 0.95
 # A dose has room beside the next where a cell is this wide.
 _UPRIGHT_EM = 2.4
 _RATES = {0.0: "never", 0.5: "half", 1.0: "always"}

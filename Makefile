@@ -64,6 +64,10 @@ kernels: install
 bench: install
 	python -m benchmarks
 
+.PHONY: renew
+renew: main
+	python -m docs.renew main=results
+
 .PHONY: relock
 relock: install
 	python -m carveout.archive.relock

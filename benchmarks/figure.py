@@ -19,7 +19,8 @@ from carveout.drawing import style
 from carveout.wording.quantities import bytes_label
 
 _COLUMNS = 2
-_PANEL_IN = 0.75  # a panel's title and axis
+_PANEL_ROWS = 2.7  # a panel's title and axis
+_CURVE_ROWS = 9.5
 _LABEL_CHARACTERS = 24
 _NOTE_CHARACTERS = 44
 _UNITS = {"s": "seconds"}
@@ -99,7 +100,7 @@ def write(table: pd.DataFrame, folder: Path) -> None:
     if not panels:
         return
     rows = [panels[start : start + _COLUMNS] for start in range(0, len(panels), _COLUMNS)]
-    heights = [max(_height_in(panel, table) for panel in row) for row in rows]
+    heights = [max(_rows(panel, table) for panel in row) for row in rows]
     figure = style.new_figure(sum(heights))
     # Each panel is a part of its own, so that long labels of one take no room of another.
     parts = figure.subfigures(len(rows), _COLUMNS, squeeze=False, height_ratios=heights)
@@ -110,11 +111,11 @@ def write(table: pd.DataFrame, folder: Path) -> None:
     style.save(figure, "bench", folder / "bench.svg", folder / "bench.png")
 
 
-def _height_in(panel: Bars | Lines, table: pd.DataFrame) -> float:
+def _rows(panel: Bars | Lines, table: pd.DataFrame) -> float:
     if isinstance(panel, Lines):
-        return 2.7
+        return _CURVE_ROWS
     lines = sum(1 + len(case["case"]) // (_LABEL_CHARACTERS + 1) for case in _cases(panel, table))
-    return _PANEL_IN + style.ROW_IN * lines
+    return _PANEL_ROWS + lines
 
 
 def _of_panel(panel: Bars | Lines, table: pd.DataFrame) -> pd.DataFrame:

@@ -15,10 +15,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from carveout.books import accounts, memmap_by_ram, memmap_overhead, pageblock_map
+from carveout.common.errors import CarveoutError
 from carveout.common.sizes import GIB, MIB
 from carveout.drawing import style
 from carveout.drawing.catalogue import CATALOGUE
-from carveout.figures import frontier, success
+from carveout.drawing.marks import Mark
+from carveout.figures import success
 from carveout.statistics.summarize import describe_variants, summarize
 from carveout.tables.accounts import DRAWN
 from carveout.tables.definitions import PAGEBLOCK_LETTERS
@@ -59,9 +61,12 @@ def draw(tables: Path, figure: str, folder: Path, *where: str) -> subprocess.Com
     [
         ("frontier", []),
         ("memmap_overhead", []),
+        ("idle", []),
         ("accounts", []),
         ("success", []),
+        ("pareto", []),
         ("cost", []),
+        ("cost_ecdf", []),
         ("pageblock_map", ["strategy=cma", "variant=area", "seed=1", "cycle=1"]),
     ],
 )
@@ -88,7 +93,12 @@ def test_a_trial_that_is_not_there_is_one_line(tables: Path, tmp_path: Path) -> 
 
 
 def texts(figure: Figure) -> str:
-    return " ".join(text.get_text() for text in figure.findobj(Text))
+    """All that is written in a figure; a name may be broken into lines."""
+    return " ".join(text.get_text() for text in figure.findobj(Text)).replace("\n", " ")
+
+
+def overhead(trials: pd.DataFrame, marks: tuple[Mark, ...] = ()) -> Figure:
+    return memmap_overhead.draw(describe_variants(trials), trials, Labels(), marks)
 
 
 def test_a_variant_that_never_succeeds_is_shown(tables: Path) -> None:
@@ -98,7 +108,7 @@ def test_a_variant_that_never_succeeds_is_shown(tables: Path) -> None:
     trials.loc[refused, "granted_bytes"] = 0
     trials.loc[refused, "lent_bytes"] = 0
     assert "no success in 20 trials" in texts(cost.draw(trials, Labels()))
-    assert "never lent" in texts(memmap_overhead.draw(describe_variants(trials), Labels()))
+    assert "never lent" in texts(overhead(trials))
 
 
 def test_trials_that_all_failed_are_drawn(tables: Path) -> None:
@@ -107,7 +117,7 @@ def test_trials_that_all_failed_are_drawn(tables: Path) -> None:
     for figure in (
         cost.draw(refused, Labels()),
         success.draw(summarize(refused), Labels()),
-        memmap_overhead.draw(describe_variants(refused), Labels()),
+        overhead(refused),
     ):
         figure.savefig("/dev/null", format="svg")
 
@@ -118,10 +128,11 @@ def test_machines_stand_below_each_other(tables: Path) -> None:
     for figure in (
         cost.draw(both, Labels()),
         success.draw(summarize(both), Labels()),
-        memmap_overhead.draw(describe_variants(both), Labels()),
+        overhead(both),
     ):
         assert "other (6.12.107-1), 4 GiB RAM" in texts(figure)
-        assert len(figure.subfigs) == 2
+        # Each has a legend, panels and notes.
+        assert len(figure.subfigs) == 2 * 3
 
 
 def test_many_trials_are_boxes_not_dots(tmp_path: Path) -> None:
@@ -187,7 +198,8 @@ def test_who_pays_for_the_memmap_is_drawn(tables: Path) -> None:
     paid = {"memmap_host_bytes": 8, "memmap_self_bytes": 3, "memmap_nobody_bytes": 5}
     for name, mib in paid.items():
         one[name] = mib * MIB
-    figure = memmap_overhead.draw(one, Labels())
+    trials = read_table("trials", tables / "trials.parquet")
+    figure = memmap_overhead.draw(one, trials, Labels())
     bars_lent = [part.get_width() for part in bars(figure, panel=1)[0]]
     assert bars_lent == pytest.approx(list(paid.values()))
     written = texts(figure)
@@ -243,27 +255,42 @@ def test_the_map_counts_what_it_shows(tables: Path) -> None:
     assert "1 GiB" in legend
 
 
-def test_the_frontier_has_a_curve_of_all_doses_beside_the_ideal(tables: Path) -> None:
-    summary = read_table("summary", tables / "summary.parquet", frontier.COLUMNS["summary"])
-    mem = summary[(summary["strategy"] == "mem") & (summary["load"] == "anonymous_memory")]
-    mem = mem[mem["request_bytes"] == mem["request_bytes"].max()]
-    doses = [10.0, 30.0, 60.0]
-    curve = pd.concat([mem] * len(doses)).assign(
-        dose_target=pd.array(doses, "Float64"),
-        granted_mean_bytes=pd.array([512.0 * MIB, 256.0 * MIB, 0.0], "Float64"),
-        physical_bytes=pd.array([4096.0 * MIB - 300 * MIB] * 3, "Float64"),
+def test_the_memmap_is_held_against_what_is_computed_and_what_others_published(
+    tables: Path,
+) -> None:
+    trials = read_table("trials", tables / "trials.parquet")
+    where = dict(zip(("strategy", "variant"), Labels().variants(trials)[-1], strict=True))
+    half = Mark("half of it is saved", 8 * MIB, "a paper", where)
+    other = Mark("of no strategy that was run", 1, "another paper", {"strategy": "none"})
+    figure = overhead(trials, (half, other))
+    lent = figure.axes[1]
+    # 4 GiB of RAM in pages of 4 KiB, of which 1 GiB is lent.
+    computed = [line for line in lent.get_lines() if line.get_linestyle() == "--"]
+    assert [list(np.asarray(line.get_xdata())) for line in computed] == [[64, 64]]
+    marks = [line for line in lent.get_lines() if line.get_marker() == "d"]
+    rows = Labels().variants(trials)
+    ((x, y),) = np.asarray(marks[0].get_xydata(), dtype=float).tolist()
+    assert len(marks) == 1
+    assert x == pytest.approx(64 - 8)
+    assert rows[int(y)] == rows[-1]
+    assert "published, not measured here: half of it is saved. Source: a paper." in texts(figure)
+    assert "another paper" not in texts(figure)
+
+
+def test_a_map_is_of_one_trial_alone(tables: Path) -> None:
+    phases = read_table("phases", tables / "phases.parquet", where={"strategy": "cma"})
+    later = phases.assign(cycle=phases["cycle"] + 1)
+    with pytest.raises(CarveoutError, match=r"figures\.pageblock_map of the config"):
+        pageblock_map.draw(pd.concat([phases, later]), Labels())
+
+
+def test_the_map_begins_before_the_load_where_that_was_counted(tables: Path) -> None:
+    phases = read_table("phases", tables / "phases.parquet", where={"strategy": "cma"})
+    before = phases[phases["phase"] == "before"]
+    unloaded = before.assign(
+        phase="unloaded", pageblocks=before["pageblocks"].str.replace("M", "F")
     )
-    (axes,) = frontier.draw(curve, Labels.read(DESCRIPTIONS)).subfigs[0].get_axes()
-    ideal, granted = axes.get_lines()
-    for line, wanted_mib in ((ideal, [300, 300, 300]), (granted, [512, 256, 0])):
-        drawn = np.asarray(line.get_xydata(), dtype=float).tolist()
-        assert drawn == [[dose, mib] for dose, mib in zip(doses, wanted_mib, strict=True)]
-
-
-def test_a_single_dose_is_the_only_mark_on_its_axis(tables: Path) -> None:
-    summary = read_table("summary", tables / "summary.parquet", frontier.COLUMNS["summary"])
-    drawn = frontier.draw(summary, Labels.read(DESCRIPTIONS)).subfigs[0].get_axes()
-    # The panels of the first row have titles; all of a column share their marks.
-    marks = {ax.get_title("left"): list(ax.get_xticks()) for ax in drawn}
-    assert marks["idle"] == []
-    assert marks["anonymous memory"] == [50.0]
+    figure = pageblock_map.draw(pd.concat([unloaded, phases]), Labels())
+    titles = [ax.get_title("left") for ax in figure.axes]
+    assert titles == ["before the load", "loaded", "lent", "given back"]
+    assert len(pageblock_map.draw(phases, Labels()).axes) == 3

@@ -12,7 +12,6 @@ from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
 from carveout.drawing import style
 from carveout.drawing.layout import Part, stacked
-from carveout.records.outcomes import CYCLE_PHASES
 from carveout.tables.accounts import ACCOUNTS, DRAWN, GROUPS, column
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
@@ -104,7 +103,7 @@ def _means(phases: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_variant(ax: Axes, means: pd.DataFrame, row: tuple[str, str], place: int) -> None:
-    for number, phase in enumerate(CYCLE_PHASES):
+    for number, phase in enumerate(_BARS):
         y = place + (number - 1) * _BAR_ROWS
         if (*row, phase) in means.index:
             sizes_mib = means.reindex([(*row, phase)])[list(DRAWN)].to_numpy()[0].tolist()

@@ -4,7 +4,6 @@
 import re
 from collections.abc import Hashable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -15,7 +14,6 @@ from carveout.common.errors import CarveoutError
 from carveout.common.sizes import GIB, MIB
 from carveout.drawing import style
 from carveout.drawing.layout import Part, compose
-from carveout.drawing.marks import Mark, draw_mark, notes
 from carveout.study.geometry import memmap_of
 from carveout.tables.schema import KERNEL_COLUMNS
 from carveout.wording.labels import VARIANT, Labels, version_label
@@ -29,7 +27,7 @@ _DASHED = (0, (4, 3))
 _PANEL_ROWS = 10.0
 
 
-def draw(phases: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
+def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     """Draw what was counted over what the geometry says, and by how much the two differ."""
     counted = phases[phases["request_bytes"].isna()]
     if counted.empty:
@@ -46,13 +44,12 @@ def draw(phases: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Fi
     heights = (_PANEL_ROWS, len(lines) + 2.5)
     part = Part(
         rows=max(heights) if beside else sum(heights),
-        draw=lambda part: _draw_panels(part, hosts, lines, heights, marks, beside=beside),
+        draw=lambda part: _draw_panels(part, hosts, lines, heights, beside=beside),
         legend=[
             Line2D([], [], color=style.MUTED, linewidth=0.8, linestyle=_DASHED, label="computed"),
             *(_mark(line, place, len(lines)) for place, line in enumerate(lines)),
         ],
         entry_em=26,
-        notes=notes(marks),
     )
     return compose({"": part})
 
@@ -71,7 +68,6 @@ def _draw_panels(
     hosts: pd.DataFrame,
     lines: Sequence[str],
     heights: tuple[float, float],
-    marks: Sequence[Mark],
     *,
     beside: bool,
 ) -> None:
@@ -80,8 +76,6 @@ def _draw_panels(
     else:
         against, differences = part.subplots(2, 1, height_ratios=heights)
     _draw_against_ram(against, hosts, lines)
-    for place, mark in enumerate(marks):
-        _draw_share(against, mark, place)
     _draw_differences(differences, hosts, lines)
 
 
@@ -133,21 +127,13 @@ def _draw_against_ram(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> No
     ax.grid(visible=True, axis="both")
 
 
-def _draw_share(ax: Axes, mark: Mark, place: int) -> None:
-    """Draw a published share of the RAM as a line across all sizes."""
-    ram_gib = np.array(ax.get_xlim())
-    memmap_mib = mark.value * ram_gib * GIB / MIB
-    ax.plot(ram_gib, memmap_mib, color=style.REFERENCE, linewidth=0.8, linestyle=":", zorder=1)
-    draw_mark(ax, ram_gib[0], memmap_mib[0], place)
-
-
 def _draw_differences(ax: Axes, hosts: pd.DataFrame, lines: Sequence[str]) -> None:
     """Write by how much what was counted differs from what is computed: for most, not at all."""
     rams = sorted(hosts["ram_bytes"].unique())
     for _, host in hosts.iterrows():
         difference = host["memmap_bytes"] - host["computed_bytes"]
         ax.annotate(
-            f"{difference / MIB:+.3g}" if difference else "0",
+            f"{difference / MIB:+.2g}" if difference else "0",
             (rams.index(host["ram_bytes"]), lines.index(host["line"])),
             ha="center",
             va="center",

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from carveout.common.sizes import MIB
+from carveout.common.sizes import GIB, MIB
 from carveout.drawing import style
 from carveout.drawing.layout import Part, stacked
-from carveout.drawing.marks import Mark, draw_mark, notes
+from carveout.drawing.marks import Mark, beside, draw_mark, notes
 from carveout.study.geometry import memmap_of
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import Labels
@@ -58,7 +58,7 @@ def draw(
     def part_of(rows: pd.DataFrame) -> Part:
         page_bytes = int(pages[tuple(rows[list(COMPARABLE)].iloc[0])])
         order = labels.variants(rows)
-        about = [mark for mark in marks if any(mark.is_about(*row) for row in order)]
+        about = beside(marks, rows)
         return Part(
             rows=-(-len(_PANELS) // _columns()) * (len(order) + 2.2),
             draw=lambda part: _Drawing(rows, labels, page_bytes, about).draw(part, colors),
@@ -108,12 +108,13 @@ class _Drawing:
         return memmap_of(int(self.variants["ram_bytes"].iloc[0]), self.page_bytes) / MIB
 
     def _draw_mark(self, ax: Axes, mark: Mark, place: int, rows: Sequence[tuple[str, str]]) -> None:
-        """Mark what would be left, were the published share of the memmap of what is lent saved."""
-        lent_bytes = int(self.variants["request_bytes"].max())
-        saved_mib = mark.value * memmap_of(lent_bytes, self.page_bytes) / MIB
-        for y, row in enumerate(rows):
-            if mark.variants and mark.is_about(*row):
-                draw_mark(ax, self._memmap_mib() - saved_mib, y, place)
+        """Mark what would be left, were as much of it saved as was published."""
+        lent = self.variants[self.variants["memmap_host_bytes"].notna()]
+        largest = lent.groupby(["strategy", "variant"])["request_bytes"].max()
+        for y, (strategy, variant) in enumerate(rows):
+            if mark.is_beside(strategy=strategy, variant=variant) and rows[y] in largest.index:
+                saved_bytes = mark.value * int(largest[rows[y]]) / GIB
+                draw_mark(ax, self._memmap_mib() - saved_bytes / MIB, y, place)
 
 
 def _draw_bars(ax: Axes, table: pd.DataFrame, looks: _Looks, shades: list[str]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figure: the host's pageblocks before, during and after one lend."""
+"""Figure: the host's physical memory through one trial, pageblock by pageblock."""
 
 from typing import Any
 
@@ -13,7 +13,6 @@ from matplotlib.patches import Patch
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import GIB
 from carveout.drawing import style
-from carveout.records.outcomes import PHASES
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import Labels, comparable_parts
 from carveout.wording.quantities import bytes_label
@@ -36,11 +35,18 @@ _CLASSES = {
     "P": ("partly lent", "#5F6B7A"),
     "L": ("lent", "#08121F"),
 }
-_PANEL_TITLES = {"before": "before", "lent": "lent", "after": "given back"}
+# By phase. Of the first cycle alone there may be a census from before the load.
+_UNLOADED = "unloaded"
+_PANEL_TITLES = {
+    _UNLOADED: "before the load",
+    "before": "loaded",
+    "lent": "lent",
+    "after": "given back",
+}
 
 
 def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw the three pageblock maps of one trial's cycle.
+    """Draw the pageblock maps of one trial's cycle, and before its load where that was counted.
 
     Args:
         phases: the censuses of one trial and cycle; of several hosts, the first is drawn.
@@ -61,10 +67,13 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
     per_row = 64 if pageblocks >= 256 else min(16, pageblocks)
     grid_rows = max(-(-len(text) // per_row) for text in maps.values())
     figure = style.new_figure(6.5 + min(max(grid_rows, 16), 128) * 0.3)
-    axes = figure.subplots(1, len(PHASES), sharey=True)
-    for ax, phase in zip(axes, PHASES, strict=True):
+    shown = [phase for phase in _PANEL_TITLES if phase in maps or phase != _UNLOADED]
+    axes = figure.subplots(1, len(shown), sharey=True)
+    for ax, phase in zip(axes, shown, strict=True):
         _draw_map(ax, maps.get(phase), per_row, grid_rows)
-        ax.set_title(_PANEL_TITLES[phase])
+        ax.set_title(
+            style.wrapped(_PANEL_TITLES[phase], (style.width_em() - 6) / len(shown), bold=True)
+        )
     start_bytes = int(first["first_pfn"]) * int(first["page_bytes"])
     _draw_addresses(axes[0], start_bytes, pageblock_bytes, per_row, grid_rows)
     figure.suptitle(_title(first, labels), x=0.01, ha="left")
@@ -131,11 +140,15 @@ def _draw_legend(figure: Figure, maps: dict[str, str], pageblock_bytes: int) -> 
         if any(letter in text for text in maps.values())
     ]
     figure.legend(
-        handles=handles, loc="outside lower left", ncols=max(1, int(style.width_em() // 24))
+        handles=handles,
+        loc="outside lower left",
+        ncols=max(1, int(style.width_em() // (9 + 6 * len(maps)))),
     )
 
 
 def _amounts(letter: str, maps: dict[str, str], pageblock_bytes: int) -> str:
     """Return a class's size in each panel, or once when it stays as it is."""
-    sizes = [maps[phase].count(letter) * pageblock_bytes for phase in PHASES if phase in maps]
+    sizes = [
+        maps[phase].count(letter) * pageblock_bytes for phase in _PANEL_TITLES if phase in maps
+    ]
     return " → ".join(bytes_label(size) for size in (sizes if len(set(sizes)) > 1 else sizes[:1]))

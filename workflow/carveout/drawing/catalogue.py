@@ -40,7 +40,7 @@ class Entry:
         title: what it shows, in a list of figures.
         has_data: whether cells have what it shows.
         key: the key below `figures` of a config that wants it, where it is drawn for no other.
-        marks: whether figures that others published are marked in it.
+        marks: the unit of what others published and is marked in it, if anything is.
     """
 
     room: str
@@ -48,7 +48,7 @@ class Entry:
     title: str
     has_data: Callable[[Sequence[Cell]], bool] = _lend
     key: str | None = None
-    marks: bool = False
+    marks: str | None = None
 
     @property
     def category(self) -> str:
@@ -63,24 +63,31 @@ class Entry:
 # In the order of the report.
 CATALOGUE: Mapping[str, Entry] = {
     "decision": Entry("figures", ("needs",), "which strategy for which need"),
-    "frontier": Entry("figures", ("summary",), "the frontier: what is lent beside which load"),
+    "frontier": Entry(
+        "figures", ("summary",), "the frontier: what is lent beside which load", marks="percent"
+    ),
     "capacity": Entry(
         "figures", ("summary",), "what is lent under growing doses of a load", _have_doses
     ),
     "pareto": Entry("figures", ("summary",), "what is lent against what it takes from the host"),
-    "success": Entry("figures", ("summary",), "success by dose, request and granule"),
+    "success": Entry(
+        "figures", ("summary",), "success by dose, request and granule", marks="share"
+    ),
     "blockers": Entry("figures", ("blockers",), "what was in the way"),
     "kernels": Entry("figures", ("kernels",), "kernels side by side", _have_kernels),
     "memmap_overhead": Entry(
-        "books", ("variants", "trials"), "memmap, who pays for it, and memory set aside", marks=True
+        "books",
+        ("variants", "trials"),
+        "memmap, who pays for it, and memory set aside",
+        marks="bytes_saved_per_gib",
     ),
     "idle": Entry("books", ("variants",), "what memory is good for while nothing is lent"),
     "accounts": Entry("books", ("phases",), "the books: where the RAM stands"),
     "memmap_by_ram": Entry(
-        "books", ("phases",), "memmap against RAM and page size", _are_counted_alone, marks=True
+        "books", ("phases",), "memmap against RAM and page size", _are_counted_alone
     ),
     "pageblock_map": Entry("books", ("phases",), "pageblocks of one trial", key="pageblock_map"),
-    "cost": Entry("times", ("trials",), "cost of lending and giving back"),
+    "cost": Entry("times", ("trials",), "cost of lending and giving back", marks="ns_per_gib"),
     "cost_ecdf": Entry("times", ("trials",), "how the cost of a lend is spread"),
     "cycles": Entry("times", ("trials",), "from cycle to cycle", _repeat),
 }

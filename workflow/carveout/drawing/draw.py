@@ -41,8 +41,8 @@ def main() -> None:
     ]
     labels = Labels.read(wanted.descriptions)
     with style.on_page(wanted.width):
-        if CATALOGUE[wanted.name].marks and wanted.published:
-            figure = module.draw(*frames, labels, read_marks(wanted.published, wanted.name))
+        if (unit := CATALOGUE[wanted.name].marks) and wanted.published:
+            figure = module.draw(*frames, labels, read_marks(wanted.published, wanted.name, unit))
         else:
             figure = module.draw(*frames, labels)
         style.save(figure, wanted.name, wanted.svg, wanted.png)

@@ -73,7 +73,7 @@ def compose(parts: Mapping[str, Part]) -> Figure:
         if part.legend:
             head.legend(
                 handles=part.legend, loc="lower left", ncols=part.legend_columns, borderaxespad=0.2,
-                labelspacing=0.2, columnspacing=1.2, handlelength=1.6, borderpad=0.2,
+                labelspacing=0.2, columnspacing=1.2, handlelength=1.6, borderpad=0.5,
             )  # fmt: skip
         part.draw(body)
         if part.notes:

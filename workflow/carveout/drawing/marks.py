@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Marks of reference: figures that others published, drawn apart from what was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.axes import Axes
 
 from carveout.common import schemas
 from carveout.drawing import style
+
+# The columns that a mark may name.
+_PLACES = ("strategy", "variant", "load", "granule")
 
 
 @dataclass(frozen=True)
@@ -17,33 +21,44 @@ class Mark:
 
     Attributes:
         claim: what it says, in words.
+        value: in the unit of the figure's catalogue entry.
         source: who published it, where.
-        variants: which variants it is about, as `strategy/variant`; all if there are none.
+        where: values of columns of the rows that it stands beside.
     """
 
     claim: str
     value: float
-    unit: str
     source: str
-    variants: tuple[str, ...] = ()
+    where: Mapping[str, str]
 
-    def is_about(self, strategy: str, variant: str) -> bool:
-        """Return whether it is about a variant."""
-        return not self.variants or f"{strategy}/{variant}" in self.variants
+    def is_beside(self, **row: str) -> bool:
+        """Return whether it stands beside a row of a strategy, a load and the like, by name."""
+        return all(row.get(column, value) == value for column, value in self.where.items())
 
 
-def read_marks(path: Path, figure: str) -> list[Mark]:
-    """Return the published figures that are to be marked in a figure, in the order of the file."""
+def read_marks(path: Path, figure: str, unit: str) -> list[Mark]:
+    """Return the published values of a unit that stand in a figure, in the order of the file.
+
+    One that names no strategy stands beside no row.
+    """
     return [
-        Mark(
-            claim=entry["claim"],
-            value=float(entry["value"]),
-            unit=entry["unit"],
-            source=entry["source"],
-            variants=tuple(entry.get("variants", ())),
-        )
+        Mark(entry["claim"], float(entry["value"]), entry["source"], entry["where"])
         for entry in schemas.load_yaml(path)
-        if entry.get("figure") == figure
+        if entry["figure"] == figure and entry["unit"] == unit and "strategy" in entry["where"]
+    ]
+
+
+def beside(marks: Sequence[Mark], rows: pd.DataFrame) -> list[Mark]:
+    """Return the marks that stand beside any row of a table."""
+    columns = [name for name in _PLACES if name in rows]
+    places = rows[columns].drop_duplicates().to_dict("records")
+    return [
+        mark
+        for mark in marks
+        if any(
+            mark.is_beside(**{str(key): str(found) for key, found in place.items()})
+            for place in places
+        )
     ]
 
 
@@ -74,6 +89,6 @@ def draw_mark(ax: Axes, x: float, y: float, place: int) -> None:
 def notes(marks: Sequence[Mark]) -> list[str]:
     """Return the notes that say what the marks are and whence."""
     return [
-        f"◇ {letter(place)}: published, not measured here: {mark.claim} ({mark.source})"
+        f"◇ {letter(place)}: published, not measured here: {mark.claim}. Source: {mark.source}."
         for place, mark in enumerate(marks)
     ]

@@ -15,9 +15,10 @@ from carveout.wording.labels import Labels
 
 Line = Literal["-", "--", ":", "-."]
 _LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
-_PANEL_ROWS = 2.9
-_LEGEND_ROWS = 0.58
-_AXIS_ROWS = 0.75
+_PANEL_ROWS, _LEGEND_ROW, _TITLE_ROWS = 2.6, 0.55, 0.5
+# Between one strategy's panels and the next's name; and below all: ticks and the axis' name.
+_GAP_ROWS, _AXIS_ROWS = 0.45, 1.2
+_LEFT_EM, _RIGHT_EM, _GAP_EM = 4.6, 0.8, 1.4
 
 OTHERS = "#c4c4c4"
 
@@ -46,30 +47,52 @@ def looks_of(frame: pd.DataFrame, labels: Labels) -> dict[Row, Look]:
 def rows_of(frame: pd.DataFrame, labels: Labels) -> float:
     """Return how many rows the panels of a machine take."""
     legends = [_legend_rows(labels, rows) for rows in _by_strategy(frame, labels).values()]
-    return _AXIS_ROWS + 0.5 + sum(_PANEL_ROWS + legend for legend in legends)
+    return _AXIS_ROWS + 2 * _TITLE_ROWS + sum(_PANEL_ROWS + legend for legend in legends)
 
 
 def grid(
-    part: SubFigure, frame: pd.DataFrame, labels: Labels, looks: Mapping[Row, Look]
-) -> dict[str, Sequence[Axes]]:
-    """Return the panels of each strategy, in the order of `loads_in`, with legends and titles."""
-    rows = _by_strategy(frame, labels)
-    loads = loads_in(frame)
-    heights = [_PANEL_ROWS + _legend_rows(labels, variants) for variants in rows.values()]
-    # The first has the loads' names above it, the last its axis below.
-    heights[0] += 0.5
-    heights[-1] += _AXIS_ROWS
-    lines = part.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
-    made: dict[str, Sequence[Axes]] = {}
-    for line, (strategy, variants) in zip(lines, rows.items(), strict=True):
-        axes = list(line.subplots(1, len(loads), sharey=True, squeeze=False)[0])
-        _legend(line, labels, strategy, variants, looks)
-        for ax, load in zip(axes, loads, strict=True):
+    part: SubFigure,
+    frame: pd.DataFrame,
+    labels: Labels,
+    looks: Mapping[Row, Look],
+    *,
+    x_label: str,
+    y_label: str,
+) -> dict[str, list[Axes]]:
+    """Return the panels of each strategy, in the order of `loads_in`, with legends and titles.
+
+    Their places are known, so no solver has to look for them, which takes seconds for so many.
+    """
+    rows, loads = _by_strategy(frame, labels), loads_in(frame)
+    width, height = style.width_em(), rows_of(frame, labels)
+    panel_em = (width - _LEFT_EM - _RIGHT_EM - _GAP_EM * (len(loads) - 1)) / len(loads)
+    titles = [style.load_title(load, panel_em) for load in loads]
+    titles_rows = _TITLE_ROWS * max(title.count("\n") + 1 for title in titles)
+    made: dict[str, list[Axes]] = {}
+    top = 0.0
+    for strategy, variants in rows.items():
+        place = (_LEFT_EM / width, 1 - (top + _GAP_ROWS) / height)
+        _legend(part, labels, {row: looks[row] for row in variants}, place)
+        # Loads are named above the first panels.
+        top += _legend_rows(labels, variants) + (0 if made else titles_rows) + _PANEL_ROWS
+        made[strategy] = [
+            part.add_axes(
+                (
+                    (_LEFT_EM + column * (panel_em + _GAP_EM)) / width,
+                    1 - top / height,
+                    panel_em / width,
+                    _PANEL_ROWS / height,
+                )
+            )
+            for column in range(len(loads))
+        ]
+        for column, ax in enumerate(made[strategy]):
             ax.grid(visible=True, axis="y")
-            ax.tick_params(labelbottom=line is lines[-1])
-            if line is lines[0]:
-                ax.set_title(load.replace("_", " "))
-        made[strategy] = axes
+            ax.tick_params(labelleft=column == 0, labelbottom=strategy == list(rows)[-1])
+    for ax, title in zip(next(iter(made.values())), titles, strict=True):
+        ax.set_title(title)
+    part.text(0.5, 0, x_label, ha="center", va="bottom")
+    part.text(0, 0.5, y_label, rotation=90, ha="left", va="center")
     return made
 
 
@@ -118,28 +141,28 @@ def _columns(names: Sequence[str]) -> int:
 
 def _legend_rows(labels: Labels, variants: Sequence[Row]) -> float:
     names = _names(labels, variants)
-    return _LEGEND_ROWS * (1 + -(-len(names) // _columns(names))) + 0.2
+    return _LEGEND_ROW * (1 + -(-len(names) // _columns(names))) + _GAP_ROWS
 
 
 def _legend(
-    part: SubFigure,
-    labels: Labels,
-    strategy: str,
-    variants: Sequence[Row],
-    looks: Mapping[Row, Look],
+    part: SubFigure, labels: Labels, looks: Mapping[Row, Look], place: tuple[float, float]
 ) -> None:
+    """Name a strategy and its variants, from a place of the part downwards."""
+    variants = list(looks)
     names = _names(labels, variants)
     handles = [
         Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, markersize=3)
-        for look in (looks[row] for row in variants)
+        for look in looks.values()
     ]
     part.legend(
         handles[: len(names)],
         names,
-        title=labels.strategy(strategy),
+        title=labels.strategy(variants[0][0]),
         title_fontproperties={"weight": "bold"},
         alignment="left",
-        loc="outside upper left",
+        loc="upper left",
+        bbox_to_anchor=place,
+        borderaxespad=0,
         ncols=_columns(names),
         borderpad=0,
         labelspacing=0.2,

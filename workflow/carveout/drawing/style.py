@@ -7,6 +7,7 @@ of the font: a figure is laid out anew for the page on which it is read, never j
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from carveout.common.errors import CarveoutError
@@ -57,7 +59,8 @@ _BOLD_LETTER_EM = 0.67
 _LEAST_SCALE = 0.6
 _DPI = 200
 _SETTINGS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
+    # Who reads an SVG may have another font, which then is no wider.
+    "font.family": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
     "axes.titlesize": "medium",
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -86,7 +89,8 @@ _SETTINGS: dict[Any, Any] = {
     "figure.facecolor": "white",
     "figure.titlesize": "medium",
     "figure.titleweight": "bold",
-    "svg.fonttype": "path",
+    # Letters as paths would make a page of all figures several times as large.
+    "svg.fonttype": "none",
 }
 
 
@@ -162,7 +166,7 @@ def strategy_colors(labels: Labels, frame: pd.DataFrame) -> Mapping[str, str]:
 
 def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]]) -> None:
     """Make the y axis a list of variants, the first on top, with a line between strategies."""
-    names = [_in_two(name(labels, *row)) for row in rows]
+    names = [in_lines(name(labels, *row)) for row in rows]
     ax.set_yticks(range(len(rows)), names, linespacing=1.0)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     for place in range(1, len(rows)):
@@ -170,7 +174,7 @@ def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]])
             ax.axhline(place - 0.5, color=FAINT, linewidth=0.8)
 
 
-def _in_two(text: str) -> str:
+def in_lines(text: str) -> str:
     """Return a name in lines that fit, broken behind a comma if that does."""
     most = math.floor(NAMES_EM / _LETTER_EM)
     broken = [
@@ -207,6 +211,11 @@ def wrapped(text: str, em: float, *, bold: bool = False) -> str:
     """Return a text in lines of at most so many em."""
     letters = max(8, math.floor(em / (_BOLD_LETTER_EM if bold else _LETTER_EM)))
     return textwrap.fill(text, letters, break_long_words=False)
+
+
+def load_title(load: str, em: float) -> str:
+    """Return a load's name as the title of a panel of some width."""
+    return wrapped(load.replace("_", " "), em, bold=True)
 
 
 def log_times(ax: Axes, least_ns: float, most_ns: float, labels: int) -> None:
@@ -258,6 +267,8 @@ def request_label(request_bytes: int) -> str:
 
 def save(figure: Figure, name: str, svg: Path, png: Path) -> None:
     """Write a figure as SVG and PNG; the same figure gives the same bytes."""
+    for bar in figure.findobj(Rectangle):
+        bar.set_visible(bool(bar.get_width() and bar.get_height() and bar.get_visible()))
     # Laid out once, not by each canvas and twice in each.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -266,8 +277,33 @@ def save(figure: Figure, name: str, svg: Path, png: Path) -> None:
         # In an SVG an inch has 72 points, and the canvas leaves the figure so.
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(vector, metadata={"Date": None, "Creator": None})
-    write_atomically(svg, vector.getvalue())
+    write_atomically(svg, _shortened(_with_numbered_clips(vector.getvalue(), name)))
     figure.dpi = _DPI
     canvas = FigureCanvasAgg(figure)
     canvas.print_png(raster, metadata={"Software": None})
     write_atomically(png, raster.getvalue())
+
+
+def _shortened(svg: str) -> str:
+    """Return an SVG in half its size: paths exact to a hundredth of a point, and no indentation."""
+
+    def of_path(path: re.Match[str]) -> str:
+        words = re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", path[0])
+        return " ".join(words.split())
+
+    return re.sub(r"\n +", "\n", re.sub(r'(?<= d=")[^"]*', of_path, svg))
+
+
+def _with_numbered_clips(svg: str, name: str) -> str:
+    """Return an SVG whose clip paths are called by their number, and by the figure's name.
+
+    Else they are called by a digest of their size to the last bit, in which two runs of the solver
+    that lays the figure out may differ.
+    """
+    numbers: dict[str, int] = {}
+
+    def numbered(match: re.Match[str]) -> str:
+        number = numbers.setdefault(match["id"], len(numbers))
+        return f"{match['before']}{name}-clip-{number}"
+
+    return re.sub(r'(?P<before> id="|url\(#)(?P<id>p[0-9a-f]{10})\b', numbered, svg)

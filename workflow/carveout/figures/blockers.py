@@ -78,7 +78,8 @@ def _draw_machine(
             ax.set_visible(False)
             continue
         _draw_bars(ax, blockers[blockers["load"] == loads[place]], rows, looks)
-        ax.set_title(loads[place].replace("_", " "))
+        width_em = (style.width_em() - style.NAMES_EM) / columns
+        ax.set_title(style.load_title(loads[place], width_em))
         style.draw_variant_rows(ax, labels, rows)
         ax.tick_params(labelleft=place % columns == 0, labelbottom=True)
     part.supxlabel("lends that ended short", fontsize="medium")

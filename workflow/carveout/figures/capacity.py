@@ -45,7 +45,7 @@ def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
     return stacked(
         ladders,
         lambda rows: Part(
-            rows=multiples.rows_of(rows, labels) + 0.6,
+            rows=multiples.rows_of(rows, labels),
             draw=lambda part: _draw_machine(part, rows, labels, looks),
             legend=[
                 Line2D([], [], color=style.INK, linewidth=0.8, linestyle=_DASHED, label=_IDEAL),
@@ -86,7 +86,14 @@ def _draw_machine(
     looks: Mapping[multiples.Row, multiples.Look],
 ) -> None:
     most_bytes = int(cells["request_bytes"].max())
-    grid = multiples.grid(part, cells, labels, looks)
+    grid = multiples.grid(
+        part,
+        cells,
+        labels,
+        looks,
+        x_label="dose of the load, %",
+        y_label=f"MiB granted of {bytes_label(most_bytes)}",
+    )
     for place, load in enumerate(multiples.loads_in(cells)):
         of_load = cells[cells["load"] == load]
         curves = {
@@ -108,8 +115,6 @@ def _draw_machine(
             for row, curve in curves.items():
                 if row[0] == strategy:
                     _draw_curve(ax, curve, looks[row])
-    part.supxlabel("dose of the load, %", fontsize="medium")
-    part.supylabel(f"MiB granted of {bytes_label(most_bytes)}", fontsize="medium")
 
 
 def _doses(curve: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Figure: how much memory each strategy lends beside a load that the host carries."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from carveout.common.sizes import MIB
 from carveout.drawing import multiples, style
 from carveout.drawing.layout import Part, stacked
+from carveout.drawing.marks import Mark, beside, draw_mark, notes
 from carveout.figures.capacity import ideal_mib, largest_requests, of_variant
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
@@ -26,21 +27,25 @@ COLUMNS = {
 _DASHED = (0, (4, 3))
 _PANEL_ROWS = 6.5
 _LEAST_EM = 15.0
+# Of variants that lend the most but for less than this, the first is drawn.
+_AS_MUCH = 0.99
 # Curves that coincide are drawn within each other, the first of them as wide as this.
 _WIDEST_PT = 5.5
 
 
-def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
+def draw(summary: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
     """Draw a panel for each load, in it a curve for each strategy: its variant that lends most."""
     cells = largest_requests(summary)
     # An idle host carries nothing: it says something only where there is nothing else.
     if len(cells["load"].unique()) > 1:
         cells = cells[cells["load"] != "idle"]
     colors = style.strategy_colors(labels, cells)
-    return stacked(cells, lambda rows: _part(rows, labels, colors))
+    return stacked(cells, lambda rows: _part(rows, labels, colors, beside(marks, rows)))
 
 
-def _part(cells: pd.DataFrame, labels: Labels, colors: Mapping[str, str]) -> Part:
+def _part(
+    cells: pd.DataFrame, labels: Labels, colors: Mapping[str, str], marks: Sequence[Mark]
+) -> Part:
     best = _best(cells, labels)
     handles = [
         Line2D([], [], color=colors[name], linewidth=3, label=labels.strategy(name))
@@ -54,10 +59,10 @@ def _part(cells: pd.DataFrame, labels: Labels, colors: Mapping[str, str]) -> Par
     ]
     return Part(
         rows=-(-len(best) // _columns(cells)) * _PANEL_ROWS + 0.7,
-        draw=lambda part: _draw_machine(part, cells, best, colors),
+        draw=lambda part: _draw_machine(part, cells, best, colors, marks),
         legend=handles,
         entry_em=20,
-        notes=_notes(best, labels),
+        notes=[*_notes(best, labels), *notes(marks)],
     )
 
 
@@ -71,12 +76,11 @@ def _best(cells: pd.DataFrame, labels: Labels) -> dict[str, dict[str, multiples.
     for load in multiples.loads_in(cells):
         of_load = cells[cells["load"] == load]
         amounts = {row: _lent_over_doses(of_load, row) for row in labels.variants(of_load)}
-        best[load] = {
-            strategy: max(
-                (row for row in amounts if row[0] == strategy), key=lambda row: amounts[row]
-            )
-            for strategy in labels.strategies(of_load)
-        }
+        best[load] = {}
+        for row, amount in amounts.items():
+            most = max(other for name, other in amounts.items() if name[0] == row[0])
+            if row[0] not in best[load] and amount >= most * _AS_MUCH:
+                best[load][row[0]] = row
     return best
 
 
@@ -93,6 +97,7 @@ def _draw_machine(
     cells: pd.DataFrame,
     best: Mapping[str, Mapping[str, multiples.Row]],
     colors: Mapping[str, str],
+    marks: Sequence[Mark],
 ) -> None:
     columns = _columns(cells)
     strategies = dict.fromkeys(name for rows in best.values() for name in rows)
@@ -101,7 +106,7 @@ def _draw_machine(
     most_mib = int(cells["request_bytes"].max()) / MIB
     for place, (ax, (load, rows)) in enumerate(zip(grid.flat, best.items(), strict=False)):
         of_load = cells[cells["load"] == load]
-        ax.set_title(load.replace("_", " "))
+        ax.set_title(style.load_title(load, (style.width_em() - 6) / columns))
         ax.grid(visible=True, axis="both")
         ideal = ideal_mib(of_load)
         ax.plot(
@@ -111,6 +116,10 @@ def _draw_machine(
         for strategy, row in rows.items():
             _draw_curve(ax, of_variant(of_load, row), colors[strategy], widths[strategy])
         ax.set(xlim=(0, float(ideal.index.max()) * 1.06 or 1), ylim=(0, most_mib * 1.06))
+        for number, mark in enumerate(marks):
+            if mark.is_beside(load=load):
+                ax.axvline(mark.value, color=style.REFERENCE, linewidth=0.8, linestyle=":")
+                draw_mark(ax, mark.value, most_mib / 2, number)
         if place + columns >= len(best):
             ax.set_xlabel("load carried: dose, %")
     for ax in grid.flat[len(best) :]:

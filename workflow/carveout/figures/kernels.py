@@ -20,10 +20,10 @@ from carveout.wording.quantities import bytes_label
 COLUMNS = {"kernels": None}
 # By column: the panel's title, what its numbers are divided by, and whether its scale is of times.
 _PANELS = {
-    "memmap_host_bytes": ("memmap that the host\npays while lent, MiB", MIB, False),
-    "granted_most_bytes": ("granted at best, MiB", MIB, False),
-    "half_dose_least": ("half of it up to this\ndose of a load, %", 1, False),
-    "lend_ns_per_gib_p50": ("time of a GiB lent,\nlog scale", 1, True),
+    "memmap_host_bytes": ("memmap paid\nby host, MiB", MIB, False),
+    "granted_most_bytes": ("granted at\nbest, MiB", MIB, False),
+    "half_dose_least": ("half of it up\nto dose, %", 1, False),
+    "lend_ns_per_gib_p50": ("time of a\nGiB lent", 1, True),
 }
 _LEAST_KERNELS = 2
 
@@ -104,7 +104,7 @@ def _draw_machine(
         if is_time:
             times = kernels[column].dropna().astype(float)
             limits = (times.min() / 2, times.max() * 2) if len(times) else (1e3, 1e9)
-            style.log_times(ax, *limits, labels=3)
+            style.log_times(ax, *limits, labels=2)
         else:
             ax.set_xlim(left=0)
         style.draw_variant_rows(ax, labels, rows)

@@ -2,13 +2,14 @@
 """Figure: what each variant lends against what it takes from the host: the Pareto front."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from carveout.common.sizes import MIB
 from carveout.drawing import multiples, style
@@ -31,9 +32,20 @@ _CLOSE = 0.02
 # Of the text of numbers, in shares of a panel.
 _LETTER_WIDTH, _LINE_HEIGHT = 0.02, 0.075
 _MARK = 0.022
+# Below this share of its height a panel has more room upwards.
+_LOW = 0.4
 # Runs of fewer numbers are written out.
 _RUN = 3
 _Panel = tuple[str, float]
+
+
+class _Box(NamedTuple):
+    """What is written or marked, in shares of a panel."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
 
 
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
@@ -130,6 +142,7 @@ def _draw_machine(
         ax.grid(visible=True, axis="both")
         ax.set_xscale("log", base=2)
         ax.set(xlim=limits, ylim=(-0.06 * most_mib, 1.12 * most_mib))
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         _draw_points(ax, found[panel], numbers, colors)
     for ax in grid.flat[len(panels) :]:
@@ -155,7 +168,7 @@ def _draw_points(
     to_axes = ax.transAxes.inverted()
     clusters = {_mean(found, rows): rows for rows in _clusters(found, ax)}
     places = [to_axes.transform(ax.transData.transform(point)) for point in clusters]
-    taken = [(x - _MARK, x + _MARK, y - _MARK, y + _MARK) for x, y in places]
+    taken = [_Box(x - _MARK, x + _MARK, y - _MARK, y + _MARK) for x, y in places]
     for (x, y), rows in sorted(clusters.items(), key=lambda item: -item[0][1]):
         strategies = {row[0] for row in rows}
         ax.plot(
@@ -181,20 +194,22 @@ def _mean(found: pd.DataFrame, rows: Sequence[tuple[str, str]]) -> tuple[float, 
     return float(x), float(y)
 
 
-def _free(
-    taken: list[tuple[float, float, float, float]], left: float, middle: float, text: str
-) -> float:
-    """Return where beside a point its text stands free of those above it, and take that place."""
+def _free(taken: list[_Box], left: float, middle: float, text: str) -> float:
+    """Return at which height beside a point its text stands free of others, and take that place.
+
+    In the lower part of a panel it makes way upwards, else downwards.
+    """
     lines = text.split("\n")
-    width, height = max(map(len, lines)) * _LETTER_WIDTH, len(lines) * _LINE_HEIGHT
-    top = min(middle + height / 2, 1.0)
-    # From the top, so that what is pushed down by one is held against those below it.
-    for other_left, other_right, bottom, other_top in sorted(taken, key=lambda one: -one[3]):
-        beside = left + width < other_left or other_right < left
-        if not beside and top > bottom and top - height < other_top:
-            top = bottom
-    taken.append((left, left + width, top - height, top))
-    return top - height / 2
+    right = left + max(map(len, lines)) * _LETTER_WIDTH
+    half = len(lines) * _LINE_HEIGHT / 2
+    upwards = middle < _LOW
+    middle = min(max(middle, half), 1 - half)
+    for box in sorted(taken, key=lambda one: one.bottom if upwards else -one.top):
+        is_beside = right < box.left or box.right < left
+        if not is_beside and middle + half > box.bottom and middle - half < box.top:
+            middle = box.top + half if upwards else box.bottom - half
+    taken.append(_Box(left, right, middle - half, middle + half))
+    return middle
 
 
 def _clusters(found: pd.DataFrame, ax: Axes) -> list[list[tuple[str, str]]]:

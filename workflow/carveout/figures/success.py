@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 
 from carveout.drawing import multiples, style
 from carveout.drawing.layout import Part, stacked
+from carveout.drawing.marks import Mark, beside, letter, notes
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
 from carveout.wording.quantities import bytes_label
@@ -29,7 +30,7 @@ COLUMNS = {
 _COLORS = "YlGnBu"
 # A cell that is this wide has room for its numbers.
 _NUMBERS_EM = 3.6
-_LEAST_CELL_EM = 1.1
+_LEAST_CELL_EM = 0.95
 # A dose has room beside the next where a cell is this wide.
 _UPRIGHT_EM = 2.4
 _RATES = {0.0: "never", 0.5: "half", 1.0: "always"}
@@ -39,16 +40,16 @@ _DARK = 0.55
 _Column = tuple[str, int]
 
 
-def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
+def draw(summary: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
     """Draw a cell for each variant, load, dose and request, as dark as it was successful."""
     return stacked(
         summary,
         lambda rows: Part(
             rows=(len(labels.variants(rows)) + 2.4) * len(_lines(_panels(rows))) + 0.5,
-            draw=lambda part: _draw_machine(part, rows, labels),
+            draw=lambda part: _draw_machine(part, rows, labels, beside(marks, rows)),
             legend=_legend(),
-            entry_em=6.5,
-            notes=style.caveats(labels, labels.variants(rows)),
+            entry_em=8.5,
+            notes=[*style.caveats(labels, labels.variants(rows)), *notes(beside(marks, rows))],
         ),
     )
 
@@ -76,7 +77,9 @@ def _width(doses: Sequence[float]) -> float:
     return max(5.0, len(doses))
 
 
-def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> None:
+def _draw_machine(
+    part: SubFigure, summary: pd.DataFrame, labels: Labels, marks: Sequence[Mark]
+) -> None:
     rows = labels.variants(summary)
     panels = _panels(summary)
     lines = _lines(panels)
@@ -95,11 +98,32 @@ def _draw_machine(part: SubFigure, summary: pd.DataFrame, labels: Labels) -> Non
             index = [(*row, load, dose, size) for row in rows for dose in doses]
             found = cells.reindex(pd.MultiIndex.from_tuples(index))
             _draw_cells(ax, found, doses, width_em / len(doses))
-            title = style.wrapped(load.replace("_", " "), width_em, bold=True)
-            ax.set_title(f"{title}\n{bytes_label(size)}" if several else title)
+            title = style.load_title(load, width_em)
+            ax.set_title(f"{title}\n{bytes_label(size)}" if several else title, fontsize="small")
             style.draw_variant_rows(ax, labels, rows)
             ax.tick_params(labelleft=ax is axes[0])
+        _draw_marks(axes[-1], marks, rows)
     part.supxlabel("dose of the load, %", fontsize="medium")
+
+
+def _draw_marks(ax: Axes, marks: Sequence[Mark], rows: Sequence[tuple[str, str]]) -> None:
+    """Draw marks behind the rows of those that they are about: no cell is a place of a share."""
+    for y, (strategy, variant) in enumerate(rows):
+        about = [
+            n for n, mark in enumerate(marks) if mark.is_beside(strategy=strategy, variant=variant)
+        ]
+        if about:
+            ax.annotate(
+                "◇ " + ", ".join(map(letter, about)),
+                (1, y),
+                xycoords=("axes fraction", "data"),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize="small",
+                fontstyle="italic",
+                color=style.REFERENCE,
+            )
 
 
 def _draw_cells(ax: Axes, found: pd.DataFrame, doses: Sequence[float], width_em: float) -> None:

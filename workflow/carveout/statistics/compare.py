@@ -61,7 +61,7 @@ _VARIANT = ["strategy", "variant"]
 _CURVE = ["load", "requests", "cycle", "request_bytes"]
 _PARTNERS = [*_CURVE, "dose_target", "seed", "layout"]
 _COSTS = ("lend_ns_per_gib", "give_back_ns_per_gib")
-COLUMNS = (*pair.COLUMNS, "layout")
+COLUMNS = pair.COLUMNS
 _FAMILY = [*COMPARABLE, "quantity"]
 _TESTED = ("difference_low", "difference_high", "interval", "method", "p_value")
 

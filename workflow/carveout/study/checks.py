@@ -175,3 +175,21 @@ def check_reference(config: Mapping[str, Any], source: str, cells: Sequence[Cell
             f"{source}: key reference: wanted a strategy and variant of the key strategies, found "
             f"{config['reference']}; known are {', '.join(known)}"
         )
+
+
+def check_only(config: Mapping[str, Any], source: str, cells: Sequence[Cell]) -> None:
+    """Refuse figures of what the config does not run."""
+    variants = [f"{cell.variant.strategy}/{cell.variant.name}" for cell in cells]
+    known = {
+        "strategies": [*(cell.variant.strategy for cell in cells), *variants],
+        "kernels": [cell.kernel for cell in cells],
+        "loads": [cell.load for cell in cells],
+        "granules": [cell.granule for cell in cells],
+    }
+    for key, names in config["figures"].get("only", {}).items():
+        for name in names:
+            if name not in known[key]:
+                raise CarveoutError(
+                    f"{source}: key figures.only.{key}: wanted what this config runs, found "
+                    f"{name}; it runs {', '.join(dict.fromkeys(known[key]))}"
+                )

@@ -18,6 +18,7 @@ from carveout.study.checks import (
     check_lends,
     check_map,
     check_once,
+    check_only,
     check_pieces,
     check_reference,
     check_replication,
@@ -106,6 +107,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
     check_once(source, matrix.cells)
     check_lends(source, matrix.cells)
     check_map(config, source, matrix.cells)
+    check_only(config, source, matrix.cells)
     check_reference(config, source, matrix.cells)
     return matrix
 

@@ -12,11 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
-from carveout.drawing import style
+from carveout.common.sizes import GIB
+from carveout.drawing import multiples, style
 from carveout.drawing.layout import Part, stacked
+from carveout.drawing.marks import Mark, beside, draw_mark, notes
 from carveout.tables.rules import LEND_PARTS
 from carveout.tables.schema import COMPARABLE
-from carveout.wording.labels import Labels, load_label, loads_of
+from carveout.wording.labels import Labels
 
 _COLUMNS = (
     *(*COMPARABLE, "strategy", "variant", "load", "dose_target"),
@@ -26,6 +28,8 @@ _COLUMNS = (
 )
 COLUMNS = {"trials": _COLUMNS}
 _STEPS = {"lend_ns": "lend", "give_back_ns": "give back"}
+# Times that others published are of this step.
+_MARKED = "lend_ns"
 # Lightness falls from part to part, so that grey prints are legible too.
 _PART_COLORS = dict(
     zip(LEND_PARTS, ("#FDE9A9", "#F2A65A", "#D1495B", "#3D5A80", "#BBBBBB"), strict=True)
@@ -41,16 +45,16 @@ _LEAST_NS = 100
 _DOTS = 30
 
 
-def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
+def draw(trials: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
     """Draw the costs of all granted lends: a dot per trial, or a box where there are many."""
     return stacked(
         trials,
         lambda rows: Part(
             rows=-(-_panels(rows) // _columns()) * (len(labels.variants(rows)) + 1.8) + 2.2,
-            draw=lambda part: _draw_machine(part, rows, labels),
+            draw=lambda part: _draw_machine(part, rows, labels, beside(marks, rows)),
             legend=_legend(_load_looks(rows)),
             entry_em=15,
-            notes=style.caveats(labels, labels.variants(rows)),
+            notes=[*style.caveats(labels, labels.variants(rows)), *notes(beside(marks, rows))],
         ),
     )
 
@@ -63,7 +67,9 @@ def _panels(trials: pd.DataFrame) -> int:
     return 2 * trials["request_bytes"].nunique() + 2
 
 
-def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None:
+def _draw_machine(
+    part: SubFigure, trials: pd.DataFrame, labels: Labels, marks: Sequence[Mark]
+) -> None:
     rows = labels.variants(trials)
     loads = _load_looks(trials)
     requests = sorted(trials["request_bytes"].unique())
@@ -77,6 +83,8 @@ def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None
         _draw_costs(ax, of_request, column, rows, loads)
         _draw_failing(ax, trials[trials["request_bytes"] == request_bytes], of_request, rows)
         ax.set_title(f"{step}, {style.request_label(request_bytes)}")
+        if column == _MARKED:
+            _draw_marks(ax, marks, rows, request_bytes / GIB)
     largest = _largest(granted)
     _draw_parts(parts, largest, rows)
     _draw_clearing(clearing, largest, rows)
@@ -87,6 +95,15 @@ def _draw_machine(part: SubFigure, trials: pd.DataFrame, labels: Labels) -> None
         style.draw_variant_rows(ax, labels, rows)
         ax.tick_params(labelleft=place % columns == 0)
     clearing.set_xlabel("guest time, log scale")
+
+
+def _draw_marks(
+    ax: Axes, marks: Sequence[Mark], rows: Sequence[tuple[str, str]], request_gib: float
+) -> None:
+    for place, mark in enumerate(marks):
+        for y, (strategy, variant) in enumerate(rows):
+            if mark.is_beside(strategy=strategy, variant=variant):
+                draw_mark(ax, mark.value * request_gib, y, place)
 
 
 def _limits(granted: pd.DataFrame) -> tuple[float, float]:
@@ -161,10 +178,10 @@ def _legend_below(ax: Axes, columns: int) -> None:
     )
 
 
-def _load_looks(trials: pd.DataFrame) -> dict[tuple[str, float], tuple[str, str]]:
+def _load_looks(trials: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """Return each load's colour and marker."""
     looks = zip((style.MUTED, *style.PALETTE), style.MARKERS, strict=False)
-    return dict(zip(loads_of(trials), itertools.cycle(looks), strict=False))
+    return dict(zip(multiples.loads_in(trials), itertools.cycle(looks), strict=False))
 
 
 def _draw_costs(
@@ -172,23 +189,24 @@ def _draw_costs(
     granted: pd.DataFrame,
     column: str,
     rows: Sequence[tuple[str, str]],
-    loads: Mapping[tuple[str, float], tuple[str, str]],
+    loads: Mapping[str, tuple[str, str]],
 ) -> None:
     places = {row: place for place, row in enumerate(rows)}
     step = 0.72 / len(loads)
     shifts = {load: step * (n - (len(loads) - 1) / 2) for n, load in enumerate(loads)}
     costs = granted.dropna(subset=[column])
-    for key, cell in costs.groupby(["strategy", "variant", "load", "dose_target"], sort=True):
-        strategy, variant, load, dose = cast("tuple[str, str, str, float]", key)
-        color, marker = loads[(load, dose)]
+    for key, cell in costs.groupby(["strategy", "variant", "load"], sort=True):
+        strategy, variant, load = cast("tuple[str, str, str]", key)
+        color, marker = loads[load]
         values = cell[column].astype(float).clip(lower=_LEAST_NS)
-        y = places[(strategy, variant)] + shifts[(load, dose)]
+        y = places[strategy, variant] + shifts[load]
         if len(values) > _DOTS:
             _draw_box(ax, values, y, color)
         else:
-            ax.scatter(
-                values, [y] * len(values), s=9, marker=marker, color=color, alpha=0.75, linewidths=0
-            )
+            ax.plot(
+                values, [y] * len(values), linestyle="", marker=marker, markersize=3, color=color,
+                alpha=0.75, markeredgewidth=0,
+            )  # fmt: skip
     medians = costs.groupby(["strategy", "variant"])[column].median().clip(lower=_LEAST_NS)
     centers = np.array([places[row] for row in medians.index])
     ax.vlines(medians, centers - 0.42, centers + 0.42, color=style.INK, linewidth=1.6)
@@ -228,10 +246,10 @@ def _draw_failing(
             style.note(ax, place, f"no success in {counts[row]} trials")
 
 
-def _legend(loads: Mapping[tuple[str, float], tuple[str, str]]) -> list[Artist]:
+def _legend(loads: Mapping[str, tuple[str, str]]) -> list[Artist]:
     return [
         *(
-            Line2D([], [], linestyle="", marker=marker, color=color, label=load_label(*load))
+            Line2D([], [], linestyle="", marker=marker, color=color, label=load.replace("_", " "))
             for load, (color, marker) in loads.items()
         ),
         Line2D(

@@ -33,7 +33,7 @@ def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
     return stacked(
         costs,
         lambda rows: Part(
-            rows=multiples.rows_of(rows, labels) + 0.6,
+            rows=multiples.rows_of(rows, labels),
             draw=lambda part: _draw_machine(part, rows, labels, looks, limits),
             legend=[
                 Line2D([], [], color=multiples.OTHERS, linewidth=0.8, label="other strategies")
@@ -50,7 +50,14 @@ def _draw_machine(
     looks: Mapping[multiples.Row, multiples.Look],
     limits: tuple[float, float],
 ) -> None:
-    grid = multiples.grid(part, costs, labels, looks)
+    grid = multiples.grid(
+        part,
+        costs,
+        labels,
+        looks,
+        x_label="guest time of a lend for each GiB lent, log scale",
+        y_label="share of lends, %",
+    )
     loads = multiples.loads_in(costs)
     for place, load in enumerate(loads):
         of_load = costs[costs["load"] == load]
@@ -66,8 +73,6 @@ def _draw_machine(
                     multiples.plot(ax, *curve, looks[row], marked=False)
             style.log_times(ax, *limits, labels=3)
             ax.set(ylim=(0, 104), yticks=[0, 50, 100])
-    part.supxlabel("guest time of a lend for each GiB lent, log scale", fontsize="medium")
-    part.supylabel("share of lends, %", fontsize="medium")
 
 
 def _steps(

@@ -103,9 +103,10 @@ def _draw_machine(part: SubFigure, cycles: pd.DataFrame, labels: Labels) -> None
                 continue
             requests, load = panels[place]
             of_panel = found.xs(panels[place], level=["requests", "load"])[quantity]
-            _draw_cells(ax, of_panel, rows, (style.width_em() - style.NAMES_EM) / columns)
-            title = load.replace("_", " ")
-            ax.set_title(f"{title}, {requests}" if several else title, fontweight="normal")
+            width_em = (style.width_em() - style.NAMES_EM) / columns
+            _draw_cells(ax, of_panel, rows, width_em)
+            title = style.load_title(load, width_em)
+            ax.set_title(f"{title}\n{requests}" if several else title, fontweight="normal")
             style.draw_variant_rows(ax, labels, rows)
             ax.tick_params(labelleft=place % columns == 0)
         half.supxlabel("cycle", fontsize="medium")

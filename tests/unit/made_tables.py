@@ -76,7 +76,7 @@ def write_tables(folder: Path, trials: pd.DataFrame, pairs: Sequence[tuple[str, 
         "failures": list_failures(read),
         "blockers": list_blockers(read),
         "comparisons": compare(read, [REFERENCE]),
-        "changes": find_changes(read, pairs),
+        "changes": told_changes(find_changes(read, pairs)),
         "claims": made_claims(),
     }
     for name, frame in made.items():
@@ -89,6 +89,11 @@ def write_tables(folder: Path, trials: pd.DataFrame, pairs: Sequence[tuple[str, 
     write_table("kernels", describe_kernels(read, variants, curves), folder / "kernels.parquet")
     write_table("needs", made_needs(variants), folder / "needs.parquet")
     return folder
+
+
+def told_changes(changes: pd.DataFrame) -> pd.DataFrame:
+    """The changes as if there were seeds enough to tell those that are large."""
+    return changes.assign(significant=(changes["relative_change"].abs() > 1).fillna(value=False))
 
 
 def made_needs(variants: pd.DataFrame) -> pd.DataFrame:

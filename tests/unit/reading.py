@@ -42,7 +42,7 @@ WORDS = (
         "(95 % interval",
         "within 5 % or",
     ),
-    *("by 1 % or more, with a corrected p below 0.05", "stage 2"),
+    *("by 1 % or more and are told", "stage 2"),
 )
 
 

@@ -189,7 +189,7 @@ def test_what_another_kernel_changes_is_told_where_there_are_two(
 ) -> None:
     own = section(html, "kernels")
     changed = int(tables["changes"]["significant"].sum())
-    assert own.text().count("+200.0 %") == changed > 0
+    assert own.text().count("+200.0 %") == 3 * changed > 0, "and the least and most of a seed"
     one = tables["changes"].iloc[:0]
     assert "what changed" not in section(write({**tables, "changes": one}), "kernels").text()
 

@@ -96,9 +96,11 @@ def changes_of(changes: pd.DataFrame, labels: Labels) -> list[Change]:
             pair = {name: str(first[name]) for name in ("before_kernel", "kernel", "granule")}
             where: dict[str, str | float] = {**pair, "ram_bytes": float(first["ram_bytes"])}
             told = words(
-                "{} of {} comparisons changed by 1 % or more, with a corrected p below 0.05.",
+                "{} of {} comparisons changed by 1 % or more and are told; {} cannot be told with "
+                "these seeds, and changes.csv has how many would.",
                 tally("changes", part, where={**where, "significant": "True"}),
                 tally("changes", part, where=where),
+                tally("changes", part, where={**where, "verdict": "cannot_tell"}),
             )
             after = str(first["kernel"])
             significant = part[part["significant"]]
@@ -122,6 +124,8 @@ def _changed(changes: pd.DataFrame, before: str, after: str, labels: Labels) -> 
         Column[Row]("", "what", lambda row: _QUANTITIES[row["quantity"]][0], is_number=False),
         Column[Row]("", before, value("before")),
         Column[Row]("", "change", lambda row: row.change("relative_change")),
+        Column[Row]("over seeds", "least", lambda row: row.change("relative_least")),
+        Column[Row]("over seeds", "most", lambda row: row.change("relative_most")),
         Column[Row]("", after, value("after")),
         Column[Row]("pairs", "up", lambda row: row.count("pairs_up")),
         Column[Row]("pairs", "down", lambda row: row.count("pairs_down")),

@@ -305,11 +305,13 @@ def _changed(changes: pd.DataFrame, labels: Labels) -> Iterator[str]:
         yield heading(f"{found.label}; what changed")
         lines = [paragraph(found.told)]
         for line in found.grid.lines:
-            load, asked, what, before, change, after, up, down, of, p_value = map(plain, line.cells)
+            load, asked, what, before, change, least, most, after, up, down, of, p_value = map(
+                plain, line.cells
+            )
             lines += [
                 "",
                 paragraph(f"{plain(line.title)}, {load}, {asked}: {what}"),
                 f"  {before:>12}  {change:>12}  {after:>12}",
-                f"  pairs up {up}, down {down}, of {of}; p {p_value}",
+                f"  seeds {least} to {most}; pairs up {up}, down {down}, of {of}; p {p_value}",
             ]
         yield "\n".join(lines)

@@ -26,11 +26,11 @@ PAPER_PX = int((210 - 2 * 11) / 25.4 * 96)
 
 
 def made_figure(path: Path) -> Path:
-    """A figure that is wider than a phone, with words in it."""
+    """A figure as wide as those are that are drawn, with words in it."""
     path.write_text(
-        '<svg xmlns="http://www.w3.org/2000/svg" width="900pt" viewBox="0 0 900 300">'
-        '<rect id="a" width="900" height="300" fill="#cde"/>'
-        f'<text x="40" y="60" font-size="22">{path.stem}</text></svg>'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="454pt" viewBox="0 0 454 300">'
+        '<rect id="a" width="454" height="300" fill="#cde"/>'
+        f'<text x="40" y="60" font-size="14">{path.stem}</text></svg>'
     )
     return path
 
@@ -169,12 +169,29 @@ def test_a_name_in_a_table_leads_to_its_trials(opened: Page, rich_tables: Path) 
     )
 
 
+def trials_heads(page: Page) -> list[str]:
+    """The headings of the table of trials."""
+    return page.locator("#trials table.rows thead .dt-column-title").all_inner_texts()
+
+
+def test_the_trials_are_sorted_by_a_heading(opened: Page, rich_tables: Path) -> None:
+    opened.locator("#trials").scroll_into_view_if_needed()
+    opened.wait_for_selector("#trials table.dataTable tbody tr")
+    place = trials_heads(opened).index("lend")
+    heading = opened.locator("#trials table.rows thead th").nth(place)
+    heading.click()
+    heading.click()
+    opened.locator("#trials th[aria-sort=descending]").wait_for()
+    table = opened.locator("#trials table.rows")
+    shown = column_values(table, place)
+    slowest = Tables(rich_tables)["trials"]["lend_ns"].nlargest(len(shown))
+    assert shown == slowest.to_list()
+
+
 def test_a_column_of_the_trials_is_filtered_by_itself(opened: Page) -> None:
     opened.locator("#trials").scroll_into_view_if_needed()
     opened.wait_for_selector("#trials table.dataTable tbody tr")
-    heads = opened.locator("#trials table.rows thead th").all_inner_texts()
-    titles = [head.strip() for head in heads]
-    place = titles.index("outcome")
+    place = trials_heads(opened).index("outcome")
     field = opened.locator("#trials table.rows tfoot input").nth(place)
     field.fill("refused")
     cells = opened.locator(f"#trials table.rows tbody td:nth-child({place + 1})")

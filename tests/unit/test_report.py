@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The report: one self-contained page that opens with what was concluded."""
 
+import base64
+import gzip
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,7 +71,7 @@ def test_it_needs_nothing_else(html: str) -> None:
         for name in ("href", "src")
         if name in own.attributes
     ]
-    files = re.compile(r"tables/\w+\.(csv|parquet)")
+    files = re.compile(r"(tables/\w+\.(csv|parquet)|figures/\w+\.svg)")
     others = [link for link in linked if not (link.startswith("#") or files.fullmatch(link))]
     assert others == ["data:,"], "an icon that no browser asks for"
     assert not re.search(r"https?://(?!www\.w3\.org)", re.sub(r"(?s)<script.*?</script>", "", html))
@@ -87,7 +89,7 @@ def test_it_opens_with_the_conclusion_and_has_the_rest_in_its_order(html: str) -
     assert names.index("statements-mail") > names.index(strategies[-1])
     for link in parsed(html).every("a"):
         target, _, _ = link.attributes["href"].removeprefix("#").partition("?")
-        assert target in names or link.attributes["href"].startswith("tables/")
+        assert target in names or target.startswith("tables/")
 
 
 def test_the_conclusion_answers_every_need_and_names_every_variant(
@@ -165,6 +167,11 @@ def test_figures_stand_with_the_questions_that_they_answer(
     for name, figure in zip(names, (path.stem for path in paths), strict=True):
         (own,) = section(made, name).every("figure")
         assert own.attributes["id"] == f"figure-{figure}"
+        (place,) = (part for part in own.every("div") if "data-packed" in part.attributes)
+        drawn = gzip.decompress(base64.b64decode(place.attributes["data-packed"])).decode()
+        assert drawn.startswith("<svg")
+        assert f'id="{figure}-a"' in drawn
+        assert place.attributes["style"] == "aspect-ratio: 9 / 5"
         assert "Title. Text below." in " ".join(own.text().split())
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Grids and figures as HTML."""
 
+import base64
+import gzip
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -49,6 +51,18 @@ def inline_svg(path: Path, label: str) -> Markup:
     tag = re.sub(r' (?:width|height)="[^"]*"', "", tag)
     described = Markup(' role="img" aria-label="{}"').format(label)
     return Markup(f"{tag}{described}>{rest}")
+
+
+def packed(text: str | bytes) -> str:
+    """Return what the page's script unpacks: figures, whose words are drawn, shrink to a tenth."""
+    content = text if isinstance(text, bytes) else text.encode("utf-8")
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode("ascii")
+
+
+def proportions(svg: str) -> str:
+    """Return how wide a figure is for its height, so that its place is kept until it is there."""
+    view = re.search(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', svg)
+    return f"{view[1]} / {view[2]}" if view else "auto"
 
 
 def _heads(grid: Grid, columns: list[str]) -> Markup:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The report: one self-contained page that opens with what was concluded."""
 
-import base64
-import gzip
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -10,7 +8,6 @@ from typing import Any
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from carveout.findings.claims import claims_of, counts
 from carveout.findings.costs import own_grid
@@ -20,7 +17,7 @@ from carveout.findings.needs import answers
 from carveout.findings.sentences import conclusions
 from carveout.report.embedded import embedded
 from carveout.report.facts import loads_grid, run_facts
-from carveout.report.html import grid_html, inline_svg, trials_link
+from carveout.report.html import grid_html, inline_svg, packed, proportions, trials_link
 from carveout.report.questions import OF_THE_CONCLUSION, QUESTIONS, Question
 from carveout.wording.labels import Labels, unavailable_labels
 from carveout.wording.marks import Name
@@ -67,7 +64,7 @@ def page(
     lending = {machine.label for machine in machines}
     return _template(template).render(
         style=_bundle("dt_bundle.css").decode("utf-8"),
-        library=base64.b64encode(gzip.compress(_bundle("dt_bundle.js"), mtime=0)).decode("ascii"),
+        library=packed(_bundle("dt_bundle.js")),
         machines=[_concluded(machine, labels, needs) for machine in machines],
         concluding_figures=[shown[name] for name in OF_THE_CONCLUSION if name in shown],
         questions=asked,
@@ -202,9 +199,11 @@ def _statements(name: str, title: str, claims: pd.DataFrame) -> dict[str, Any]:
 def _figure(svg: Path, caption: Path) -> dict[str, Any]:
     title, *lines = caption.read_text(encoding="utf-8").splitlines()
     title = title.strip("* ")
+    drawing = inline_svg(svg, title)
     return {
         "name": svg.stem,
         "title": title,
         "caption": " ".join(line.strip() for line in lines),
-        "svg": inline_svg(svg, title) if svg.stat().st_size else Markup(""),
+        "packed": packed(drawing),
+        "proportions": proportions(drawing),
     }

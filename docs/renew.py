@@ -23,13 +23,13 @@ DOCS = Path("docs")
 TEXTS = (Path("README.md"), *sorted(DOCS.glob("*.md")))
 # Of which run each figure is.
 FIGURES = {
-    "main": ("frontier", "decision", "memmap_overhead", "idle", "accounts", "cost", "pareto"),
+    "main": ("decision", "frontier", "memmap_overhead", "accounts"),
     "review": ("memmap_by_ram",),
 }
 _SHOWN = re.compile(
     r"(?P<comment><!-- from docs/runs/(?P<run>\w+)\.txt: (?P<machine>[^/\n]*) / (?P<first>[^/\n]*)"
-    r" \.\.\. / (?P<after>[^/\n]*) -->\n```\n)(?P<shown>.*?)(?P<end>\n```\n)",
-    re.DOTALL,
+    r" \.\.\. / (?P<after>[^/\n]*) -->\n```\n)(?P<shown>.*?)(?P<end>^```\n)",
+    re.DOTALL | re.MULTILINE,
 )
 
 
@@ -65,7 +65,7 @@ def renewed(text: Path) -> str:
 
 def _replaced(found: re.Match[str], text: Path) -> str:
     part = _part(kept_summary(found["run"]), found["machine"], found["first"], found["after"], text)
-    return f"{found['comment']}{part}{found['end']}"
+    return f"{found['comment']}{part}\n{found['end']}"
 
 
 def _part(summary: Path, machine: str, first: str, after: str, text: Path) -> str:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# make          installs what is missing, runs the main job, prints the comparison table
+# make          installs what is missing, runs the main job, prints the summary
 # make smoke    the same with the small config
 # make test     all checks and all tests but the long ones
 # make test-long  the tests that take many trials for one answer, or large hosts
@@ -63,6 +63,10 @@ kernels: install
 .PHONY: bench
 bench: install
 	python -m benchmarks
+
+.PHONY: renew
+renew: main
+	python -m docs.renew main=results
 
 .PHONY: relock
 relock: install

@@ -4,55 +4,59 @@
 # study -> machines -> initramfs -> boots -> tables -> statistics -> claims -> figures -> report
 
 
-include: "workflow/rules/study.smk"
-include: "workflow/rules/machines.smk"
-include: "workflow/rules/initramfs.smk"
-include: "workflow/rules/boots.smk"
+report: "workflow/report/workflow.rst"
 
 
-for strategy in MATRIX.strategies.values():
-
-    include: strategy.folder.absolute() / "rules.smk"
-
-
-include: "workflow/rules/tables.smk"
-include: "workflow/rules/statistics.smk"
-include: "workflow/rules/claims.smk"
-include: "workflow/rules/figures.smk"
-include: "workflow/rules/report.smk"
+include: "workflow/rules/package.smk"
+include: "workflow/rules/compare.smk"
 
 
-rule all:
-    default_target: True
-    input:
-        made_before_tables(),
-        rules.compare_variants.output,
-        rules.write_report.output,
-        rules.judge_claims.output,
-        rules.figures.input,
+if not IS_COMPARISON:
 
+    include: "workflow/rules/study.smk"
+    include: "workflow/rules/machines.smk"
+    include: "workflow/rules/initramfs.smk"
+    include: "workflow/rules/boots.smk"
 
-rule tables:
-    input:
-        made_before_tables(),
-        rules.collect_trials.output,
-        rules.summarize_trials.output,
-        rules.compare_variants.output,
-        rules.pair_trials.output,
-        rules.judge_claims.output,
+    for strategy in MATRIX.strategies.values():
 
+        include: strategy.folder.absolute() / "rules.smk"
+    include: "workflow/rules/tables.smk"
+    include: "workflow/rules/statistics.smk"
+    include: "workflow/rules/claims.smk"
+    include: "workflow/rules/figures.smk"
+    include: "workflow/rules/report.smk"
 
-onstart:
-    progress.begin(
-        Path(PROGRESS_FILE),
-        [
-            cell_of(wildcards)
-            for wildcards in snakemake_internals.jobs_to_run(workflow.dag, "boot_")
-        ],
-        cores=snakemake_internals.cores_at_once(workflow),
-        boots_each=config["boot"] == "cold",
-    )
+    rule all:
+        default_target: True
+        input:
+            made_before_tables(),
+            rules.write_report.output,
+            rules.compare_variants.output,
+            rules.judge_claims.output,
+            rules.figures.input,
 
+    rule tables:
+        input:
+            made_before_tables(),
+            rules.collect_trials.output,
+            rules.summarize_trials.output,
+            rules.compare_variants.output,
+            rules.pair_trials.output,
+            rules.judge_claims.output,
 
-onsuccess:
-    show_comparison(Path(config["results"]))
+    onstart:
+        progress.begin(
+            Path(PROGRESS_FILE),
+            [
+                cell_of(wildcards)
+                for wildcards in snakemake_internals.jobs_to_run(
+                    workflow.dag, "boot_"
+                )
+            ],
+            cores=snakemake_internals.cores_at_once(workflow),
+            boots_each=config["boot"] == "cold",
+        )
+
+    onsuccess:
+        show_summary(Path(config["results"]))

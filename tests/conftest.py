@@ -24,6 +24,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--seeds", type=int, default=1, help="seeds of each load and dose in test_doses.py"
     )
     parser.addoption(
+        "--artefacts",
+        type=Path,
+        default=CHECKOUT / "results/test-artefacts",
+        help="the folder for screenshots and PDFs of pages, to be looked at",
+    )
+    parser.addoption(
         "--kernel", default=USUAL_KERNEL, help="run the configs tests/guest/*.yaml on this kernel"
     )
 

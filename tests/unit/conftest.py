@@ -8,6 +8,7 @@ import pytest
 
 from carveout.archive.apt import asked
 from tests.unit.made_archive import Archive, SigningKey, configure_host, update_host
+from tests.unit.made_tables import AFTER, BEFORE, rich_trials, write_tables
 
 
 @pytest.fixture
@@ -51,3 +52,10 @@ def archive(tmp_path: Path, host: Path, cache: Path, signing_key: SigningKey) ->
     configure_host(host, f"file:{made.root}", signing_key.keyring)
     update_host()
     return made
+
+
+@pytest.fixture(scope="session")
+def rich_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of a made-up run of two kernels in two granules, of which nothing is missing."""
+    folder = tmp_path_factory.mktemp("rich") / "tables"
+    return write_tables(folder, rich_trials(), [(BEFORE, AFTER)])

@@ -134,7 +134,7 @@ def test_every_stage_has_a_room_and_rules_of_its_name() -> None:
     assert len(stages) >= 6
     for stage in stages:
         assert stage in ROOMS
-        assert f'include: "workflow/rules/{stage}.smk"' in lines
+        assert f'    include: "workflow/rules/{stage}.smk"' in lines
         assert Path(f"workflow/rules/{stage}.smk").exists()
 
 

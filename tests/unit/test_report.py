@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The report: one self-contained page that holds everything, and a table for the terminal."""
+"""The report: one self-contained page that opens with what was concluded."""
 
+import base64
+import gzip
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,309 +10,269 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from benchmarks.synthetic.trials import made_metadata, made_runs, made_trials
-from benchmarks.synthetic.variants import LOADS, VARIANTS
 
 from carveout.common.sizes import GIB, KIB, MIB
-from carveout.report.text import comparison_text, frontier_text
-from carveout.report.views import (
-    ASIDE,
-    BACK,
-    COMPARISON_PARTS,
-    LEND,
-    MEMMAP,
-    SUCCESS,
-    VM_PART,
-    comparison_view,
-    failures_view,
-    frontier_view,
-    vm_view,
-)
-from carveout.report.write import inline_svg, write_report
-from carveout.statistics.curves import describe_curves
-from carveout.statistics.pair import find_changes
-from carveout.statistics.summarize import describe_variants, list_failures, summarize
-from carveout.tables.parquet import read_table, write_table
+from carveout.report.embedded import embedded
+from carveout.report.html import inline_svg
+from carveout.report.page import page
+from carveout.report.questions import QUESTIONS
+from carveout.report.write import read_tables, read_titles
 from carveout.wording.labels import Labels
-from carveout.wording.quantities import bytes_label, ns_label, percent_label, success_label
+from carveout.wording.marks import Name, joined, listed, words
+from carveout.wording.quantities import bytes_label, ns_label, percent_label
+from tests.unit.made_tables import NEEDS
+from tests.unit.reading import Element, parsed
 
 REPORT = Path("workflow/report")
 DESCRIPTIONS = sorted(Path("workflow/strategies").glob("*/strategy.yaml"))
-SVG = '<?xml version="1.0"?>\n<svg width="9pt" height="5pt" viewBox="0 0 9 5"><g id="a"/>'
-INTERVAL = {"success_low": 0.6401, "success_high": 0.9479, "deterministic": False}
+SVG = '<?xml version="1.0"?>\n<svg width="9pt" height="5pt" viewBox="0 0 9 5">'
+SVG += '<metadata>made at noon</metadata><g id="a"/>'
 SVG += '<use xlink:href="#a" clip-path="url(#a)"/></svg>\n'
 
 
-@pytest.fixture
-def tables(tmp_path: Path) -> Path:
-    folder = tmp_path / "tables"
-    write_table("trials", made_trials(), folder / "trials.parquet", made_metadata())
-    write_table("runs", made_runs(), folder / "runs.parquet")
-    trials = read_table("trials", folder / "trials.parquet")
-    write_table("summary", summarize(trials), folder / "summary.parquet")
-    write_table("variants", describe_variants(trials), folder / "variants.parquet")
-    write_table("failures", list_failures(trials), folder / "failures.parquet")
-    points = describe_curves(read_table("summary", folder / "summary.parquet"), trials)
-    write_table("curves", points, folder / "curves.parquet")
-    write_table("changes", find_changes(trials, ()), folder / "changes.parquet")
-    return folder
+@pytest.fixture(scope="module")
+def tables(rich_tables: Path) -> Mapping[str, pd.DataFrame]:
+    """All tables of a run of which nothing is missing."""
+    return read_tables(rich_tables)
 
 
-def ladder_of(summary: pd.DataFrame, granted_mib: Mapping[float, int]) -> pd.DataFrame:
-    """The turning points of curves that all have the same means."""
-    doses = [
-        summary.assign(dose_target=dose, granted_mean_bytes=float(granted * MIB))
-        for dose, granted in granted_mib.items()
-    ]
-    return describe_curves(pd.concat(doses), made_trials().iloc[:0])
-
-
-def write(tables: Path, labels: Labels) -> str:
-    svg = tables.parent / "success.svg"
-    svg.write_text(SVG)
-    page = tables.parent / "report.html"
-    write_report(
-        page,
-        tables=tables,
-        labels=labels,
-        figures=[svg],
-        captions=[REPORT / "success.rst"],
+def write(
+    tables: Mapping[str, pd.DataFrame],
+    labels: Labels | None = None,
+    figures: tuple[tuple[Path, Path], ...] = (),
+) -> str:
+    return page(
+        tables,
+        labels or Labels.read(DESCRIPTIONS),
+        needs=NEEDS,
+        figures=figures,
         template=REPORT / "report.html.jinja",
-        facts={"To repeat it": "snakemake <&>"},
+        reproduce={"To repeat it": "snakemake <&>"},
+        provenance={"kernel_sha256": "4f4f"},
     )
-    return page.read_text()
 
 
-def test_the_report_holds_everything_and_needs_nothing_else(tables: Path) -> None:
+@pytest.fixture(scope="module")
+def html(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Its page."""
+    return write(tables)
+
+
+def section(html: str, name: str) -> Element:
+    """A section of the page."""
+    (found,) = (own for own in parsed(html).every("section") if own.attributes["id"] == name)
+    return found
+
+
+def test_it_needs_nothing_else(html: str) -> None:
+    linked = [
+        own.attributes[name]
+        for own in parsed(html).every("a", "link", "script", "img", "use")
+        for name in ("href", "src")
+        if name in own.attributes
+    ]
+    files = re.compile(r"(tables/\w+\.(csv|parquet)|figures/\w+\.svg)")
+    others = [link for link in linked if not (link.startswith("#") or files.fullmatch(link))]
+    assert others == ["data:,"], "an icon that no browser asks for"
+    assert not re.search(r"https?://(?!www\.w3\.org)", re.sub(r"(?s)<script.*?</script>", "", html))
+    assert len(html) < 5_000_000
+
+
+def test_it_opens_with_the_conclusion_and_has_the_rest_in_its_order(html: str) -> None:
+    names = [own.attributes["id"] for own in parsed(html).every("section")]
+    questions = [question.name for question in QUESTIONS]
+    assert questions[:2] == ["lend", "carry"]
+    assert names[: len(questions) + 1] == ["conclusion", *questions]
+    assert names[-5:] == ["run", "limits", "summary", "comparisons", "trials"]
+    strategies = [name for name in names if name.startswith("strategy-")]
+    assert "strategy-cma" in strategies
+    assert names.index("statements-mail") > names.index(strategies[-1])
+    for link in parsed(html).every("a"):
+        target, _, _ = link.attributes["href"].removeprefix("#").partition("?")
+        assert target in names or target.startswith("tables/")
+
+
+def test_the_conclusion_answers_every_need_and_names_every_variant(
+    html: str, tables: Mapping[str, pd.DataFrame]
+) -> None:
     labels = Labels.read(DESCRIPTIONS)
-    page = write(tables, labels)
-    assert not re.search(r'(src|href)="(?!#)', page)
-    assert page.index("<table") < page.index("What was run") < page.index("<svg")
-    for word in (
-        *("6.12.107+deb13-arm64", "7.2.15", "220 trials, 440 lends", "49.7 %", "4f4f"),
-        *(
-            "EBUSY",
-            "oom",
-            "slab",
-            "snakemake &lt;&amp;&gt;",
-            "4/5\n(38–96 %)",
-            "0 to 40 %",
-            "least under",
-        ),
-        *("the share of its trials in which", "do not predict hardware"),
-    ):
-        assert word in page
-    for strategy in labels.strategies(read_table("variants", tables / "variants.parquet")):
-        assert labels.descriptions[strategy].title in page
+    conclusion = section(html, "conclusion")
+    machines = [own for own in conclusion.every("details") if own.attributes["class"] == "machine"]
+    assert len(machines) == 4
+    assert ["open" in own.attributes for own in machines] == [True, False, False, False]
+    for machine in machines:
+        terms = [term.text() for term in machine.every("dt")]
+        assert terms[: len(NEEDS)] == list(NEEDS.values())
+        named = {bold.text() for bold in machine.every("b")}
+        assert named == {labels.short(*pair) for pair in labels.variants(tables["variants"])}
 
 
-def test_the_same_tables_give_the_same_page(tables: Path) -> None:
-    assert write(tables, Labels()) == write(tables, Labels())
+def test_the_same_tables_give_the_same_page(html: str, tables: Mapping[str, pd.DataFrame]) -> None:
+    assert write(tables) == html
 
 
-def test_bars_stand_behind_success_rates_alone(tables: Path) -> None:
-    page = write(tables, Labels())
-    tables_of_page = re.findall(r'<table id="(\w+)" class="comparison">', page)
-    barred = {cell.partition("_row")[0] for cell in re.findall(r"#(\w+_row0_col0)[, ]", page)}
-    assert len(set(tables_of_page)) == len(COMPARISON_PARTS)
-    (of_success,) = (
-        place for place, parts in enumerate(COMPARISON_PARTS.values()) if SUCCESS in parts
-    )
-    assert barred == {tables_of_page[of_success]}
+def renamed(tables: Mapping[str, pd.DataFrame], old: str, new: str) -> dict[str, pd.DataFrame]:
+    """The tables with another name for a strategy."""
+    columns = ("strategy", "against_strategy", "page")
+    return {
+        name: frame.assign(
+            **{column: frame[column].replace(old, new) for column in columns if column in frame}
+        )
+        for name, frame in tables.items()
+    }
 
 
-def test_strategies_without_a_folder_are_shown_by_name(tables: Path) -> None:
-    page = write(tables, Labels())
-    assert all(f"{v.strategy} {v.variant}" in page for v in VARIANTS)
+def test_config_text_is_text(tables: Mapping[str, pd.DataFrame]) -> None:
+    evil = "<script>alert(1)</script>"
+    made = write(renamed(tables, "cma", evil), Labels())
+    assert evil not in made
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; area" in made
+    assert f"{evil} area" in section(made, "conclusion").text()
+    scripts = [own.attributes.get("type") for own in parsed(made).every("script")]
+    assert scripts == ["application/json"] * 3 + ["text/plain", "module"]
+    assert "snakemake &lt;&amp;&gt;" in made
 
 
-def test_a_run_without_any_success_has_a_report(tables: Path) -> None:
-    trials = read_table("trials", tables / "trials.parquet")
-    refused = trials[trials["outcome"] == "refused"]
-    write_table("trials", refused, tables / "trials.parquet")
-    write_table("summary", summarize(refused), tables / "summary.parquet")
-    write_table("variants", describe_variants(refused), tables / "variants.parquet")
-    write_table("failures", list_failures(refused), tables / "failures.parquet")
-    assert "0/" in write(tables, Labels())
+def test_strategies_without_a_folder_are_shown_by_name(
+    tables: Mapping[str, pd.DataFrame],
+) -> None:
+    made = write(tables, Labels())
+    for strategy, variant in Labels().variants(tables["variants"]):
+        assert f"{strategy} {variant}" in made
+    assert "This checkout has no folder of this name." in made
 
 
-def test_ladders_come_first_and_say_how_much_is_lent(tables: Path) -> None:
-    summary = read_table("summary", tables / "summary.parquet")
-    points = ladder_of(summary, {10: 512, 20: 512, 30: 0})
-    write_table("curves", points, tables / "curves.parquet")
-    page = write(tables, Labels.read(DESCRIPTIONS))
-    assert page.index("How much can be lent") < page.index("The comparison over all loads")
-    text = frontier_text(points, Labels.read(DESCRIPTIONS))
-    (line,) = (line for line in text.splitlines() if line.startswith(" CMA area"))
-    assert line.count("512 MiB") == len(LOADS)
-    assert line.count("25%") == len(LOADS)
-    assert line.count("≥ 30%") == len(LOADS), "no load was refused"
+def test_statements_stand_with_their_verdicts(html: str) -> None:
+    for name in ("strategy-cma", "statements-mail", "statements-kernel", "statements-field"):
+        own = section(html, name)
+        verdicts = [item.attributes["class"] for item in own.every("li")]
+        assert verdicts == ["confirmed", "contradicted", "not_tested"]
+        said = own.text()
+        assert "1 confirmed, 1 contradicted and 1 not tested here." in said
+        assert "contradicted in 3/12 rows" in said
+        assert "<b>" in said, "a statement is text"
+        assert "no kernel 9.9" in said
 
 
-def test_a_load_that_was_refused_is_carried_up_to_the_dose_before(tables: Path) -> None:
-    summary = read_table("summary", tables / "summary.parquet")
-    refused = summary.assign(dose_target=90.0, load_refused=1)
-    points = describe_curves(
-        pd.concat([summary.assign(dose_target=50.0), refused]), made_trials().iloc[:0]
-    )
-    assert set(points["carries_until_dose"]) == {50}
-    assert set(points["refused_from_dose"]) == {90}
-    view = frontier_view(points, Labels())
-    assert set(view.loc[:, (slice(None), "carried up to")].to_numpy().flatten()) == {"50 %"}
-
-
-def test_what_another_kernel_changes_is_on_the_page_of_two_kernels(tables: Path) -> None:
-    labels = Labels.read(DESCRIPTIONS)
-    assert "What the kernel changes" not in write(tables, labels), "there is one kernel"
-    trials = made_trials(8)
-    other = trials.assign(kernel="my-tree", lend_ns=trials["lend_ns"] * 3)
-    changes = find_changes(pd.concat([trials, other]), {("debian-6.12-arm64", "my-tree")})
-    write_table("changes", changes, tables / "changes.parquet")
-    page = write(tables, labels)
-    assert page.index("<table") < page.index("What the kernel changes")
-    assert page.index("What the kernel changes") < page.index("What was run")
-    assert page.count("+200.0 %") == changes["significant"].sum() > 0
-
-
-def with_vms(trials: pd.DataFrame) -> pd.DataFrame:
-    """Trials in which a VM ran in all that was lent, at 10 ms per GiB; that of mem is a device's.
-
-    Where nothing was lent, the host died of it.
-    """
-    ran, hidden = trials["lent_bytes"] > 0, trials["strategy"] == "mem"
-    lent = trials["lent_bytes"].where(ran)
-    counts = dict.fromkeys(("vm_stage2_faults", "vm_stage2_table_bytes", "vm_uncached_bytes"), 1)
-    none = dict.fromkeys(("vm_block_bytes", "vm_gigantic_bytes"), 0)
-    return trials.assign(
-        vm_outcome=ran.map({True: "ran", False: "host_died"}),
-        vm_way=hidden.map({True: "cacheable_code_beside", False: "cacheable"}),
-        vm_first_instruction_ns=lent.where(lent.isna(), 2_000_000),
-        vm_run_ns=lent / GIB * 10_000_000,
-        vm_page_bytes=lent,
-        vm_device_bytes=lent.where(hidden, 0),
-        vm_survived=ran,
-        **counts,
-        **none,
-    )
-
-
-def test_vms_have_a_heading_and_a_devices_memory_has_no_time_to_compare(tables: Path) -> None:
-    comparison = describe_variants(with_vms(read_table("trials", tables / "trials.parquet")))
-    view = vm_view(comparison, Labels())
-    assert view is not None
-    by_name: dict[Any, Any] = {name: row["VM"] for name, row in view.iterrows()}
-    times = {name: row["all pages, per GiB"] for name, row in by_name.items()}
-    assert times.pop("mem carveout") == "–"
-    assert set(times.values()) == {"10 ms"}
-    assert {row["first instruction"] for row in by_name.values()} == {"2 ms"}
-    assert by_name["mem carveout"]["monitor maps it"] == "cached, code beside"
-    assert by_name["cma area"]["monitor maps it"] == "cached"
-    # Of the hosts that died of it, too.
-    assert set(view["VM", "else"]) == {"–", "host died"}
-    asked = comparison.groupby(["strategy", "variant"])["vm_asked"].max()
-    assert set(view["VM", "ran"].str.partition(" of ")[2].astype(int)) == set(asked) == {20}
-    assert VM_PART not in write(tables, Labels())
-    write_table("variants", comparison, tables / "variants.parquet")
-    assert VM_PART in write(tables, Labels())
-
-
-def test_single_doses_are_no_frontier(tables: Path) -> None:
-    assert "How much can be lent" not in write(tables, Labels())
-
-
-def test_a_run_without_failures_says_so(tables: Path) -> None:
-    write_table(
-        "failures",
-        read_table("failures", tables / "failures.parquet").iloc[:0],
-        tables / "failures.parquet",
-    )
-    assert "Every lend was granted" in write(tables, Labels())
-
-
-def test_the_text_table_has_a_line_a_variant_and_cuts_nothing_off(tables: Path) -> None:
-    comparison = read_table("variants", tables / "variants.parquet")
-    labels = Labels.read(DESCRIPTIONS)
-    text = comparison_text(comparison, labels)
-    lines = text.splitlines()
-    assert lines[0].startswith("debian-6.12-arm64 (6.12.107-1), 4 GiB RAM")
-    for made in VARIANTS:
-        start = f" {labels.variant(made.strategy, made.variant)}  "
-        assert len([line for line in lines if line.startswith(start)]) == len(COMPARISON_PARTS)
-    assert "…" not in text
-    assert max(map(len, lines)) <= 150
-
-
-def of_cma(frame: pd.DataFrame, group: str, name: str) -> str:
-    """A cell of the comparison's row of a CMA area."""
-    view = comparison_view(frame, Labels.read(DESCRIPTIONS))
-    return str(view.loc["CMA area", (group, name)])
-
-
-def test_memmap_of_lent_memory_is_told_for_each_request(tables: Path) -> None:
-    """Who hides memory in whole blocks alone pays for a request that is smaller than one."""
-    comparison = read_table("variants", tables / "variants.parquet")
-    small = comparison["request_bytes"] == 256 * MIB
-    comparison.loc[small, "memmap_per_lent_gib_bytes"] = 8 * MIB
-    comparison.loc[~small, "memmap_per_lent_gib_bytes"] = 0
-    assert of_cma(comparison, MEMMAP, "per GiB lent, 256 MiB") == "8 MiB"
-    assert of_cma(comparison, MEMMAP, "per GiB lent, 1 GiB") == "0"
-
-
-def test_clearing_is_of_the_largest_request_that_was_granted_whole(tables: Path) -> None:
-    """Of one that was granted in part, clearing is not known, and all else is."""
-    comparison = read_table("variants", tables / "variants.parquet")
-    small = comparison["request_bytes"] == 256 * MIB
-    comparison.loc[small, "zero_ns_p50"] = 5e6
-    comparison.loc[~small, "zero_ns_p50"] = float("nan")
-    assert of_cma(comparison, LEND, "clearing, apart") == "5 ms"
-
-
-def test_a_cma_area_stands_apart_from_the_zone(tables: Path) -> None:
-    comparison = read_table("variants", tables / "variants.parquet")
-    view = comparison_view(comparison, Labels.read(DESCRIPTIONS))
-    zone = view.loc["alloc_contig_range(), ZONE_MOVABLE"]
-    assert zone[(ASIDE, "CMA area")] == "64 MiB"
-    assert zone[(ASIDE, "ZONE_MOVABLE")] == "1 GiB"
-
-
-def test_what_is_kept_back_stands_beside_what_is_regained(tables: Path) -> None:
-    comparison = read_table("variants", tables / "variants.parquet")
-    assert of_cma(comparison, BACK, "regained") == "100 %"
-    assert of_cma(comparison, BACK, "kept back") == "0 %"
-
-
-def test_a_failure_says_who_refused_and_what_the_kernel_logged(tables: Path) -> None:
-    labels = Labels.read(DESCRIPTIONS)
-    view = failures_view(read_table("failures", tables / "failures.parquet"), labels)
-    assert set(view["who refused"]) >= {"kernel", "driver", "carveout"}
-    assert view["the kernel's log, for example"].str.contains("cma_alloc").any()
-    searched = view[view["reason"] == "no candidate"]
-    assert set(searched["who refused"]) == {"carveout"}
-    assert set(searched["errno"]) == {"–"}
-
-
-def test_two_machines_are_two_tables(tables: Path) -> None:
-    comparison = read_table("variants", tables / "variants.parquet")
-    both = pd.concat([comparison, comparison.assign(ram_bytes=8 * GIB)])
-    assert comparison_text(both, Labels()).count("8 GiB RAM") == len(COMPARISON_PARTS)
-
-
-def test_a_kernel_that_is_not_the_pinned_one_says_so(tables: Path) -> None:
-    comparison = read_table("variants", tables / "variants.parquet")
-    moved = comparison.assign(kernel_version="6.12.117-1")
-    wanted = "debian-6.12-arm64 (6.12.117-1 in place of the pinned 6.12.107-1), 4 GiB RAM"
-    assert wanted in comparison_text(moved, Labels())
-    both = comparison_text(pd.concat([comparison, moved]), Labels())
-    tables_of_both = 2 * len(COMPARISON_PARTS)
-    assert both.count("4 GiB RAM") == tables_of_both, "kernels of two versions never mix"
+def test_figures_stand_with_the_questions_that_they_answer(
+    tables: Mapping[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    caption = tmp_path / "caption.rst"
+    caption.write_text("**Title**\n\nText below.\n")
+    paths = [tmp_path / f"{name}.svg" for name in ("decision", "frontier", "blockers", "strange")]
+    for path in paths:
+        path.write_text(SVG)
+    made = write(tables, figures=tuple((path, caption) for path in paths))
+    names = ("conclusion", "carry", "way", "figures")
+    for name, figure in zip(names, (path.stem for path in paths), strict=True):
+        (own,) = section(made, name).every("figure")
+        assert own.attributes["id"] == f"figure-{figure}"
+        (place,) = (part for part in own.every("div") if "data-packed" in part.attributes)
+        drawn = gzip.decompress(base64.b64decode(place.attributes["data-packed"])).decode()
+        assert drawn.startswith("<svg")
+        assert f'id="{figure}-a"' in drawn
+        assert place.attributes["style"] == "aspect-ratio: 9 / 5"
+        assert "Title. Text below." in " ".join(own.text().split())
 
 
 def test_inlined_figures_have_ids_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "one.svg").write_text(SVG)
-    inlined = str(inline_svg(tmp_path / "one.svg"))
-    assert inlined.startswith('<svg viewBox="0 0 9 5">')
+    inlined = str(inline_svg(tmp_path / "one.svg", "What & why"))
+    assert inlined.startswith('<svg viewBox="0 0 9 5" role="img" aria-label="What &amp; why">')
     assert 'id="one-a"' in inlined
     assert 'href="#one-a" clip-path="url(#one-a)"' in inlined
+    assert "noon" not in inlined
+
+
+def test_what_another_kernel_changes_is_told_where_there_are_two(
+    html: str, tables: Mapping[str, pd.DataFrame]
+) -> None:
+    own = section(html, "kernels")
+    changed = int(tables["changes"]["significant"].sum())
+    assert own.text().count("+200.0 %") == 3 * changed > 0, "and the least and most of a seed"
+    one = tables["changes"].iloc[:0]
+    assert "what changed" not in section(write({**tables, "changes": one}), "kernels").text()
+
+
+def test_what_is_missing_is_said(tables: Mapping[str, pd.DataFrame]) -> None:
+    none = {name: tables[name].iloc[:0] for name in ("failures", "blockers", "claims", "needs")}
+    made = write({**tables, **none})
+    assert "Every lend was granted." in section(made, "failed").text()
+    assert "No lend ended short." in section(made, "way").text()
+    assert "Nothing is written down." in section(made, "strategy-cma").text()
+    assert "By need" not in made
+    assert "no lend failed" in section(made, "conclusion").text()
+
+
+def without_vms(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables of a run that asked for no VM."""
+    return {**tables, "variants": tables["variants"].assign(vm_asked=0, vm_ran=0)}
+
+
+def test_vms_have_an_answer_and_a_devices_memory_no_time_to_compare(
+    html: str, tables: Mapping[str, pd.DataFrame]
+) -> None:
+    lines = [line.text() for line in section(html, "vm").every("tr")]
+    mem = [line for line in lines if line.startswith("mem carveout")]
+    assert mem
+    assert all("cached, code beside" in line and "10 ms" not in line for line in mem)
+    others = [line for line in lines if line.startswith(("CMA area", "hugetlbfs"))]
+    assert others
+    assert all("10 ms" in line for line in others)
+    assert "No VM was asked for" in section(write(without_vms(tables)), "vm").text()
+
+
+def unavailable(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables of a run in which nothing could be had of a variant."""
+    changed = dict(tables)
+    for name in ("summary", "variants"):
+        frame = tables[name]
+        away = (frame["strategy"] == "cma") & (frame["granule"] == "2M")
+        changed[name] = frame.assign(
+            trials=frame["trials"].mask(away, 0),
+            why_not_available=frame["why_not_available"].mask(away, "it has no <telepathy>"),
+        )
+    return changed
+
+
+def test_what_cannot_be_had_is_named_with_the_reason(tables: Mapping[str, pd.DataFrame]) -> None:
+    made = write(unavailable(tables))
+    said = section(made, "conclusion").text()
+    assert said.count("Not available: CMA area (it has no <telepathy>)") == 2
+
+
+def test_of_too_many_trials_those_that_went_wrong_stay(
+    tables: Mapping[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = tables["trials"]
+    short = int((trials["outcome"] != "granted").sum())
+    monkeypatch.setattr("carveout.report.embedded.MOST_ROWS", short + 10)
+    found = embedded("trials", trials, Labels())
+    assert found.left_out == len(trials) - short - 10
+    made = str(found.data)
+    assert "<" not in made
+    assert made.count('"column":"outcome"') == 1
+
+
+def test_the_needs_of_this_checkout_have_titles() -> None:
+    found = read_titles(sorted(Path("workflow/needs").glob("*.yaml")))
+    assert len(found) == 5
+    assert all(re.fullmatch(r"[A-Z].*[^.]", title) for title in found.values())
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        (words("{} of {}", Name("a"), "b"), "a of b"),
+        (listed([]), ""),
+        (listed(["a"]), "a"),
+        (listed(["a", "b", "c"]), "a, b and c"),
+        (joined(["a", "", "c"]), "a; c"),
+        (joined(["a", "b", "c"], " < "), "a < b < c"),
+    ],
+)
+def test_words_are_put_together(said: Any, wanted: str) -> None:
+    assert str(said) == wanted
 
 
 @pytest.mark.parametrize(
@@ -327,12 +289,6 @@ def test_inlined_figures_have_ids_of_their_own(tmp_path: Path) -> None:
         (ns_label(100e9), "100 s"),
         (percent_label(0.874), "87 %"),
         (percent_label(float("nan")), "–"),
-        (success_label({"successes": 17, "trials": 20} | INTERVAL), "17/20 (64–95 %)"),
-        (
-            success_label({"successes": 3, "trials": 3, "deterministic": True}),
-            "3/3 (deterministic)",
-        ),
-        (success_label({"successes": 850, "trials": 1000} | INTERVAL), "85.0 % (64.0–94.8 %)"),
     ],
 )
 def test_quantities_for_people(text: str, wanted: str) -> None:

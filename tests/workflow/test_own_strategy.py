@@ -46,4 +46,4 @@ def test_a_strategy_by_the_documents_words(checkout: Checkout, tmp_path: Path) -
     assert set(trials["verify"]) == {"ok"}
     assert set(run.table("variants")["strategy"]) == {"early_range"}
     assert "early range" in (run.results / "report.html").read_text()
-    assert "early range" in (run.results / "comparison.txt").read_text()
+    assert "early range" in (run.results / "summary.txt").read_text()

@@ -145,7 +145,8 @@ def edit(clone: Checkout, module: str, addition: str = "\nEDITED = True\n") -> N
     [
         *((f"boots/{name}", set[str]()) for name in ("run", "journal", "progress")),
         ("figures/success", {"draw_figures"}),
-        ("report/text", {"write_report"}),
+        ("report/mail", {"write_report"}),
+        ("findings/sentences", {"write_report"}),
         ("statistics/summarize", {"summarize_trials"}),
     ],
 )

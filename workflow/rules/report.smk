@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# The report: one self-contained page, and the comparison as plain text.
+# The report: one self-contained page, and the summary as plain text, for a mail.
 
+import glob
 import os
 
-from carveout.report.text import show_comparison
+from carveout.report.columns import show_summary
+
+# The page is made of parts; a change of one makes it anew.
+REPORT_PARTS = sorted(glob.glob("workflow/report/*.jinja"))
+NEEDS = sorted(glob.glob("workflow/needs/*.yaml"))
 
 
 rule write_report:
@@ -11,10 +16,15 @@ rule write_report:
         trials=table("trials"),
         runs=table("runs"),
         digests=table_digests("trials", "runs"),
-        statistics=table("variants", "summary", "failures", "curves", "changes"),
+        statistics=table(
+            *("variants", "summary", "failures", "curves", "changes", "comparisons"),
+            *("blockers", "kernels", "claims", "needs"),
+        ),
         figures=expand("<results>/figures/{figure}.svg", figure=FIGURES),
         captions=expand("workflow/report/{figure}.rst", figure=FIGURES),
         template="workflow/report/report.html.jinja",
+        parts=REPORT_PARTS,
+        needs=NEEDS,
         descriptions=DESCRIPTIONS,
     output:
         page=report(
@@ -23,7 +33,7 @@ rule write_report:
             category="Report",
             labels={"page": "the whole report"},
         ),
-        text="<results>/comparison.txt",
+        text="<results>/summary.txt",
     log:
         "<logs>/report/write_report.log",
     conda:
@@ -35,7 +45,7 @@ rule write_report:
     shell:
         "python -m carveout.report.write write --tables {params.tables:q}"
         " --figures {input.figures:q} --captions {input.captions:q} --template {input.template:q}"
-        " --descriptions {input.descriptions:q} --configs {params.configs:q}"
+        " --descriptions {input.descriptions:q} --needs {input.needs:q} --configs {params.configs:q}"
         " --page {output.page:q} --text {output.text:q} >{log:q}"
 
 

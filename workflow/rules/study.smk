@@ -1,26 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The study: the checked config, the matrix of cells, and what all rules share.
 
-import glob
 import shutil
-import sys
 import tempfile
-from pathlib import Path
-
-PACKAGE_PARENT = Path(workflow.basedir) / "workflow"
-sys.path.insert(0, str(PACKAGE_PARENT))
 
 import psutil
 
-from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
-from carveout.study import snakemake_internals
 from carveout.study.cell import CELL_PATH
-from carveout.common.jobs import prepare_environment
 from carveout.study.matrix import read_matrix
-from carveout.study.sources import code_digest
-
-prepare_environment(PACKAGE_PARENT)
 
 if not snakemake_internals.config_files(workflow):
 
@@ -41,8 +29,6 @@ LOAD_FOLDERS = {name: str(plugin.folder) for name, plugin in MATRIX.loads.items(
 LOADS_WITH_PACKAGES = [
     name for name, plugin in MATRIX.loads.items() if "packages" in plugin.content
 ]
-# Absolute, because a strategy's rule inherits it into another folder.
-CONDA_ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
 
 
 wildcard_constraints:

@@ -69,7 +69,7 @@ def compose(parts: Mapping[str, Part]) -> Figure:
     for place, (title, part) in enumerate(parts.items()):
         head, body, foot = made[3 * place : 3 * place + 3, 0]
         if title_rows:
-            head.text(0.01, 1, title, va="top", fontweight="bold")
+            head.text(0.01, 0.94, title, va="top", fontweight="bold")
         if part.legend:
             head.legend(
                 handles=part.legend, loc="lower left", ncols=part.legend_columns, borderaxespad=0.2,

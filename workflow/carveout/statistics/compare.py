@@ -61,7 +61,8 @@ _VARIANT = ["strategy", "variant"]
 _CURVE = ["load", "requests", "cycle", "request_bytes"]
 _PARTNERS = [*_CURVE, "dose_target", "seed", "layout"]
 _COSTS = ("lend_ns_per_gib", "give_back_ns_per_gib")
-COLUMNS = (*pair.COLUMNS, "layout")
+# Strategies of one machine are one experiment: what else tells trials apart is the same for all.
+COLUMNS = (*(name for name in pair.COLUMNS if name not in pair.SETTINGS), "layout")
 _FAMILY = [*COMPARABLE, "quantity"]
 _TESTED = ("difference_low", "difference_high", "interval", "method", "p_value")
 

@@ -15,14 +15,17 @@ from carveout.tables.schema import (
     text,
 )
 
-# What is compared from kernel to kernel. Success is a share of 1; costs are of one lend, or of a
-# GiB of it.
+# What is compared from kernel to kernel, and from run to run. Success is a share of 1; costs are of
+# one lend, or of a GiB of it.
 QUANTITIES = (
     *("success", "granted_bytes", "lend_ns_per_gib", "give_back_ns_per_gib"),
     *("memmap_bytes_per_gib", "pages_migrated", "regained_bytes"),
 )
 # What the columns of the kernel that others are compared with begin with.
 BEFORE = "before_"
+# What is said of a change. `worse`, `better` and `changed` (to no better or worse side) are clear;
+# `small` is less than what matters, and `equal` is so to the bit in every pair.
+CHANGE_VERDICTS = ("worse", "better", "changed", "cannot_tell", "small", "equal", "no_pairs")
 _CHANGE = (*(f"{BEFORE}{name}" for name in KERNEL_COLUMNS), *CURVE, "quantity")
 
 CHANGES = Table(
@@ -31,7 +34,7 @@ CHANGES = Table(
         # `kernel` is that after the change.
         **{name: column for name, column in CELL_COLUMNS.items() if name in CURVE},
         "quantity": text(values=QUANTITIES),
-        # Trials of the curve that the other kernel did not run, at other doses or later seeds.
+        # Trials of the curve that the other side did not run, at other doses or seeds.
         "unpaired_before": integer(),
         "unpaired_after": integer(),
         # Pairs that have the quantity, and of them those that differ; the others are equal to the
@@ -39,18 +42,39 @@ CHANGES = Table(
         "pairs": integer(),
         "pairs_up": integer(),
         "pairs_down": integer(),
+        # Seeds that the pairs are of, and of them those whose pairs' mean differs.
+        "seeds": integer(),
+        "seeds_differing": integer(),
+        # Neither side varies with the seed at any dose, of which there are at least two: then the
+        # difference is what it is, and has no p-value.
+        "exact": boolean(),
         # Means and standard deviations over the pairs; null where there are none, or one.
         "before": number(least=None, null=True),
         "before_std": number(null=True),
         "after": number(least=None, null=True),
         "after_std": number(null=True),
         "difference": number(least=None, null=True),
+        # Over the seeds, of each the mean of its pairs: the standard deviation, and the 95 %
+        # interval of the mean, null where there are too few seeds or none varies.
+        "difference_std": number(null=True),
+        "difference_low": number(least=None, null=True),
+        "difference_high": number(least=None, null=True),
         # A share of `before`; null where that is 0 and `after` is not.
         "relative_change": number(least=None, null=True),
+        # Its 95 % interval, and the least and the most of the seeds' own; null where one of them
+        # had nothing before.
+        "relative_low": number(least=None, null=True),
+        "relative_high": number(least=None, null=True),
+        "relative_least": number(least=None, null=True),
+        "relative_most": number(least=None, null=True),
+        # Of the seeds that differ; null where none does, and where the difference is exact.
         "p_value": number(most=1, null=True),
         # Over all rows of the table that could be significant; null of the others.
         "p_corrected": number(most=1, null=True),
         "significant": boolean(),
+        "verdict": text(values=CHANGE_VERDICTS),
+        # Where it cannot be told: with how many seeds it could, if they were as these are.
+        "seeds_needed": integer(null=True),
     },
     key=_CHANGE,
     order=_CHANGE,

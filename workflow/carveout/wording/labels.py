@@ -125,7 +125,7 @@ def comparable_parts(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
     Variants that cannot give the granule, or that the kernel cannot run, are left out.
     """
-    return _parts(frame[~_is_unavailable(frame)])
+    return _parts(frame[~is_unavailable(frame)])
 
 
 def unavailable_labels(summary: pd.DataFrame, labels: Labels) -> dict[str, str]:
@@ -137,9 +137,9 @@ def unavailable_labels(summary: pd.DataFrame, labels: Labels) -> dict[str, str]:
     """
     found = {}
     for label, rows in _parts(summary):
-        away = rows[_is_unavailable(rows)]
+        away = rows[is_unavailable(rows)]
         if not away.empty:
-            run = labels.variants(rows[~_is_unavailable(rows)])
+            run = labels.variants(rows[~is_unavailable(rows)])
             variants = [pair for pair in labels.variants(away) if pair not in run]
             under_loads = away[[pair in run for pair in _pairs(away)]]
             found[label] = ", ".join(
@@ -173,7 +173,7 @@ def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return list(frame[VARIANT].itertuples(index=False, name=None))
 
 
-def _is_unavailable(frame: pd.DataFrame) -> "pd.Series[bool]":
+def is_unavailable(frame: pd.DataFrame) -> "pd.Series[bool]":
     """Return which rows are of trials, or of groups of trials, that nothing was run for."""
     if "outcome" in frame:
         return frame["outcome"] == "not_available"

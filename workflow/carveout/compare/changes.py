@@ -12,15 +12,15 @@ import pandas as pd
 import rich.box
 import rich.table
 
-from carveout.report.text import as_text
-from carveout.statistics.pair import LEAST_CHANGE, LEAST_PAIRS, is_relevant
+from carveout.statistics.pair import LEAST_CHANGE
 from carveout.tables.comparison_tables import BEFORE, QUANTITIES
 from carveout.tables.schema import KERNEL_COLUMNS
 from carveout.wording.labels import Labels, comparable_parts, version_label
+from carveout.wording.plain import as_text
 from carveout.wording.quantities import NOTHING, bytes_label, ns_label, successes_label
 
 # How each quantity is called, and how its values are written.
-_QUANTITIES: Mapping[str, tuple[str, Callable[[float], str]]] = {
+QUANTITY_LABELS: Mapping[str, tuple[str, Callable[[float], str]]] = {
     "success": ("success", str),
     "granted_bytes": ("granted", bytes_label),
     "lend_ns_per_gib": ("lend, per GiB", ns_label),
@@ -85,29 +85,29 @@ def _text_table(view: pd.DataFrame) -> str:
 
 def _view(changes: pd.DataFrame, before: str, labels: Labels) -> pd.DataFrame:
     """Return the rows as text."""
-    several = _sizes_asked_in_several_ways(changes)
+    several = sizes_asked_in_several_ways(changes)
     after = changes["kernel"].iloc[0] if len(changes) else ""
     return pd.DataFrame(
         [
             {
-                f"{before}\n± stddev": _value(row, "before"),
-                "\nchange": _change_label(row["relative_change"]),
-                f"{after}\n± stddev": _value(row, "after"),
+                f"{before}\n± stddev": value_label(row, "before"),
+                "\nchange": change_label(row["relative_change"]),
+                f"{after}\n± stddev": value_label(row, "after"),
                 "pairs\nup": str(row["pairs_up"]),
                 "pairs\ndown": str(row["pairs_down"]),
                 "of\npairs": str(row["pairs"]),
-                "\np": _p_label(row["p_corrected"]),
-                "\nwhat": _QUANTITIES[row["quantity"]][0],
+                "\np": p_label(row["p_corrected"]),
+                "\nwhat": QUANTITY_LABELS[row["quantity"]][0],
                 "\nstrategy": labels.variant(row["strategy"], row["variant"]),
                 "\nload": row["load"].replace("_", " "),
-                "\nasked": _asked(row, several),
+                "\nasked": asked_label(row, several),
             }
-            for row in _ordered(changes, labels)
+            for row in ordered(changes, labels)
         ]
     )
 
 
-def _ordered(changes: pd.DataFrame, labels: Labels) -> list[dict[Any, Any]]:
+def ordered(changes: pd.DataFrame, labels: Labels) -> list[dict[Any, Any]]:
     """Return the rows in the order of variants, loads, requests and quantities."""
     variants = {row: place for place, row in enumerate(labels.variants(changes))}
     return sorted(
@@ -120,40 +120,55 @@ def _ordered(changes: pd.DataFrame, labels: Labels) -> list[dict[Any, Any]]:
 
 
 def _flip(row: Mapping[Any, Any], labels: Labels) -> str:
-    values = " → ".join(_value(row, which) for which in ("before", "after"))
+    values = " → ".join(value_label(row, which) for which in ("before", "after"))
     where = f"{labels.variant(row['strategy'], row['variant'])}, {row['load'].replace('_', ' ')}"
     return f"{values} of {where}, {bytes_label(row['request_bytes'])}"
 
 
-def _sizes_asked_in_several_ways(changes: pd.DataFrame) -> set[int]:
+def sizes_asked_in_several_ways(changes: pd.DataFrame) -> set[int]:
     """Return the sizes that several requests ask for, which their size does not tell apart."""
     ways = changes[["requests", "cycle", "request_bytes"]].drop_duplicates()["request_bytes"]
     return set(ways[ways.duplicated()])
 
 
-def _asked(row: Mapping[Any, Any], several: set[int]) -> str:
+def asked_label(row: Mapping[Any, Any], several: set[int]) -> str:
+    """Return what was asked for, told apart from other requests of the same size."""
     size = bytes_label(row["request_bytes"])
     if row["request_bytes"] not in several:
         return size
     return f"{size} ({row['requests'].replace('_', ' ')}, cycle {row['cycle']})"
 
 
-def _value(row: Mapping[Any, Any], which: str) -> str:
+def value_label(row: Mapping[Any, Any], which: str) -> str:
     """Return a mean with its standard deviation in percent of it: 5.2 ms ± 3 %."""
     if row["quantity"] == "success":
         return successes_label(round(row[which] * row["pairs"]), row["pairs"])
-    mean = _QUANTITIES[row["quantity"]][1](row[which])
+    mean = QUANTITY_LABELS[row["quantity"]][1](row[which])
     deviation = row[f"{which}_std"]
     if pd.isna(deviation) or not row[which]:
         return mean
     return f"{mean} ± {round(deviation / abs(row[which]) * 100):2d} %"
 
 
-def _change_label(relative: float) -> str:
+def relative_ends(row: Mapping[Any, Any], low: str, high: str) -> tuple[float, float] | None:
+    """Return an interval of a relative change, or None where there is none.
+
+    Where some seed had nothing before, it is that of the difference, as a share of the mean before.
+    """
+    scale, kind = 1.0, "relative"
+    if low == "low" and row["before"] and pd.isna(row["relative_least"]):
+        scale, kind = abs(row["before"]), "difference"
+    ends = [row[f"{kind}_{end}"] for end in (low, high)]
+    return None if pd.isna(ends[0]) else (float(ends[0]) / scale, float(ends[1]) / scale)
+
+
+def change_label(relative: float) -> str:
+    """Return a relative change in percent, or that there was nothing before."""
     return "from 0" if pd.isna(relative) else f"{relative * 100:+.1f} %"
 
 
-def _p_label(p_value: float) -> str:
+def p_label(p_value: float) -> str:
+    """Return a p-value, none of which is below a thousandth; an exact change has none."""
     if pd.isna(p_value):
         return NOTHING
     return f"{p_value:.3f}" if p_value >= 0.001 else "<0.001"
@@ -164,24 +179,22 @@ def _rest(changes: pd.DataFrame, before: str, labels: Labels) -> str:
 
     Lends that succeed with one kernel alone are named, few as they may be.
     """
-    differing = changes["pairs_up"] + changes["pairs_down"]
-    has_pairs, rest = changes["pairs"] > 0, ~changes["significant"]
-    few = rest & is_relevant(changes) & (differing > 0) & (differing < LEAST_PAIRS)
-    equal = has_pairs & (differing == 0)
     counts = {
-        "equal to the bit in every pair": equal,
-        f"changed by less than {LEAST_CHANGE * 100:g} % or to no clear side": (
-            rest & has_pairs & ~equal & ~few
-        ),
-        f"differ in fewer than {LEAST_PAIRS} pairs, too few to tell (more seeds would)": few,
-        "have no pair in which both kernels lent all": ~has_pairs,
+        "equal": "equal to the bit in every pair",
+        "small": f"changed by less than {LEAST_CHANGE * 100:g} %",
+        "cannot_tell": "cannot be told: too few seeds differ, or to no clear side",
+        "no_pairs": "have no pair in which both kernels lent all",
     }
-    not_shown = ", ".join(f"{rows.sum()} {what}" for what, rows in counts.items() if rows.any())
+    verdicts = changes["verdict"].value_counts()
+    not_shown = ", ".join(
+        f"{verdicts[name]} {what}" for name, what in counts.items() if name in verdicts
+    )
     changed = int(changes["significant"].sum())
     text = f"{changed or 'None'} of {len(changes)} comparisons changed"
     if not_shown:
         text += f"; not shown: {not_shown}"
-    flipped = _ordered(changes[few & (changes["quantity"] == "success")], labels)
+    untold = (changes["verdict"] == "cannot_tell") & (changes["quantity"] == "success")
+    flipped = ordered(changes[untold], labels)
     if flipped:
         text += (
             f". Too few to tell, of successes: {'; '.join(_flip(row, labels) for row in flipped)}"

@@ -55,12 +55,11 @@ class Part:
 
 
 def compose(parts: Mapping[str, Part]) -> Figure:
-    """Return a figure of parts below each other, titled where there are several."""
-    title_rows = _TITLE_ROWS if len(parts) > 1 else 0.0
+    """Return a figure of parts below each other, by their titles; one that is empty is no title."""
     bands = [
         rows
-        for part in parts.values()
-        for rows in (title_rows + part.legend_rows, part.rows, part.notes_rows)
+        for title, part in parts.items()
+        for rows in (_TITLE_ROWS * bool(title) + part.legend_rows, part.rows, part.notes_rows)
     ]
     figure = style.new_figure(sum(bands))
     made = figure.subfigures(
@@ -68,7 +67,7 @@ def compose(parts: Mapping[str, Part]) -> Figure:
     )
     for place, (title, part) in enumerate(parts.items()):
         head, body, foot = made[3 * place : 3 * place + 3, 0]
-        if title_rows:
+        if title:
             head.text(0.01, 0.94, title, va="top", fontweight="bold")
         if part.legend:
             head.legend(

@@ -101,7 +101,7 @@ def test_the_same_tables_in_two_folders_have_no_changes(write: Write) -> None:
     assert "these cannot differ" in text
     assert "Worse" not in text.replace("Worse is:", "")
     figure = forest.draw(found.changes, LABELS)
-    assert "nothing differs" in figure.axes[0].texts[0].get_text()
+    assert "Nothing differs" in figure.texts[0].get_text()
 
 
 def test_a_regression_is_found_with_its_interval(write: Write) -> None:

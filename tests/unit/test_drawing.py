@@ -158,7 +158,8 @@ def test_nothing_of_what_is_named_is_one_line(tmp_path: Path) -> None:
     assert "found none of loads idle; see figures.only in the config" in done.stderr
     done = run(*words, "--width", "column")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "blockers.svg").exists()
+    assert done.stderr == "", "no font is looked for in vain"
+    assert "Verdana, Arial, sans-serif" in (tmp_path / "blockers.svg").read_text(encoding="utf-8")
     done = run("cost", *words[1:])
     assert done.stderr == "carveout: wanted the table trials for the figure cost, found blockers\n"
 

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.transforms import Bbox
 
 from carveout.common.errors import CarveoutError
 from carveout.common.files import write_atomically
@@ -58,9 +60,14 @@ _BOLD_LETTER_EM = 0.67
 # On a page of a fixed height no font may become smaller than this share of what it is to be.
 _LEAST_SCALE = 0.6
 _DPI = 200
+# Of places, which are shares of the figure.
+_DIGITS = 6
+_FONT = "DejaVu Sans"
+# Who reads an SVG may have another font, which then is no wider. Matplotlib, if it were told of
+# these, would warn of each that is not here, for each text.
+_OTHER_FONTS = "Verdana, Arial, sans-serif"
 _SETTINGS: dict[Any, Any] = {
-    # Who reads an SVG may have another font, which then is no wider.
-    "font.family": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],
+    "font.family": _FONT,
     "axes.titlesize": "medium",
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -272,12 +279,14 @@ def save(figure: Figure, name: str, svg: Path, png: Path) -> None:
     # Laid out once, not by each canvas and twice in each.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    _snap(figure)
     vector, raster = io.StringIO(), io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": name}):
         # In an SVG an inch has 72 points, and the canvas leaves the figure so.
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(vector, metadata={"Date": None, "Creator": None})
-    write_atomically(svg, _shortened(_with_numbered_clips(vector.getvalue(), name)))
+    letters = vector.getvalue().replace(f"'{_FONT}'", f"'{_FONT}', {_OTHER_FONTS}")
+    write_atomically(svg, _shortened(letters))
     figure.dpi = _DPI
     canvas = FigureCanvasAgg(figure)
     canvas.print_png(raster, metadata={"Software": None})
@@ -294,16 +303,13 @@ def _shortened(svg: str) -> str:
     return re.sub(r"\n +", "\n", re.sub(r'(?<= d=")[^"]*', of_path, svg))
 
 
-def _with_numbered_clips(svg: str, name: str) -> str:
-    """Return an SVG whose clip paths are called by their number, and by the figure's name.
-
-    Else they are called by a digest of their size to the last bit, in which two runs of the solver
-    that lays the figure out may differ.
-    """
-    numbers: dict[str, int] = {}
-
-    def numbered(match: re.Match[str]) -> str:
-        number = numbers.setdefault(match["id"], len(numbers))
-        return f"{match['before']}{name}-clip-{number}"
-
-    return re.sub(r'(?P<before> id="|url\(#)(?P<id>p[0-9a-f]{10})\b', numbered, svg)
+def _snap(part: Figure | SubFigure) -> None:
+    """Round the places of all that a solver laid out: two runs of it differ in the last bits."""
+    for text in part.texts:
+        text.set_position(tuple(np.round(text.get_position(), _DIGITS)))
+    for ax in part.axes:
+        if ax.figure is part:
+            ax.set_position(Bbox(np.round(ax.get_position().get_points(), _DIGITS)))
+    for inner in part.subfigs:
+        inner.bbox_relative.set_points(np.round(inner.bbox_relative.get_points(), _DIGITS))
+        _snap(inner)

@@ -35,7 +35,7 @@ def table(*names):
 
     `snakemake claims`, `snakemake figures` and `snakemake report` take the tables that are there, a
     colleague's or those of another config. Flagged `before_update`, a file is taken as it is and
-    its rule is not looked for. Otherwise the digest of what boots made says whether it has changed:
+    what makes it is not looked for. Otherwise the digest of what boots made says whether it has changed:
     it is too large for Snakemake to compare it by content.
     """
 

@@ -72,8 +72,10 @@ class Audit:
 def audits_of(run: Run) -> list[Audit]:
     """Every census of a run beside what the program saw at its instant."""
     trials = run.table("trials").drop_duplicates("trial_id").set_index("trial_id")
+    phases = run.table("phases")
     found = []
-    for row in run.table("phases").to_dict("records"):
+    # Before the load the program, which is part of it, is not there yet.
+    for row in phases[phases["phase"] != "unloaded"].to_dict("records"):
         cell = f"{row['strategy']}/{row['variant']}/{row['scenario']}"
         (log,) = (run.results / "logs" / "boots").glob(f"*/*/{cell}.log")
         (records,) = (run.results / "trials").glob(f"*/*/{cell}.jsonl")

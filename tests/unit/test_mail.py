@@ -218,7 +218,7 @@ def says_whole(cell: Cell, known: Known) -> bool:
 
 TIMES = {
     "lend": "lend_ns_per_gib_p50",
-    "give back": "give_back_ns_p50",
+    "give back": "give_back_ns_per_gib_p50",
     "extents": "extents_p50",
 }
 PAID = {
@@ -244,7 +244,7 @@ BACK = {
 def says_time(cell: Cell, known: Known, baseline: Known) -> bool:
     """Whether a cell of how long lends take is what the tables have."""
     if cell.column == "clearing":
-        return checked(cell.text, known.of_variants("zero_ns_p50", "zero_ns_p50"), "ns")
+        return checked(cell.text, known.of_variants("zero_ns_per_gib_p50", "zero_ns_p50"), "ns")
     if cell.column != "better":
         return checked(cell.text, known.of_variants(TIMES[cell.column]), TIMES[cell.column])
     own, other = (one.of_variants("lend_ns_per_gib_p50") for one in (known, baseline))

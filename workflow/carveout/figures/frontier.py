@@ -119,7 +119,7 @@ def _draw_machine(
         for number, mark in enumerate(marks):
             if mark.is_beside(load=load):
                 ax.axvline(mark.value, color=style.REFERENCE, linewidth=0.8, linestyle=":")
-                draw_mark(ax, mark.value, most_mib / 2, number)
+                draw_mark(ax, mark.value, 0, number)
         if place + columns >= len(best):
             ax.set_xlabel("load carried: dose, %")
     for ax in grid.flat[len(best) :]:

@@ -71,8 +71,10 @@ def time_grids(machine: Machine) -> list[Grid]:
     columns = [
         *(_of_size(lend, size, lambda row: row.ns("lend_ns_p50")) for size in machine.sizes),
         Column[Variant](lend, "per GiB, short ones too", _lent(_ns("lend_ns_per_gib_p50"))),
-        Column[Variant]("", "clearing, apart", lambda own: own.cleared.ns("zero_ns_p50")),
-        Column[Variant]("", "give back", _lent(_ns("give_back_ns_p50"))),
+        Column[Variant](
+            "per GiB", "clearing, apart", lambda own: own.cleared.ns("zero_ns_per_gib_p50")
+        ),
+        Column[Variant]("per GiB", "give back", _lent(_ns("give_back_ns_per_gib_p50"))),
         Column[Variant]("", "extents", _lent(lambda row: row.count("extents_p50"))),
     ]
     parts = [
@@ -112,7 +114,7 @@ def own_grid(machine: Machine, variants: Sequence[Variant]) -> Grid:
         ("stranded while idle", _idle(_bytes("stranded_bytes"))),
         ("for movable pages alone while idle", _idle(_bytes("movable_only_bytes"))),
         ("lend per GiB, median", _lent(_ns("lend_ns_per_gib_p50"))),
-        ("give back, median", _lent(_ns("give_back_ns_p50"))),
+        ("give back per GiB, median", _lent(_ns("give_back_ns_per_gib_p50"))),
         ("extents", _lent(lambda row: row.count("extents_p50"))),
         ("regained", _lent(_share("regained_share"))),
         ("kept back", _lent(_share("kept_back_share"))),

@@ -42,6 +42,8 @@ def answers(machine: Machine, titles: Mapping[str, str]) -> list[Answer]:
         machine: where.
         titles: of each need, in the order in which they are answered.
     """
+    if not any(variant.rows["needs"] for variant in machine.variants):
+        return []
     found = []
     for need, title in titles.items():
         rows = [
@@ -50,9 +52,13 @@ def answers(machine: Machine, titles: Mapping[str, str]) -> list[Answer]:
             for row in variant.rows["needs"]
             if row["need"] == need
         ]
-        if rows:
-            found.append(Answer(need, Name(title), sentences(rows), _grid(rows)))
+        told = sentences(rows) if rows else [_not_asked()]
+        found.append(Answer(need, Name(title), told, _grid(rows)))
     return found
+
+
+def _not_asked() -> Words:
+    return Words(("Not asked here: it is about pieces of another size.",))
 
 
 def sentences(rows: Sequence[Pair]) -> list[Words]:

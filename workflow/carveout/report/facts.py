@@ -24,9 +24,7 @@ def run_facts(tables: Mapping[str, pd.DataFrame]) -> dict[str, Part]:
         "Lendable": _sizes(trials, "lendable_bytes"),
         "Requests": _sizes(trials, "request_bytes"),
         "QEMU": _each(runs, "qemu_version"),
-        "Trials": words(
-            "{} trials, {} lends", tally("runs", runs, where=made), tally("trials", trials)
-        ),
+        "Trials": words("{} trials", tally("runs", runs, where=made)),
         "Hosts": words("{} booted and saved, of which the trials are forks", boots)
         if str(boots) != "0"
         else "booted for every trial",
@@ -38,6 +36,7 @@ def run_facts(tables: Mapping[str, pd.DataFrame]) -> dict[str, Part]:
                     outcome.replace("_", " "),
                 )
                 for outcome in trials["outcome"].value_counts().index
+                if outcome != "not_available"
             ]
         ),
         "Seeds": seeds(trials),

@@ -246,8 +246,8 @@ def _time(reference: Variant | None) -> list[Column[Variant]]:
     columns = [
         Column[Variant]("", "lend", lambda own: own.lent.ns("lend_ns_per_gib_p50")),
         Column[Variant]("", "better", better),
-        Column[Variant]("", "give back", lambda own: own.lent.ns("give_back_ns_p50")),
-        Column[Variant]("", "clearing", lambda own: own.cleared.ns("zero_ns_p50")),
+        Column[Variant]("", "give back", lambda own: own.lent.ns("give_back_ns_per_gib_p50")),
+        Column[Variant]("", "clearing", lambda own: own.cleared.ns("zero_ns_per_gib_p50")),
         Column[Variant]("", "extents", lambda own: own.lent.count("extents_p50")),
     ]
     return [column for column in columns if reference or column.title != "better"]

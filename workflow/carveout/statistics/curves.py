@@ -11,6 +11,8 @@ from carveout.statistics.intervals import Numbers, quantile_interval, units_of
 from carveout.tables.schema import CURVE
 from carveout.tables.statistics_tables import CURVES
 
+# By so many points a load may miss its dose and still count as carried.
+_SHORT_OF_DOSE = 2
 _OF_SEEDS = ("seed", "dose_target", "granted_bytes")
 
 
@@ -119,7 +121,9 @@ def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:
 def _carried(curve: pd.DataFrame) -> dict[str, float | None]:
     """Return up to which dose the host carried the load, whose rows ascend by dose."""
     doses = curve["dose_target"].tolist()
-    refused = (curve["load_refused"] > 0).tolist()
+    # A load that the kernel trims, as page cache is, is not refused and yet not there.
+    is_short = curve["dose_achieved"] < curve["dose_target"] - _SHORT_OF_DOSE
+    refused = ((curve["load_refused"] > 0) | is_short.fillna(value=False)).tolist()
     first = refused.index(True) if True in refused else len(doses)
     return {
         "carries_until_dose": doses[first - 1] if first else None,

@@ -60,7 +60,7 @@ _MEDIANS = (
 )
 # The parts of a lend's time, and what went into clearing: none of its parts.
 _PARTS = (*(f"lend_{part}_ns" for part in LEND_PARTS), "content_ns", "zero_ns")
-_PER_GIB = [f"{name}_per_gib" for name in ("lend_ns", *_PARTS)]
+_PER_GIB = [f"{name}_per_gib" for name in ("lend_ns", *_PARTS, "give_back_ns")]
 
 # With fewer, the 99th percentile is the most, or next to it, under another name.
 _LEAST_FOR_P99 = 100
@@ -156,12 +156,18 @@ def succeeded(trials: pd.DataFrame) -> "pd.Series[bool]":
     return (trials["outcome"] == "granted") & (trials["verify"] != "failed")
 
 
+def usable_bytes(trials: pd.DataFrame) -> "pd.Series[int]":
+    """Return what each lend was granted: nothing where it was not the VM's alone, as verified."""
+    return trials["granted_bytes"].where(trials["verify"] != "failed", 0)
+
+
 def with_quantities(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials that were run, with what is compared from one side to another."""
     run = trials[trials["outcome"] != "not_available"]
     lent_gib = run["lent_bytes"].where(run["lent_bytes"] > 0) / GIB
     return run.assign(
         success=succeeded(run),
+        granted_bytes=usable_bytes(run),
         lend_ns_per_gib=run["lend_ns"] / lent_gib,
         give_back_ns_per_gib=run["give_back_ns"] / lent_gib,
         memmap_bytes_per_gib=run["memmap_lent_bytes"] / lent_gib,
@@ -174,6 +180,7 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
     lent_bytes = trials["lent_bytes"].where(trials["lent_bytes"] > 0)
     return trials.assign(
         success=success,
+        granted_bytes=usable_bytes(trials),
         unit=units_of(trials["layout"], trials["seed"]),
         why_not_available=trials["message"].where(trials["outcome"] == "not_available"),
         verify_failed=trials["verify"] == "failed",
@@ -188,7 +195,7 @@ def _derive(trials: pd.DataFrame) -> pd.DataFrame:
             f"{name.removesuffix('_bytes')}_share": trials[name] / lent_bytes
             for name in REUSE_COLUMNS
         },
-        **{f"{name}_per_gib": trials[name] / lent_bytes * GIB for name in ("lend_ns", *_PARTS)},
+        **{name: trials[name.removesuffix("_per_gib")] / lent_bytes * GIB for name in _PER_GIB},
         short=trials["explained"].notna(),
         explained=trials["explained"].fillna(value=False),
         load_progress_share=(trials["load_steps"] / trials["load_ns"])
@@ -321,7 +328,9 @@ def main() -> None:
     trials = read_table("trials", wanted.trials)
     metadata = read_metadata(wanted.trials)
     tables = {name: make(trials) for name, make in made.items()}
-    tables["curves"] = describe_curves(tables["summary"], trials)
+    tables["curves"] = describe_curves(
+        tables["summary"], trials.assign(granted_bytes=usable_bytes(trials))
+    )
     tables["kernels"] = describe_kernels(trials, tables["variants"], tables["curves"])
     for name, table in tables.items():
         write_table(name, table, getattr(wanted, name), metadata)

@@ -118,7 +118,13 @@ _VMS = {
 # Medians over all lends that got anything: what a GiB of it took.
 _PER_GIB = {
     f"{name}_per_gib_p50": number(null=True)
-    for name in ("lend_ns", *(f"lend_{part}_ns" for part in LEND_PARTS), "content_ns", "zero_ns")
+    for name in (
+        "lend_ns",
+        *(f"lend_{part}_ns" for part in LEND_PARTS),
+        "content_ns",
+        "zero_ns",
+        "give_back_ns",
+    )
 }
 _SUCCESS_RULE = rule(
     "outcomes of what was run add up to trials",
@@ -262,7 +268,8 @@ CURVES = Table(
         "turning_point_low": number(most=100, null=True),
         "turning_point_high": number(most=100, null=True),
         # What the host carries while nothing is lent, beside what is set aside: the highest dose
-        # up to which no load was refused, and the next, at which one was; null where none is.
+        # up to which every load came to its dose, and the next, at which one was refused or did
+        # not; null where none is.
         "carries_until_dose": number(most=100, null=True),
         "refused_from_dose": number(most=100, null=True),
     },

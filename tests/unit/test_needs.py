@@ -105,6 +105,16 @@ def test_those_that_qualify_are_ranked(runs: Runs) -> None:
     assert found["tells_apart"][["cma", "baseline"]].all()
 
 
+def test_what_one_lends_nothing_under_is_no_easier_for_another(runs: Runs) -> None:
+    hard = runs.trials[runs.of("mem") | runs.of("cma")].copy()
+    hard["trial_id"] += "-hard"
+    hard[["dose_target", "lend_ns", "lend_rest_ns"]] = [50.0, 9000, 9000]
+    runs.trials = pd.concat([runs.trials, hard])
+    found = runs.needs()
+    assert found["measure"].to_dict() == {"mem": 9000, "cma": 9000, "baseline": 4000}
+    assert found["rank"]["baseline"] == 1
+
+
 def test_one_that_does_not_says_why_and_has_no_rank(runs: Runs) -> None:
     short = runs.of("mem") & (runs.trials["seed"] == 3)
     quarter = int(runs.trials["request_bytes"].iloc[0]) // 4
@@ -186,7 +196,7 @@ def test_a_need_may_be_about_some_granules_alone(runs: Runs) -> None:
         ([[10, 10], [20, 20], [10, 10]], [None, True, False]),
         ([[10], [20]], [None, None]),
         ([[10, 12, 11], [20, 25, 22]], [None, None]),
-        ([[10, 12, 11], [9, 25, 22]], [None, False]),
+        ([[10, 12, 11], [9, 25, 22]], [None, None]),
         (
             [[10 + seed % 3 for seed in range(8)], [20 + seed % 5 for seed in range(8)]],
             [None, True],

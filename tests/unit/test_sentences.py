@@ -288,12 +288,12 @@ def pairs(*rows: Mapping[str, Any]) -> list[tuple[Variant, Row]]:
         (
             also,
             [{}, OTHER | {"rank": 1, "best": True, "tells_apart": False}],
-            "As good, within 5 % or as far as these seeds tell: B (16 MiB).",
+            "As good, within 5 %: B (16 MiB).",
         ),
         (
             also,
             [{}, OTHER],
-            "Qualify too; to tell them from the best would take 6 seeds: B (16 MiB).",
+            "Qualify too; to tell them from the best takes 6 seeds or more: B (16 MiB).",
         ),
         (also, [{}, UNFIT], ""),
         (unfit, [{}, UNFIT, UNFIT], "Not fit (strands 1 GiB): B; C."),

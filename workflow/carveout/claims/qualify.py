@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Who gives what a need takes, and which of them does it best.
 
-Variants are ranked by what they do under the loads, doses and seeds that all of them have. A seed's
-value is the worst of these: a mean over loads would be of a mixture that nobody has.
+Variants are ranked by the worst that they do with each seed, over the loads and doses that the need
+is about: a mean over loads would be of a mixture that nobody has. Where a variant lends nothing it
+does nothing, so a need says in its conditions where it has to lend.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ import pandas as pd
 
 from carveout.claims import numbers
 from carveout.claims.check import HELD, tell
-from carveout.claims.evidence import VARIANT, Evidence, pairing_of
+from carveout.claims.evidence import VARIANT, Evidence
 from carveout.claims.needs import Condition, Measure, Need
 from carveout.claims.verdicts import counterexamples, is_fulfilled
 from carveout.common.errors import CarveoutError
@@ -22,7 +23,6 @@ from carveout.statistics.compare import EQUAL_COST_SHARE
 from carveout.statistics.differences import (
     LEVEL,
     holm,
-    seeds_to_be_significant,
     sign_flip_p_values,
 )
 from carveout.statistics.intervals import Numbers
@@ -152,17 +152,11 @@ def _ranked(part: pd.DataFrame, values: pd.DataFrame, more_is_better: bool) -> p
 
 
 def _by_seed(values: pd.DataFrame, more_is_better: bool) -> pd.DataFrame:
-    """Return the worst value of each variant with each seed.
-
-    Of the loads, doses and seeds that all variants have, if there are any.
-    """
+    """Return the worst value of each variant with each seed, whatever others do."""
     if values.empty:
         return pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=VARIANT))
-    cell = [name for name in pairing_of("trials") if name in values]
-    wide = values.pivot_table(index=list(VARIANT), columns=cell, values="value", aggfunc="first")
-    shared = wide.dropna(axis="columns")
-    seeds = (shared if len(shared.columns) else wide).T.groupby(level="seed")
-    return (seeds.min() if more_is_better else seeds.max()).T
+    seeds = values.groupby([*VARIANT, "seed"])["value"]
+    return (seeds.min() if more_is_better else seeds.max()).unstack("seed")
 
 
 def _ranks(costs: Numbers) -> dict[str, list[Any]]:
@@ -181,8 +175,8 @@ def told_apart(costs: Numbers, best: int) -> list[bool | None]:
     """Return of each row of costs, one a seed, whether the best one is told apart from it.
 
     What lies within 5 % of it is not. Where there are seeds and none changes either, it is. Else
-    the seeds decide: sign flips, with Holm's correction. Null of the best itself, and where all
-    seeds say the same but are too few to be significant.
+    the seeds decide: sign flips, with Holm's correction. Null of the best itself, and where the
+    seeds do not tell: that they disagree does not make two costs equal.
     """
     apart: list[bool | None] = [None] * len(costs)
     differences = costs - costs[best]
@@ -198,8 +192,6 @@ def told_apart(costs: Numbers, best: int) -> list[bool | None]:
         else:
             tested.append(row)
     if tested:
-        are_enough = costs.shape[1] >= seeds_to_be_significant(len(tested))
         for row, p_value in zip(tested, holm(sign_flip_p_values(differences[tested])), strict=True):
-            agree = bool((differences[row] > 0).all())
-            apart[row] = True if p_value < LEVEL else None if agree and not are_enough else False
+            apart[row] = True if p_value < LEVEL else None
     return apart

@@ -94,9 +94,14 @@ def also(rows: Sequence[Pair]) -> list[Words]:
     return [
         words("{}: {}.", what, _shortened([_measured(pair) for pair in pairs]))
         for what, pairs in (
-            (Words(("As good, within 5 % or as far as these seeds tell",)), alike),
+            (Words(("As good, within 5 %",)), alike),
             (Words(("Qualify too, and do worse",)), told),
-            (words("Qualify too; to tell them from the best would take {} seeds", enough), unsure),
+            (
+                words(
+                    "Qualify too; to tell them from the best would take {} or more seeds", enough
+                ),
+                unsure,
+            ),
         )
         if pairs
     ]

@@ -33,7 +33,8 @@ _HOW_TO_READ = (
     "else. Alike: all trials of the cell are the same to the bit. At best: the largest mean of "
     "what was lent; half to: the dose up to which half of that is; carried to: the highest dose "
     "that the host carries before any lend. In brackets: better (+) or worse (-) than the "
-    "baseline, as mmtests has it; in stars where the difference is told."
+    "baseline, as mmtests has it, of means over the doses that both have run; in stars where seeds "
+    "vary less than a tenth of it, or a test tells it."
 )
 # What of the page's grids a mail has room for, under short names.
 _PAID = {

@@ -97,9 +97,7 @@ def also(rows: Sequence[Pair]) -> list[Words]:
             (Words(("As good, within 5 %",)), alike),
             (Words(("Qualify too, and do worse",)), told),
             (
-                words(
-                    "Qualify too; to tell them from the best would take {} or more seeds", enough
-                ),
+                words("Qualify too; to tell them from the best takes {} seeds or more", enough),
                 unsure,
             ),
         )

@@ -40,7 +40,7 @@ WORDS = (
         "the 95 % Wilson interval",
         "Intervals are of 95 %",
         "(95 % interval",
-        "within 5 % or",
+        "As good, within 5 %:",
     ),
     *("by 1 % or more and are told", "stage 2"),
 )

@@ -118,9 +118,17 @@ def _found(condition: Condition, evidence: Evidence) -> _Found:
         found.told.add(key)
         if not is_fulfilled(check, rows):
             first = counterexamples(check, rows).iloc[0]
-            words = {name: numbers.value_label(name, first[name]) for name in check.shows}
+            words = {name: _word(name, first[name]) for name in check.shows}
             found.broken[key] = condition.fails.format_map(words)
     return found
+
+
+def _word(name: str, value: Any) -> str:
+    """Return a value as a sentence has it: shares to a tenth of a percent, names in words."""
+    if isinstance(value, str):
+        return value.replace("_", " ")
+    is_share = name.endswith("_share") and not pd.isna(value)
+    return numbers.value_label(name, round(value, 3) if is_share else value)
 
 
 def _values(measure: Measure, evidence: Evidence) -> pd.DataFrame:

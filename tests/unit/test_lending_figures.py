@@ -223,7 +223,8 @@ def test_nothing_in_the_way_is_said_in_words(labels: Labels) -> None:
 
 
 def needed(**columns: object) -> dict[str, object]:
-    return MACHINE | {"strategy": "cma", "variant": "area", "measure_name": "x_bytes"} | columns
+    known = {"strategy": "cma", "variant": "area", "measure_name": "x_bytes", "why_not": None}
+    return MACHINE | known | columns
 
 
 def test_a_cell_of_the_decision_says_whether_it_qualifies_and_how_well(labels: Labels) -> None:
@@ -233,14 +234,15 @@ def test_a_cell_of_the_decision_says_whether_it_qualifies_and_how_well(labels: L
             needed(need="gib_blocks", qualifies=True, rank=3, best=False),
             needed(need="no_iommu", qualifies=False, rank=None, best=False),
             needed(need="comes_back", qualifies=None, rank=None, best=False),
+            needed(need="short_lived_vms", qualifies=False, why_not="not available: x", best=False),
         ]
     ).astype({"qualifies": "boolean", "rank": "Int64"})
     (ax,) = decision.draw(table, labels).get_axes()
-    assert [text.get_text() for text in ax.texts] == ["1", "3", "–", "?"]
+    assert [text.get_text() for text in ax.texts] == ["1", "3", "–", "?", "n/a"]
     colors = [part.get_facecolor() for part in ax.patches]
     assert len(set(colors)) == 4
     assert [label.get_text() for label in ax.get_xticklabels()] == [
-        "static VMs", "GiB blocks", "no IOMMU", "comes back",
+        "static VMs", "GiB blocks", "no IOMMU", "comes back", "short lived\nVMs",
     ]  # fmt: skip
 
 

@@ -14,17 +14,23 @@ from carveout.drawing.layout import Part, stacked
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
 
-COLUMNS = {"needs": (*COMPARABLE, *VARIANT, "need", "qualifies", "rank", "best", "measure_name")}
+COLUMNS = {
+    "needs": (
+        *(*COMPARABLE, *VARIANT, "need", "qualifies", "why_not", "rank", "best", "measure_name"),
+    )
+}
 # By what is written in a cell: its colour and what it means. Lightness falls from no to best.
-_BEST, _YES, _UNKNOWN, _NO = "best", "qualifies", "unknown", "no"
+_BEST, _YES, _UNKNOWN, _NO, _AWAY = "best", "qualifies", "unknown", "no", "away"
 _LOOKS = {
-    _BEST: ("#08306B", "the best, or not told apart from it"),
+    _BEST: ("#08306B", "the best, or within 5 % of it"),
     _YES: ("#9ECAE1", "qualifies; its rank, if it has one"),
     _UNKNOWN: ("#F2F2F2", "? cannot be told here"),
     _NO: ("#FFFFFF", "– does not qualify"),
+    _AWAY: ("#FFFFFF", "n/a: not available here"),
 }
 
 
+_INKS = {_BEST: "white", _AWAY: style.MUTED}
 # How parts of a need's name are written.
 _SPELLED = {"vms": "VMs", "gib": "GiB", "iommu": "IOMMU"}
 
@@ -73,7 +79,7 @@ def _title(need: str, width_em: float) -> str:
 
 
 def _draw_cell(ax: Axes, x: int, y: int, cell: Mapping[Hashable, Any]) -> None:
-    kind = _kind(cell["qualifies"], cell["best"])
+    kind = _kind(cell)
     color, _ = _LOOKS[kind]
     ax.add_patch(
         Rectangle(
@@ -81,16 +87,16 @@ def _draw_cell(ax: Axes, x: int, y: int, cell: Mapping[Hashable, Any]) -> None:
         )
     )
     rank = cell["rank"]
-    text = {_NO: "–", _UNKNOWN: "?"}.get(kind, "" if pd.isna(rank) else f"{rank}")
+    text = {_NO: "–", _AWAY: "n/a", _UNKNOWN: "?"}.get(kind, "" if pd.isna(rank) else f"{rank}")
     ax.text(
-        x, y, text, ha="center", va="center", color="white" if kind == _BEST else style.INK,
+        x, y, text, ha="center", va="center", color=_INKS.get(kind, style.INK),
         fontweight="bold" if kind == _BEST else "normal",
     )  # fmt: skip
 
 
-def _kind(qualifies: Any, best: Any) -> str:
-    if pd.isna(qualifies):
+def _kind(cell: Mapping[Hashable, Any]) -> str:
+    if pd.isna(cell["qualifies"]):
         return _UNKNOWN
-    if not qualifies:
-        return _NO
-    return _BEST if best else _YES
+    if not cell["qualifies"]:
+        return _AWAY if str(cell["why_not"]).startswith("not available") else _NO
+    return _BEST if cell["best"] else _YES

@@ -190,6 +190,9 @@ def test_what_another_kernel_changes_is_told_where_there_are_two(
     own = section(html, "kernels")
     changed = int(tables["changes"]["significant"].sum())
     assert own.text().count("+200.0 %") == 3 * changed > 0, "and the least and most of a seed"
+    equal = int((tables["changes"]["verdict"] == "equal").sum())
+    told = re.findall(r"(\d+) are equal to the bit in every pair", " ".join(own.text().split()))
+    assert sum(map(int, told)) == equal > 0
     one = tables["changes"].iloc[:0]
     assert "what changed" not in section(write({**tables, "changes": one}), "kernels").text()
 

@@ -95,18 +95,42 @@ def changes_of(changes: pd.DataFrame, labels: Labels) -> list[Change]:
             first = part.iloc[0]
             pair = {name: str(first[name]) for name in ("before_kernel", "kernel", "granule")}
             where: dict[str, str | float] = {**pair, "ram_bytes": float(first["ram_bytes"])}
-            told = words(
-                "{} of {} comparisons changed by 1 % or more and are told; {} cannot be told with "
-                "these seeds, and changes.csv has how many would.",
-                tally("changes", part, where={**where, "significant": "True"}),
-                tally("changes", part, where=where),
-                tally("changes", part, where={**where, "verdict": "cannot_tell"}),
-            )
+            told = _told(part, where)
             after = str(first["kernel"])
             significant = part[part["significant"]]
             grid_of = _changed(significant, str(before), after, labels)
             found.append(Change(f"{old} → {new}", str(before), after, told, grid_of))
     return found
+
+
+def _told(part: pd.DataFrame, where: Mapping[str, str | float]) -> Words:
+    """Return how much changed, what became of the rest, and what has no partner."""
+
+    def of_verdict(verdict: str) -> Part:
+        return tally("changes", part, where={**where, "verdict": verdict})
+
+    def without_partner(side: str) -> Part:
+        of_success = {**where, "quantity": "success"}
+        return tally("changes", part, "sum", f"unpaired_{side}", label=_whole, where=of_success)
+
+    return words(
+        "{} of {} comparisons changed by 1 % or more and are told; {} cannot be told with "
+        "these seeds, and changes.csv has how many would. {} changed by less, {} are equal to the "
+        "bit in every pair, and {} have no pair in which both lent anything. Without a partner are "
+        "{} lends before and {} after.",
+        tally("changes", part, where={**where, "significant": "True"}),
+        tally("changes", part, where=where),
+        of_verdict("cannot_tell"),
+        of_verdict("small"),
+        of_verdict("equal"),
+        of_verdict("no_pairs"),
+        without_partner("before"),
+        without_partner("after"),
+    )
+
+
+def _whole(count: float) -> str:
+    return f"{count:.0f}"
 
 
 def _changed(changes: pd.DataFrame, before: str, after: str, labels: Labels) -> Grid:

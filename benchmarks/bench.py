@@ -40,7 +40,10 @@ class Bench:
 
     def job(self, name: str, **changes: Any) -> "Job":
         """Return the main job with some keys of its config changed; None takes a key away."""
-        config = load_yaml(MAIN_CONFIG) | changes | {"results": str(self.folder / name)}
+        # Who changes it measures cells of one host, as every revision has them.
+        of_one_host = {"layouts": None} if changes else {}
+        config = load_yaml(MAIN_CONFIG) | of_one_host | changes
+        config["results"] = str(self.folder / name)
         config = {key: value for key, value in config.items() if value is not None}
         if changes and "figures" not in changes:
             config.pop("figures", None)  # it names a trial that may not be among the changed

@@ -24,15 +24,6 @@ def check_replication(config: Mapping[str, Any], source: str) -> None:
         )
 
 
-def check_layouts(config: Mapping[str, Any], source: str) -> None:
-    """Refuse more hosts a cell than it has seeds to run on them."""
-    if config["layouts"] > config["seeds"]:
-        raise CarveoutError(
-            f"{source}: key layouts: wanted at most the {config['seeds']} of the key seeds, each "
-            f"of which runs on one of them, found {config['layouts']}"
-        )
-
-
 def check_sections(
     key: str, sizes: Sequence[str], where: str, geometry: Geometry, why: str
 ) -> None:

@@ -14,7 +14,6 @@ from carveout.study.checks import (
     check_available,
     check_censuses,
     check_doses,
-    check_layouts,
     check_lends,
     check_map,
     check_once,
@@ -150,7 +149,6 @@ def _read_part(
     requests = {}
     if lends := any(map(is_lend, config["requests"].values())):
         check_replication(config, source)
-        check_layouts(config, source)
         check_room(config, source)
     for kernel, geometry in geometries.items():
         check_sections("ram", config["ram"], where, geometry, "its memmap comes in whole sections")

@@ -34,8 +34,8 @@ def measure(bench: Bench) -> list[Row]:
             *("summarize", "-m", "carveout.statistics.summarize", str(tables / "trials.parquet")),
             *(
                 word
-                for name in ("summary", "variants", "failures", "curves")
-                for word in (f"--{name.replace('_', '-')}", str(tables / f"{name}.parquet"))
+                for name in ("summary", "variants", "failures", "blockers", "curves", "kernels")
+                for word in (f"--{name}", str(tables / f"{name}.parquet"))
             ),
         ),
         "redrawing of all figures": job.snakemake("figures", cores=2),

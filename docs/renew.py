@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Put into the texts what runs found: ``python -m docs.renew main=results/main ...``.
 
-Of each run the summary is kept in ``docs/runs``, as the run wrote it, and some of its figures in
-``docs/figures``. Texts show parts of such a summary, word for word, between lines of code after a
+Of each run the summary is kept in ``docs/runs``, as the run wrote it, with what the run took beside
+it, and some of its figures in ``docs/figures``. Texts show parts of such a summary, word for word, between lines of code after a
 comment that says which:
 
     <!-- from docs/runs/main.txt: HEADING OF A MACHINE / FIRST LINE ... / LINE THAT FOLLOWS -->
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import write_atomically
+from docs.effort import effort
 
 DOCS = Path("docs")
 TEXTS = (Path("README.md"), *sorted(DOCS.glob("*.md")))
@@ -27,7 +28,7 @@ FIGURES = {
     "review": ("memmap_by_ram",),
 }
 _SHOWN = re.compile(
-    r"(?P<comment><!-- from docs/runs/(?P<run>\w+)\.txt: (?P<machine>[^/\n]*) / (?P<first>[^/\n]*)"
+    r"(?P<comment><!-- from docs/runs/(?P<run>[\w.]+)\.txt: (?P<machine>[^/\n]*) / (?P<first>[^/\n]*)"
     r" \.\.\. / (?P<after>[^/\n]*) -->\n```\n)(?P<shown>.*?)(?P<end>^```\n)",
     re.DOTALL | re.MULTILINE,
 )
@@ -55,6 +56,7 @@ def keep(run: str, results: Path) -> None:
             raise CarveoutError(f"{source}: wanted what run {run} found, found no such file")
     for source, target in wanted.items():
         write_atomically(target, source.read_bytes())
+    write_atomically(kept_summary(f"{run}.effort"), effort(results / "tables"))
 
 
 def renewed(text: Path) -> str:

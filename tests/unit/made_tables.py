@@ -12,9 +12,8 @@ from carveout.common.sizes import GIB, MIB
 from carveout.statistics.blockers import list_blockers
 from carveout.statistics.compare import compare
 from carveout.statistics.curves import describe_curves
-from carveout.statistics.kernels import describe_kernels
 from carveout.statistics.pair import find_changes
-from carveout.statistics.summarize import describe_variants, list_failures, summarize
+from carveout.statistics.summarize import describe_kernels, describe_variants, list_failures, summarize
 from carveout.tables.parquet import read_table, write_table
 from carveout.tables.schema import COMPARABLE
 

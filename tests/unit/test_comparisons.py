@@ -70,6 +70,7 @@ def of_variant(
     frame = pd.DataFrame(
         {
             "dose_target": np.take(np.asarray(doses, float), columns.ravel()),
+            "dose_achieved": np.take(np.asarray(doses, float), columns.ravel()),
             "seed": seeds.ravel() + first_seed,
             "granted_bytes": granted_bytes,
             "lent_bytes": granted_bytes,
@@ -149,14 +150,43 @@ def test_seeds_are_what_is_counted_not_doses() -> None:
     one, other = rng.integers(100, 400, (2, 7, 3))
     doses = (10, 20, 40)
     row = compared(of_variant(REFERENCE, other, doses=doses), of_variant(OTHER, one, doses=doses))
-    differences = ((one - other) * MIB).mean(axis=1)
+    # Of what is granted it is the mean of the curve between the lowest and the highest dose.
+    differences = np.trapezoid((one - other) * MIB, doses) / 30
     assert (row["seeds"], row["pairs"]) == (7, 21)
+    assert (row["least_dose"], row["most_dose"]) == (10, 40)
     assert row["p_value"] == pytest.approx(sign_flip_p_values(differences[np.newaxis])[0])
     assert row["difference"] == pytest.approx(differences.mean())
     assert row["difference"] == pytest.approx(row["value"] - row["against_value"])
     assert row["interval"] == "range"
     assert row["difference_low"] == pytest.approx(differences.min())
     assert row["difference_high"] == pytest.approx(differences.max())
+
+
+def test_what_is_granted_does_not_depend_on_which_doses_a_ladder_added() -> None:
+    """The same curve, of which one side has the ends and what lies on the lines between."""
+    coarse = of_variant(REFERENCE, [[512, 512, 0]] * 2, doses=(0, 20, 40))
+    fine = [[512, 512, 512, 512, 256, 128, 0]] * 2
+    row = compared(coarse, of_variant(OTHER, fine, doses=(0, 5, 10, 20, 30, 35, 40)))
+    assert (row["verdict"], row["doses"], row["pairs"]) == ("equal", 3, 6)
+    assert row["value"] == row["against_value"] == pytest.approx(384 * MIB)
+    falls = [[512, 512, 512, 512, 512, 512, 0]] * 2
+    row = compared(coarse, of_variant(OTHER, falls, doses=(0, 5, 10, 20, 30, 35, 40)))
+    assert (row["verdict"], row["pairs_up"]) == ("exact", 0)
+    assert row["difference"] == pytest.approx((512 * 35 + 256 * 5) * MIB / 40 - 384 * MIB)
+
+
+def test_a_load_that_missed_its_dose_is_of_another_and_a_refused_one_is_not() -> None:
+    doses = (10, 50)
+    trimmed, refused, other = (of_variant(OTHER, [[512, 100]] * 3, doses=doses) for _ in range(3))
+    high = trimmed["dose_target"] == 50
+    trimmed["dose_achieved"] = trimmed["dose_achieved"].mask(high, 35.0)
+    refused["dose_achieved"] = refused["dose_achieved"].mask(high)
+    refused["granted_bytes"] = refused["granted_bytes"].mask(high, 0)
+    reference = of_variant(REFERENCE, [[512, 200]] * 3, doses=doses)
+    ends = ("least_dose", "most_dose", "difference")
+    assert [compared(reference, trimmed)[end] for end in ends] == [10, 10, 0]
+    assert [compared(reference, refused)[end] for end in ends] == [10, 50, -100 * MIB]
+    assert [compared(reference, other)[end] for end in ends] == [10, 50, -50 * MIB]
 
 
 def test_of_several_hosts_these_are_what_is_counted() -> None:
@@ -237,15 +267,15 @@ def test_costs_are_of_a_gib_of_pairs_in_which_both_lent_anything() -> None:
     assert (row["pairs_up"], row["pairs_down"], row["verdict"]) == (1, 1, "cannot_tell")
 
 
-def test_a_cost_of_which_seeds_change_next_to_nothing_is_exact_with_its_range() -> None:
+def test_a_cost_of_which_seeds_change_next_to_nothing_is_clear_with_its_range() -> None:
     noise = per_seed(0, 3e4, 1e4)
     full = per_seed(512, 512, 512)
     other = of_variant(REFERENCE, full, lend_ns=1e6 + noise)
-    for factor, verdict in ((2, "exact"), (1.04, "cannot_tell"), (1.1, "cannot_tell")):
+    for factor, verdict in ((2, "clear"), (1.04, "cannot_tell"), (1.1, "cannot_tell")):
         one = of_variant(OTHER, full, lend_ns=1e6 * factor - noise)
         row = compared(other, one, quantity="lend_ns_per_gib")
         assert (row["verdict"], row["interval"]) == (verdict, "range"), factor
-        assert (row["p_value"] is None) == (verdict == "exact")
+        assert (row["p_value"] is None) == (verdict == "clear")
         assert row["difference_low"] == pytest.approx(2e6 * (factor - 1) - 4 * 3e4)
 
 
@@ -326,11 +356,13 @@ def test_of_variants_that_cost_the_same_few_are_said_to_differ(seeds: int, sprea
     full = np.full((seeds, count), 512.0)
     costs_ns = 1e9 * (1 + spread * rng.normal(size=full.shape))
     variants = of_variant(OTHER, full, lend_ns=costs_ns, doses=range(count))
-    variants = variants.assign(variant="v" + variants["dose_target"].astype(str), dose_target=10.0)
+    variants = variants.assign(
+        variant="v" + variants["dose_target"].astype(str), dose_target=10.0, dose_achieved=10.0
+    )
     references = of_variant(REFERENCE, full[:, :1], lend_ns=1e9 + 1e3 * rng.normal(size=(seeds, 1)))
     table = compare(pd.concat([references, variants]), [REFERENCE])
     costs = table[table["quantity"] == "lend_ns_per_gib"]
-    said = costs["verdict"].isin(["exact", "differs"]).mean()
+    said = costs["verdict"].isin(["exact", "clear", "differs"]).mean()
     print(f"{seeds} seeds, spread {spread:.0%}: {said:.3f} are said to differ")
     assert len(costs) == count
     assert said < LEVEL + 3 * (LEVEL * (1 - LEVEL) / count) ** 0.5

@@ -26,11 +26,19 @@ def curve(tmp_path: Any) -> pd.DataFrame:
     return summary.iloc[:1]
 
 
-def turning_point(curve: pd.DataFrame, granted_mib: Mapping[float, float]) -> dict[str, Any]:
-    """What is found of a curve with such means, whose rows come in any order."""
+def turning_point(
+    curve: pd.DataFrame,
+    granted_mib: Mapping[float, float],
+    refused: Mapping[float, int] | None = None,
+    achieved: Mapping[float, float] | None = None,
+) -> dict[str, Any]:
+    """What is found of a curve with such means of 4 trials, whose rows come in any order."""
     doses = list(granted_mib)[::-1]
     rows = pd.concat([curve] * len(doses)).assign(
         dose_target=pd.array(doses, "Float64"),
+        dose_achieved=pd.array([(achieved or {}).get(dose, dose) for dose in doses], "Float64"),
+        load_refused=pd.array([(refused or {}).get(dose, 0) for dose in doses], "Int64"),
+        trials=pd.array([4] * len(doses), "Int64"),
         granted_mean_bytes=pd.array([granted_mib[d] * MIB for d in doses], "Float64"),
     )
     (found,) = describe_curves(rows, NO_TRIALS).to_dict("records")
@@ -43,7 +51,8 @@ def test_between_the_last_dose_with_half_and_the_next(curve: pd.DataFrame) -> No
     assert found["turning_point"] == pytest.approx(17.5)
     assert (found["least_dose"], found["most_dose"], found["doses"]) == (0, 40, 5)
     assert found["granted_most_bytes"] == 512 * MIB
-    assert found["trials"] == 5 * curve["trials"].iloc[0]
+    assert found["trials"] == 5 * 4
+    assert found["fall"] == "lends_less"
 
 
 def test_exactly_half_has_half(curve: pd.DataFrame) -> None:
@@ -69,6 +78,27 @@ def test_where_nothing_is_ever_granted_there_is_nothing_to_halve(curve: pd.DataF
     assert found["turning_point"] is None
 
 
+def test_a_fall_that_is_a_refusal_has_no_dose_between_two(curve: pd.DataFrame) -> None:
+    """Between a load that the host carries, and one that it does not, nothing is known."""
+    granted = {0: 512, 10: 512, 20: 128, 40: 0}
+    found = turning_point(curve, granted, {20: 3, 40: 4})
+    assert (found["half_until_dose"], found["less_from_dose"]) == (10, 20)
+    assert (found["fall"], found["turning_point"]) == ("load_refused", 10)
+    # The one host that carries the load is granted next to nothing.
+    lends_less = turning_point(curve, granted | {20: 12}, {20: 3, 40: 4})
+    assert lends_less["fall"] == "lends_less"
+    assert lends_less["turning_point"] == pytest.approx(10 + 10 * 256 / 500)
+
+
+def test_a_dose_that_the_load_missed_is_no_part_of_its_curve(curve: pd.DataFrame) -> None:
+    granted = {10: 512, 30: 512, 50: 512, 70: 512}
+    found = turning_point(curve, granted, achieved={50: 36, 70: 36})
+    assert (found["most_dose"], found["doses"], found["half_until_dose"]) == (30, 2, 30)
+    assert (found["carries_until_dose"], found["refused_from_dose"]) == (30, 50)
+    never = turning_point(curve, granted, achieved=dict.fromkeys(granted, 5))
+    assert (never["most_dose"], never["doses"], never["carries_until_dose"]) == (10, 1, None)
+
+
 def test_curves_are_told_apart(curve: pd.DataFrame) -> None:
     other = curve.assign(variant="another")
     points = describe_curves(pd.concat([curve, other]), NO_TRIALS)
@@ -80,14 +110,18 @@ def of_seeds(
     granted_mib: Sequence[Sequence[float | None]],
     layouts: Sequence[int] | None = None,
 ) -> dict[str, Any]:
-    """What is found of seeds' curves at doses of 0, 10, 20, ... %; None is a trial not run."""
+    """What is found of seeds' curves at doses of 0, 10, 20, ... %.
+
+    None is a trial not run, less than nothing one whose load was refused.
+    """
     trials = pd.DataFrame(
         {
             **{name: curve[name].iloc[0] for name in CURVE},
             "seed": seed,
             "layout": layouts[seed - 1] if layouts else 0,
             "dose_target": 10.0 * place,
-            "granted_bytes": amount * MIB,
+            "granted_bytes": max(amount, 0) * MIB,
+            "outcome": "load_refused" if amount < 0 else "granted",
         }
         for seed, amounts in enumerate(granted_mib, 1)
         for place, amount in enumerate(amounts)
@@ -96,6 +130,7 @@ def of_seeds(
     doses = [10.0 * place for place in range(len(granted_mib[0]))]
     rows = pd.concat([curve] * len(doses)).assign(
         dose_target=pd.array(doses, "Float64"),
+        dose_achieved=pd.array(doses, "Float64"),
         granted_mean_bytes=[
             float(trials[trials["dose_target"] == dose]["granted_bytes"].mean()) for dose in doses
         ],
@@ -115,6 +150,11 @@ def test_each_seed_has_a_curve_of_its_own(curve: pd.DataFrame) -> None:
     found = of_seeds(curve, [[512, 512, 0], [512, 0, 0], [512, 256, 0]])
     assert found["seeds"] == 3
     assert ends_of(found) == [5, 15, None, None]
+
+
+def test_a_seed_whose_load_is_refused_turns_at_the_dose_before(curve: pd.DataFrame) -> None:
+    found = of_seeds(curve, [[512, 512, -1], [512, 512, 0], [512, -1, -1]])
+    assert ends_of(found) == [0, 15, None, None]
 
 
 def test_six_seeds_have_an_interval_of_their_median(curve: pd.DataFrame) -> None:

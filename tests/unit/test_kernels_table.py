@@ -9,8 +9,7 @@ from benchmarks.synthetic.trials import made_trials
 
 from carveout.common.sizes import GIB, MIB
 from carveout.statistics.curves import describe_curves
-from carveout.statistics.kernels import describe_kernels
-from carveout.statistics.summarize import describe_variants, summarize
+from carveout.statistics.summarize import describe_kernels, describe_variants, summarize
 from carveout.tables.parquet import read_table, write_table
 from carveout.tables.schema import CURVE
 

@@ -5,6 +5,10 @@ All variants get the same seeds, which make the loads' pages lie in the same pla
 the same histories. So a trial is held against the one of the same dose, seed and history; the
 differences of a seed are averaged over doses, where there are several hosts those of a host over
 its seeds, and these are what is counted.
+
+Of what is granted a seed's mean is that of its curve, on lines between the doses that were run: so
+it does not depend on which doses a ladder added, and those of several variants can be ranked. A
+trial whose load was not refused and yet missed its dose is of another dose, and left out.
 """
 
 import argparse
@@ -22,6 +26,7 @@ import pandas as pd
 
 from carveout.common.errors import entry_point
 from carveout.statistics import pair
+from carveout.statistics.curves import misses_dose
 from carveout.statistics.differences import (
     LEVEL,
     boschloo_p_value,
@@ -40,6 +45,7 @@ from carveout.statistics.intervals import (
     newcombe_interval,
     units_of,
 )
+from carveout.statistics.sides import Side, of_common_doses
 from carveout.statistics.summarize import with_quantities
 from carveout.tables.comparison_tables import AGAINST, COMPARED, COMPARISONS
 from carveout.tables.parquet import read_metadata, read_table, write_table
@@ -62,7 +68,10 @@ _CURVE = ["load", "requests", "cycle", "request_bytes"]
 _PARTNERS = [*_CURVE, "dose_target", "seed", "layout"]
 _COSTS = ("lend_ns_per_gib", "give_back_ns_per_gib")
 # Strategies of one machine are one experiment: what else tells trials apart is the same for all.
-COLUMNS = (*(name for name in pair.COLUMNS if name not in pair.SETTINGS), "layout")
+COLUMNS = (
+    *(name for name in pair.COLUMNS if name not in pair.SETTINGS),
+    *("layout", "dose_achieved"),
+)
 _FAMILY = [*COMPARABLE, "quantity"]
 _TESTED = ("difference_low", "difference_high", "interval", "method", "p_value")
 
@@ -82,8 +91,9 @@ class _Compared:
 
     @property
     def is_equal(self) -> bool:
-        """Whether all pairs are equal to the bit."""
-        return self.row["pairs"] > 0 and not self.row["pairs_up"] and not self.row["pairs_down"]
+        """Whether all pairs are equal to the bit, and what lies between them too."""
+        unequal = self.row["pairs_up"] + self.row["pairs_down"] + np.count_nonzero(self.differences)
+        return bool(self.row["pairs"] > 0 and not unequal)
 
     @property
     def is_clear(self) -> bool:
@@ -98,35 +108,6 @@ class _Compared:
             and size > self.row["margin"]
             and bool(np.ptp(self.differences) <= CLEAR_SHARE * size)
         )
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One quantity of a variant's trials on a curve, null where a trial does not have it."""
-
-    doses: Numbers
-    seeds: Numbers
-    # What is counted: a host, or a seed where there is but one.
-    units: Numbers
-    values: Numbers
-
-    def where(self, wanted: npt.NDArray[np.bool_]) -> "_Side":
-        """Return some of the trials."""
-        return _Side(*(of[wanted] for of in (self.doses, self.seeds, self.units, self.values)))
-
-    def known(self) -> "_Side":
-        """Return the trials that have the quantity."""
-        return self.where(~np.isnan(self.values))
-
-    def by_unit(self) -> Numbers:
-        """Return the mean of each unit's trials: of each seed over its doses."""
-        _, units = np.unique(self.units, return_inverse=True)
-        means: Numbers = np.bincount(units, self.values) / np.bincount(units)
-        return means
-
-    def of_doses(self) -> list[Numbers]:
-        """Return the values of each dose, in the order of doses."""
-        return [self.values[self.doses == dose] for dose in np.unique(self.doses)]
 
 
 def compare(trials: pd.DataFrame, references: Sequence[Variant]) -> pd.DataFrame:
@@ -182,11 +163,11 @@ class _Run:
                         found.row = about | found.row
                         yield found
 
-    def _side(self, variant: Variant, places: npt.NDArray[np.intp]) -> Mapping[str, _Side]:
+    def _side(self, variant: Variant, places: npt.NDArray[np.intp]) -> Mapping[str, Side]:
         """Return a variant's trials of a curve, each quantity's."""
         values = self.values[variant][places]
         return {
-            name: _Side(
+            name: Side(
                 self.doses[places], self.seeds[places], self.units[places], values[:, column]
             )
             for column, name in enumerate(COMPARED)
@@ -195,7 +176,8 @@ class _Run:
 
 def _comparable(trials: pd.DataFrame) -> Iterator[_Run]:
     """Yield what was run on each machine with each granule."""
-    for common, run in with_quantities(trials).groupby(list(COMPARABLE), sort=False):
+    there = trials[~misses_dose(trials)]
+    for common, run in with_quantities(there).groupby(list(COMPARABLE), sort=False):
         # Sorted, so that nothing depends on the order of the trials.
         numbers = run.groupby(_PARTNERS).ngroup().to_numpy()
         places = run[_PARTNERS].drop_duplicates().sort_values(_PARTNERS)
@@ -217,21 +199,18 @@ def _comparable(trials: pd.DataFrame) -> Iterator[_Run]:
 
 
 def _compared(
-    quantity: str, one: Mapping[str, _Side], other: Mapping[str, _Side], request_bytes: int
+    quantity: str, one: Mapping[str, Side], other: Mapping[str, Side], request_bytes: int
 ) -> _Compared | None:
     """Return how a quantity differs on a curve; None where no dose has it of both sides."""
-    of_one, of_other = one[quantity], other[quantity]
-    both = ~np.isnan(of_one.values) & ~np.isnan(of_other.values)
-    is_paired = bool(both.any())
-    if is_paired:
-        chosen = [side.where(both) for side in (of_one, of_other)]
-    else:
-        chosen = [side.known() for side in (of_one, of_other)]
-        common = np.intersect1d(chosen[0].doses, chosen[1].doses)
-        chosen = [side.where(np.isin(side.doses, common)) for side in chosen]
-        if not len(common):
-            return None
-    found = _of_paired(*chosen) if is_paired else _of_unpaired(quantity, *chosen)
+    sides = [one[quantity], other[quantity]]
+    both = ~np.isnan(sides[0].values) & ~np.isnan(sides[1].values)
+    chosen = [side.where(both) for side in sides] if both.any() else of_common_doses(sides)
+    if not len(chosen[0].doses):
+        return None
+    found = _of_paired(quantity, sides, chosen) if both.any() else _of_unpaired(quantity, *chosen)
+    found.row["least_dose"], found.row["most_dose"] = (
+        float(end(chosen[0].doses)) for end in (np.min, np.max)
+    )
     against_value = found.row[f"{AGAINST}value"]
     found.row["margin"] = {
         "success": EQUAL_SUCCESS,
@@ -243,42 +222,59 @@ def _compared(
     elif quantity == "success":
         # A rate that is 0 or 1 may hide what does differ.
         granted = [side["granted_bytes"] for side in (one, other)]
-        chosen = [side.where(both) if is_paired else side.known() for side in granted]
-    found.is_exact = not _vary(chosen)
+        chosen = [side.where(both) if both.any() else side.known() for side in granted]
+    found.is_exact = not _vary(chosen) and len(np.unique(found.differences)) < 2
     return found
 
 
-def _vary(sides: Iterable[_Side]) -> bool:
+def _vary(sides: Iterable[Side]) -> bool:
     """Return whether the seed changes one of the sides at any dose, as far as is known."""
     return any(
         len(values) < 2 or np.ptp(values) > 0 for side in sides for values in side.of_doses()
     )
 
 
-def _of_paired(one: _Side, other: _Side) -> _Compared:
-    """Return how trials of the same doses and seeds differ."""
+def _means(quantity: str, side: Side) -> Numbers:
+    """Return a quantity's mean of each unit: of what is granted that of its curve."""
+    return side.areas_by_unit() if quantity == "granted_bytes" else side.by_unit()
+
+
+def _of_paired(quantity: str, sides: Sequence[Side], chosen: Sequence[Side]) -> _Compared:
+    """Return how trials of the same doses and seeds differ.
+
+    Args:
+        quantity: what is compared.
+        sides: all trials of both sides, in the same order.
+        chosen: of these those that have the quantity on both sides.
+    """
+    one, other = chosen
     # Rounded, so that differences that are equal are so to the bit.
     values = (one.values - other.values).round(6)
-    pairs = _Side(one.doses, one.seeds, one.units, values)
-    differences = pairs.by_unit().round(6)
+    if quantity == "granted_bytes":
+        one, other = (side.filled() for side in sides)
+        both = ~np.isnan(one.values) & ~np.isnan(other.values)
+        both &= np.isin(one.seeds, chosen[0].seeds)
+        one, other = one.where(both), other.where(both)
+    pairs, means = chosen[0], [_means(quantity, side) for side in (one, other)]
+    differences = (means[0] - means[1]).round(6)
     row = {
         "doses": len(np.unique(pairs.doses)),
         "seeds": len(np.unique(pairs.seeds)),
         "hosts": max(len(np.unique(pairs.units[pairs.units < 0])), 1),
-        "pairs": len(pairs.values),
-        "pairs_up": int((pairs.values > 0).sum()),
-        "pairs_down": int((pairs.values < 0).sum()),
-        "value": float(one.by_unit().mean()),
-        f"{AGAINST}value": float(other.by_unit().mean()),
+        "pairs": len(values),
+        "pairs_up": int((values > 0).sum()),
+        "pairs_down": int((values < 0).sum()),
+        "value": float(means[0].mean()),
+        f"{AGAINST}value": float(means[1].mean()),
         "difference": float(differences.mean()),
     }
     spread = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
     return _Compared(row, differences, spread)
 
 
-def _of_unpaired(quantity: str, one: _Side, other: _Side) -> _Compared:
+def _of_unpaired(quantity: str, one: Side, other: Side) -> _Compared:
     """Return how trials of the same doses differ whose seeds are others."""
-    means = [side.by_unit() for side in (one, other)]
+    means = [_means(quantity, side) for side in (one, other)]
     doses = len(np.unique(one.doses))
     row: dict[str, Any] = {
         "doses": doses,
@@ -358,7 +354,7 @@ def _verdict(one: _Compared, tests: int) -> dict[str, Any]:
     if row.get("p_corrected") is not None and row["p_corrected"] < LEVEL:
         return {"verdict": "differs"}
     if one.is_clear:
-        return {"verdict": "exact", "method": None, "p_value": None, "p_corrected": None}
+        return {"verdict": "clear", "method": None, "p_value": None, "p_corrected": None}
     size = abs(row["difference"])
     needed = [
         seeds_to_see(distance, one.spread, among)

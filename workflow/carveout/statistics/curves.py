@@ -16,14 +16,27 @@ _SHORT_OF_DOSE = 2
 _OF_SEEDS = ("seed", "dose_target", "granted_bytes")
 
 
+def misses_dose(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which loads were not refused and yet never there, as page cache that is trimmed is.
+
+    Args:
+        rows: of any table with `dose_target` and `dose_achieved`, which is null where the load was
+            refused.
+    """
+    is_short = rows["dose_achieved"] < rows["dose_target"] - _SHORT_OF_DOSE
+    return is_short.fillna(value=False).astype(bool)
+
+
 def describe_curves(summary: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Return the table `curves`: one row per curve.
 
-    A variant that cannot give the granule has no curve.
+    A variant that cannot give the granule has no curve. A dose that the load missed says nothing of
+    that dose, and is no part of the curve, unless it is the lowest.
 
     Args:
         summary: the table `summary`.
-        trials: the table `trials`, of which each seed has a curve of its own.
+        trials: the table `trials`, of which each seed has a curve of its own; what failed its
+            verification was granted nothing.
     """
     available = summary[summary["not_available"] == 0]
     curves = [
@@ -35,21 +48,30 @@ def describe_curves(summary: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
         for values in (
             units_of(trials["layout"], trials["seed"]),
             *(trials[name] for name in _OF_SEEDS),
+            trials["outcome"] == "load_refused",
         )
     ]
     places = trials.groupby(list(CURVE), sort=False).indices
-    rows = [
-        dict(zip(CURVE, key, strict=True))
-        | _turning_point(curve)
-        | _over_seeds(curve["dose_target"].tolist(), *(c[places.get(key, [])] for c in columns))
-        | _carried(curve)
-        for key, curve in curves
-    ]
+    rows = []
+    for key, curve in curves:
+        there = curve[~misses_dose(curve) | (curve["dose_target"] == curve["dose_target"].min())]
+        of_trials = (column[places.get(key, [])] for column in columns)
+        rows.append(
+            dict(zip(CURVE, key, strict=True))
+            | _turning_point(there)
+            | _over_seeds(there["dose_target"].tolist(), *of_trials)
+            | _carried(curve)
+        )
     return pd.DataFrame(rows, columns=list(CURVES.columns)).astype(CURVES.dtypes())
 
 
 def _over_seeds(
-    doses: list[float], units: Numbers, seeds: Numbers, at_doses: Numbers, granted_bytes: Numbers
+    doses: list[float],
+    units: Numbers,
+    seeds: Numbers,
+    at_doses: Numbers,
+    granted_bytes: Numbers,
+    refused: Numbers,
 ) -> dict[str, Any]:
     """Return where the curves of seeds turn, of those that ran every dose and were granted any.
 
@@ -57,22 +79,25 @@ def _over_seeds(
     every dose.
     """
     different, first, rows = np.unique(seeds, return_index=True, return_inverse=True)
-    granted = np.full((len(different), len(doses)), np.nan)
+    granted, loads_refused = np.full((2, len(different), len(doses)), np.nan)
     for column, dose in enumerate(doses):
         here = at_doses == dose
         granted[rows[here], column] = granted_bytes[here]
+        loads_refused[rows[here], column] = refused[here]
     whole = ~np.isnan(granted).any(axis=1)
     own_units = units[first]
-    by_unit = [
-        granted[whole & (own_units == unit)].mean(axis=0) for unit in np.unique(own_units[whole])
-    ]
-    turning = np.sort([_turns_at(doses, row.tolist()) for row in by_unit])
-    turning = turning[~np.isnan(turning)]
+    turning = []
+    for unit in np.unique(own_units[whole]):
+        of_unit = whole & (own_units == unit)
+        means = (of_host[of_unit].mean(axis=0).tolist() for of_host in (granted, loads_refused))
+        turning.append(_turns_at(doses, *means))
+    turns = np.sort(np.array(turning, np.float64))
+    turns = turns[~np.isnan(turns)]
     ends: dict[str, float | None] = {}
-    if turning.size:
-        ends = {"least": turning[0], "most": turning[-1]}
-    if turning.size and turning[0] < turning[-1]:
-        ends["low"], ends["high"] = quantile_interval(turning, 0.5)
+    if turns.size:
+        ends = {"least": turns[0], "most": turns[-1]}
+    if turns.size and turns[0] < turns[-1]:
+        ends["low"], ends["high"] = quantile_interval(turns, 0.5)
     hosts = max(len(np.unique(own_units[own_units < 0])), int(len(own_units) > 0))
     return {"seeds": int(whole.sum()), "hosts": hosts} | {
         f"turning_point_{end}": dose
@@ -81,21 +106,38 @@ def _over_seeds(
     }
 
 
-def _turns_at(doses: list[float], granted_bytes: list[float]) -> float:
-    """Return where one curve turns: infinity where it has half everywhere, NaN without a most."""
+def _turns_at(doses: list[float], granted_bytes: list[float], refused: list[float]) -> float:
+    """Return where one curve turns: infinity where it has half everywhere, NaN without a most.
+
+    Args:
+        doses: in ascending order.
+        granted_bytes: at each dose, in the mean, nothing where the load was refused.
+        refused: the share of loads that were.
+    """
     last = last_with_half(granted_bytes)
     if last is None:
         return np.nan
     if last + 1 == len(doses):
         return np.inf
+    if _is_refusal(granted_bytes, refused[last + 1], last + 1):
+        return doses[last]
     ends = slice(last, last + 2)
     return _crossing(doses[ends], granted_bytes[ends], max(granted_bytes) / 2)
+
+
+def _is_refusal(granted_bytes: list[float], refused: float, place: int) -> bool:
+    """Return whether less than half is granted at a dose because hosts do not carry the load.
+
+    Those that do carry it are then granted half or more, or there are none.
+    """
+    return refused > 0 and granted_bytes[place] >= max(granted_bytes) / 2 * (1 - refused)
 
 
 def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:
     """Return what is known of one curve, whose rows ascend by dose."""
     doses = curve["dose_target"].tolist()
     granted_bytes = curve["granted_mean_bytes"].tolist()
+    refused = (curve["load_refused"] / curve["trials"]).tolist()
     most_bytes = max(granted_bytes)
     found: dict[str, Any] = {
         "trials": curve["trials"].sum(),
@@ -106,6 +148,7 @@ def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:
         "granted_most_bytes": most_bytes,
         "half_until_dose": None,
         "less_from_dose": None,
+        "fall": None,
         "turning_point": None,
     }
     last = last_with_half(granted_bytes)
@@ -114,16 +157,16 @@ def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:
     found["half_until_dose"] = doses[last]
     if last + 1 < len(doses):
         found["less_from_dose"] = doses[last + 1]
-        found["turning_point"] = _turns_at(doses, granted_bytes)
+        is_refusal = _is_refusal(granted_bytes, refused[last + 1], last + 1)
+        found["fall"] = "load_refused" if is_refusal else "lends_less"
+        found["turning_point"] = _turns_at(doses, granted_bytes, refused)
     return found
 
 
 def _carried(curve: pd.DataFrame) -> dict[str, float | None]:
     """Return up to which dose the host carried the load, whose rows ascend by dose."""
     doses = curve["dose_target"].tolist()
-    # A load that the kernel trims, as page cache is, is not refused and yet not there.
-    is_short = curve["dose_achieved"] < curve["dose_target"] - _SHORT_OF_DOSE
-    refused = ((curve["load_refused"] > 0) | is_short.fillna(value=False)).tolist()
+    refused = ((curve["load_refused"] > 0) | misses_dose(curve)).tolist()
     first = refused.index(True) if True in refused else len(doses)
     return {
         "carries_until_dose": doses[first - 1] if first else None,

@@ -29,8 +29,8 @@ from carveout.statistics.intervals import (
     units_of,
     wilson_intervals,
 )
-from carveout.statistics.kernels import describe_kernels
 from carveout.tables.accounts import MEMMAP_PAYERS
+from carveout.tables.comparison_tables import KERNELS
 from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.rules import LEND_PARTS, REUSE_COLUMNS
 from carveout.tables.schema import CELL, COMPARABLE
@@ -61,6 +61,9 @@ _MEDIANS = (
 # The parts of a lend's time, and what went into clearing: none of its parts.
 _PARTS = (*(f"lend_{part}_ns" for part in LEND_PARTS), "content_ns", "zero_ns")
 _PER_GIB = [f"{name}_per_gib" for name in ("lend_ns", *_PARTS, "give_back_ns")]
+
+_OF_KERNEL = list(KERNELS.key)
+_OF_LARGEST = ["memmap_per_lent_gib_bytes", "memmap_host_bytes", "lend_ns_per_gib_p50"]
 
 # With fewer, the 99th percentile is the most, or next to it, under another name.
 _LEAST_FOR_P99 = 100
@@ -117,6 +120,37 @@ def describe_variants(trials: pd.DataFrame) -> pd.DataFrame:
     )
     joined = compared.reset_index().merge(idle.reset_index(), on=list(_VARIANT), how="left")
     return joined[list(VARIANTS.columns)]
+
+
+def describe_kernels(
+    trials: pd.DataFrame, variants: pd.DataFrame, curves: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the table `kernels`: a row for each kernel and variant, of the largest request.
+
+    What a lend costs is of the largest request of which anything was lent.
+
+    Args:
+        trials: the table `trials`.
+        variants: the table `variants`.
+        curves: the table `curves`.
+    """
+    ordered = variants.sort_values("request_bytes")
+    groups = ordered.groupby(_OF_KERNEL, sort=False)
+    found = groups[["why_not_available", "memmap_idle_bytes"]].first()
+    found["available"] = groups["trials"].sum() > 0
+    found["why_not_available"] = found["why_not_available"].where(~found["available"])
+    lent = ordered.dropna(subset=["memmap_per_lent_gib_bytes"])
+    found = found.join(lent.drop_duplicates(_OF_KERNEL, keep="last").set_index(_OF_KERNEL)[_OF_LARGEST])
+    found["page_bytes"] = trials.groupby(_OF_KERNEL, sort=False)["page_bytes"].first()
+    largest = curves[
+        curves["request_bytes"] == curves.groupby(_OF_KERNEL)["request_bytes"].transform("max")
+    ]
+    found["granted_most_bytes"] = largest.groupby(_OF_KERNEL)["granted_most_bytes"].max()
+    turning = largest.dropna(subset=["turning_point"]).sort_values(["turning_point", "load"])
+    first = turning.drop_duplicates(_OF_KERNEL).set_index(_OF_KERNEL)
+    found["half_dose_least"] = first["turning_point"]
+    found["half_dose_least_load"] = first["load"]
+    return found.reset_index()[list(KERNELS.columns)]
 
 
 def list_failures(trials: pd.DataFrame) -> pd.DataFrame:

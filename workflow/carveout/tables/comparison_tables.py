@@ -91,7 +91,7 @@ CHANGES = Table(
 COMPARED = ("granted_bytes", "success", "lend_ns_per_gib", "give_back_ns_per_gib")
 # What the columns of the variant that others are compared with begin with.
 AGAINST = "against_"
-VERDICTS = ("equal", "exact", "differs", "equal_within", "cannot_tell")
+VERDICTS = ("equal", "exact", "clear", "differs", "equal_within", "cannot_tell")
 METHODS = ("sign_flips", "mcnemar", "boschloo", "brunner_munzel")
 INTERVALS = ("range", "bootstrap", "newcombe")
 _COMPARISON = (
@@ -113,16 +113,20 @@ COMPARISONS = Table(
         "cycle": integer(least=1),
         "request_bytes": integer(least=1),
         "quantity": text(values=COMPARED),
-        # Doses at which both have the quantity, seeds that both ran there, on how many hosts of
+        # Doses at which both have the quantity and the load was there or refused, the lowest and
+        # the highest of them, seeds that both ran there, on how many hosts of
         # other histories, and the pairs of trials of one dose, seed and host; none where they have
         # no seed in common. Where there are several hosts these are what counts, else seeds.
         "doses": integer(least=1),
+        "least_dose": number(most=100),
+        "most_dose": number(most=100),
         "seeds": integer(),
         "hosts": integer(),
         "pairs": integer(),
         "pairs_up": integer(),
         "pairs_down": integer(),
-        # Means over hosts or seeds of the means over doses; `value` less `against_value`.
+        # Means over hosts or seeds of the means over doses, of what was granted over the range of
+        # doses, by the trapezoidal rule; `value` less `against_value`.
         "value": number(),
         f"{AGAINST}value": number(),
         "difference": number(least=None),
@@ -143,7 +147,8 @@ COMPARISONS = Table(
         # several; null where it can be.
         "trials_needed": integer(least=2, null=True),
         # equal: to the bit in each pair. exact: the seed changes neither side at any dose (then low
-        # and high are null), or too little of the difference to matter. differs: by the test.
+        # and high are null). clear: too few seeds for a test, which change too little of the
+        # difference to matter. differs: by the test.
         # equal_within: the interval is inside the margin.
         "verdict": text(values=VERDICTS),
     },
@@ -155,8 +160,8 @@ COMPARISONS = Table(
             lambda t: t["pairs_up"] + t["pairs_down"] <= t["pairs"],
         ),
         rule(
-            "what is exact or equal has no p-value",
-            lambda t: ~t["verdict"].isin(["equal", "exact"]) | t["p_value"].isna(),
+            "what is exact, equal or clear has no p-value",
+            lambda t: ~t["verdict"].isin(["equal", "exact", "clear"]) | t["p_value"].isna(),
         ),
         rule(
             "what cannot be told says what would tell it",

@@ -241,10 +241,12 @@ FAILURES = Table(
     csv=True,
 )
 
+FALLS = ("lends_less", "load_refused")
+
 CURVES = Table(
     columns={
         **{name: column for name, column in CELL_COLUMNS.items() if name in CURVE},
-        # What the curve is made of.
+        # What the curve is made of: doses that the load came to, or at which it was refused.
         "trials": integer(least=1),
         "doses": integer(least=1),
         # Seeds that ran every dose, and hosts of other histories on which they did.
@@ -256,9 +258,12 @@ CURVES = Table(
         # The largest mean of what was granted, and the highest dose that still has half of it.
         "granted_most_bytes": number(),
         "half_until_dose": number(most=100, null=True),
-        # The next dose, which has less; and where the line between the two has half. Null where
-        # every dose has half, and where nothing was ever granted.
+        # The next dose, which has less, and why: less is lent, or hosts do not carry the load; and
+        # where the line between the two has half, which of a refusal is the dose before it, for
+        # between two doses nothing is known. Null where every dose has half, and where nothing was
+        # ever granted.
         "less_from_dose": number(most=100, null=True),
+        "fall": text(values=FALLS, null=True),
         "turning_point": number(most=100, null=True),
         # Over each such seed's own curve, of several hosts over each host's: the least, the most,
         # and the interval of the median. Null where it lies above every dose, or the curves are too

@@ -4,10 +4,16 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from benchmarks.synthetic.trials import made_runs, made_trials
 from docs import renew
+from docs.effort import effort
 
 from carveout.common.errors import CarveoutError
+from carveout.statistics.curves import describe_curves
+from carveout.statistics.summarize import summarize
+from carveout.tables.parquet import read_table, write_table
 
 SUMMARY = """carveout: which way?
 
@@ -102,3 +108,29 @@ def test_lines_that_no_run_has_are_told(text: Path) -> None:
 def test_a_run_without_a_summary_is_told(text: Path) -> None:
     with pytest.raises(CarveoutError, match=r"summary\.txt: wanted what run main found"):
         renew.keep("main", text.parent / "nowhere")
+
+
+def test_what_a_run_took_is_counted_in_its_tables(tmp_path: Path) -> None:
+    trials = made_trials(2)
+    ladder = '{"coarsest_permille":400,"finest_permille":100}'
+    low = trials[(trials["load"] == "unmovable_pages") & (trials["outcome"] != "not_available")]
+    low = low.assign(dose_target=10.0, dose_achieved=10.0, ladder=ladder)
+    high = low.assign(dose_target=40.0, dose_achieved=40.0, trial_id=low["trial_id"] + "high")
+    write_table("trials", pd.concat([low, high]), tmp_path / "trials.parquet")
+    write_table("runs", made_runs(2), tmp_path / "runs.parquet")
+    summary = summarize(read_table("trials", tmp_path / "trials.parquet"))
+    write_table("summary", summary, tmp_path / "summary.parquet")
+    summary = read_table("summary", tmp_path / "summary.parquet")
+    lost = summary["granted_mean_bytes"].mask(summary["dose_target"] == 40, 0)
+    curves = describe_curves(summary.assign(granted_mean_bytes=lost), trials.iloc[:0])
+    write_table("curves", curves, tmp_path / "curves.parquet")
+    # Two of the four doses from 10 to 40 %; half is lost somewhere in three of the steps.
+    runs = made_runs(2)
+    seconds = (runs["qemu_user_ns"] + runs["qemu_system_ns"]).sum() / 1e9
+    turning = (curves["granted_most_bytes"] > 0).sum()
+    assert effort(tmp_path).splitlines() == [
+        f"Boots 0, trials {len(runs)}; QEMU's processor time {seconds / 3600:.1f} h",
+        f"Curves {len(curves)}, of which {turning} turn,"
+        " 0 of them between two doses of the finest step",
+        "Trials, of those of all doses at the finest step: 50%",
+    ]

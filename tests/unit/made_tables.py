@@ -13,7 +13,12 @@ from carveout.statistics.blockers import list_blockers
 from carveout.statistics.compare import compare
 from carveout.statistics.curves import describe_curves
 from carveout.statistics.pair import find_changes
-from carveout.statistics.summarize import describe_kernels, describe_variants, list_failures, summarize
+from carveout.statistics.summarize import (
+    describe_kernels,
+    describe_variants,
+    list_failures,
+    summarize,
+)
 from carveout.tables.parquet import read_table, write_table
 from carveout.tables.schema import COMPARABLE
 
@@ -31,7 +36,7 @@ def rich_trials() -> pd.DataFrame:
     """Trials at two doses of a load, on two kernels, in two granules, with VMs."""
     trials = made_trials()
     of_load = trials["load"] == "unmovable_pages"
-    denser = trials[of_load].assign(load="anonymous_memory", dose_target=70.0)
+    denser = trials[of_load].assign(load="anonymous_memory", dose_target=70.0, dose_achieved=70.0)
     trials = with_vms(pd.concat([trials, denser.assign(trial_id=denser["trial_id"] + "d")]))
     blocks = trials.assign(granule="2M", trial_id=trials["trial_id"] + "2M")
     every = pd.concat([trials, blocks])

@@ -11,7 +11,7 @@ from benchmarks.synthetic.trials import made_metadata, made_trials
 from scipy.stats import binomtest, false_discovery_control, wilcoxon
 
 from carveout.common.sizes import GIB, MIB
-from carveout.compare.changes import changes_text, read_changes
+from carveout.findings.kernels import Change, changes_of
 from carveout.statistics.differences import LEVEL
 from carveout.statistics.pair import (
     COLUMNS,
@@ -57,6 +57,12 @@ def of_quantity(changes: pd.DataFrame, quantity: str) -> dict[str, Any]:
     return {str(name): value for name, value in row.items()}
 
 
+def told(changes: pd.DataFrame) -> Change:
+    """What is said of two kernels on one machine."""
+    (found,) = changes_of(changes, LABELS)
+    return found
+
+
 def test_equal_kernels_change_nothing(old: pd.DataFrame) -> None:
     changes = find_changes(with_new(old), PAIRS)
     assert len(changes) == len(old[list(CURVE)].drop_duplicates()) * 7
@@ -65,11 +71,11 @@ def test_equal_kernels_change_nothing(old: pd.DataFrame) -> None:
     assert changes["p_value"].isna().all()
     assert set(changes["verdict"]) == {"equal", "no_pairs"}
     assert (changes["relative_change"].dropna() == 0).all()
-    (found,) = read_changes(changes, LABELS)
+    found = told(changes)
     equal = (changes["pairs"] > 0).sum()
-    assert found.view.empty
-    assert f"None of {len(changes)} comparisons" in found.rest
-    assert f"{equal} equal to the bit" in found.rest
+    assert not found.grid.lines
+    assert f"0 of {len(changes)} comparisons" in str(found.told)
+    assert f"{equal} are equal to the bit" in str(found.told)
 
 
 def test_one_kernel_is_compared_with_nothing(old: pd.DataFrame, tmp_path: Path) -> None:
@@ -77,7 +83,7 @@ def test_one_kernel_is_compared_with_nothing(old: pd.DataFrame, tmp_path: Path) 
         changes = find_changes(old, pairs)
         write_table("changes", changes, tmp_path / "changes.parquet")
         assert read_table("changes", tmp_path / "changes.parquet").empty
-        assert changes_text(changes, LABELS) == ""
+        assert not changes_of(changes, LABELS)
 
 
 def test_the_table_fits_its_schema(old: pd.DataFrame, tmp_path: Path) -> None:
@@ -105,11 +111,9 @@ def test_fewer_successes_are_found_and_nothing_else_is(old: pd.DataFrame) -> Non
     assert success["pairs_down"] == 9
     assert success["p_value"] == binomtest(0, 9).pvalue
     assert success["after"] == pytest.approx(success["before"] - 9 / 12)
-    text = changes_text(changes, LABELS)
-    assert "12/12" in text
-    assert "3/12" in text
-    assert "hugetlbfs 2M, boot" in text
-    assert "CMA area" not in text
+    line = told(changes).grid.lines[0]
+    assert str(line.title) == "hugetlbfs 2M, boot"
+    assert {"100 %", "25 %"} <= {str(cell) for cell in line.cells}
 
 
 def test_costs_are_of_pairs_in_which_both_succeeded(old: pd.DataFrame) -> None:
@@ -164,7 +168,8 @@ def test_what_comes_from_nothing_is_a_change(old: pd.DataFrame) -> None:
     row = of_quantity(changes, "pages_migrated")
     assert pd.isna(row["relative_change"])
     assert row["significant"]
-    assert "from 0" in changes_text(changes, LABELS)
+    (line,) = told(changes).grid.lines
+    assert "from 0" in [str(cell) for cell in line.cells]
 
 
 def test_trials_without_a_partner_are_counted_and_not_paired(old: pd.DataFrame) -> None:
@@ -174,7 +179,7 @@ def test_trials_without_a_partner_are_counted_and_not_paired(old: pd.DataFrame) 
     for row in changes.to_dict("records"):
         assert (row["unpaired_before"], row["unpaired_after"]) == (3, 4)
         assert row["pairs"] == len(rows) - 4
-    assert f"Lends without a partner: 3 of {OLD}, 4 of {NEW}." in changes_text(changes, LABELS)
+    assert "Without a partner are 3 lends before and 4 after." in str(told(changes).told)
 
 
 def test_kernels_without_any_common_trial_have_rows_without_numbers(old: pd.DataFrame) -> None:
@@ -182,7 +187,7 @@ def test_kernels_without_any_common_trial_have_rows_without_numbers(old: pd.Data
     changes = find_changes(pd.concat([rows, rows.assign(kernel=NEW, dose_target=50.0)]), PAIRS)
     assert (changes["pairs"] == 0).all()
     assert changes[["before", "after", "p_value", "p_corrected"]].isna().all(axis=None)
-    assert "7 have no pair" in changes_text(changes, LABELS)
+    assert "7 have no pair" in str(told(changes).told)
 
 
 def test_one_pair_tells_nothing(old: pd.DataFrame) -> None:
@@ -193,15 +198,15 @@ def test_one_pair_tells_nothing(old: pd.DataFrame) -> None:
     assert row["relative_change"] == pytest.approx(4)
     assert pd.isna(row["before_std"])
     assert not changes["significant"].any()
-    assert "1 cannot be told" in changes_text(changes, LABELS)
+    assert "1 cannot be told" in str(told(changes).told)
 
 
 def test_a_few_lends_that_succeed_with_one_kernel_alone_are_named(old: pd.DataFrame) -> None:
     rows = of_one_curve(old)
     changes = find_changes(with_new(rows, outcome=["refused"] * 3 + ["granted"] * 9), PAIRS)
     assert not changes["significant"].any()
-    text = changes_text(changes, LABELS)
-    assert "Too few to tell, of successes: 12/12 → 9/12 of mem carveout, idle, 256 MiB." in text
+    text = str(told(changes).told)
+    assert "100 % of pairs before and 75 % after, of mem carveout, idle, 256 MiB" in text
 
 
 def test_lends_that_nobody_had_are_equal(old: pd.DataFrame) -> None:
@@ -260,10 +265,10 @@ def test_several_kernels_are_each_compared_with_the_first(old: pd.DataFrame) -> 
     kernels = [old, *(old.assign(kernel=name, kernel_version="7") for name in ("a", "b"))]
     changes = find_changes(pd.concat(kernels), {(OLD, "a"), (OLD, "b")})
     assert set(changes["kernel"]) == {"a", "b"}
-    labels = [found.label for found in read_changes(changes, LABELS)]
+    labels = [found.label for found in changes_of(changes, LABELS)]
     assert labels == [
         f"{OLD} (6.12.107-1) → {name} (7 in place of the pinned 6.12.107-1), 4 GiB RAM, "
-        "in any pages; what changed"
+        "in any pages"
         for name in ("a", "b")
     ]
 
@@ -271,9 +276,10 @@ def test_several_kernels_are_each_compared_with_the_first(old: pd.DataFrame) -> 
 def test_requests_of_one_size_are_told_apart(old: pd.DataFrame) -> None:
     rows = of_one_curve(old)
     both = pd.concat([rows, rows.assign(cycle=2)])
-    text = changes_text(find_changes(with_new(both, lend_ns=both["lend_ns"] * 2), PAIRS), LABELS)
-    assert "256 MiB (quarter then whole, cycle 2)" in text
-    assert "…" not in text
+    lines = told(find_changes(with_new(both, lend_ns=both["lend_ns"] * 2), PAIRS)).grid.lines
+    assert [str(line.cells[1]) for line in lines] == [
+        f"256 MiB (quarter then whole, cycle {cycle})" for cycle in (1, 2)
+    ]
 
 
 def test_curves_that_one_kernel_lacks_are_not_compared(old: pd.DataFrame) -> None:

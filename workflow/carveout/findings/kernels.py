@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What differs between kernels: side by side, and what changed from one to another."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,7 +11,7 @@ from carveout.study.geometry import granule_label
 from carveout.tables.schema import KERNEL_COLUMNS
 from carveout.wording.grids import Column, Grid, grid
 from carveout.wording.labels import VARIANT, Labels, comparable_parts, load_label, version_label
-from carveout.wording.marks import Name, Part, Words, tally, words
+from carveout.wording.marks import Name, Part, Words, joined, tally, words
 from carveout.wording.quantities import NOTHING, bytes_label
 
 
@@ -95,7 +95,7 @@ def changes_of(changes: pd.DataFrame, labels: Labels) -> list[Change]:
             first = part.iloc[0]
             pair = {name: str(first[name]) for name in ("before_kernel", "kernel", "granule")}
             where: dict[str, str | float] = {**pair, "ram_bytes": float(first["ram_bytes"])}
-            told = _told(part, where)
+            told = joined([_told(part, where), *_flipped(part, labels)], " ")
             after = str(first["kernel"])
             significant = part[part["significant"]]
             grid_of = _changed(significant, str(before), after, labels)
@@ -129,6 +129,23 @@ def _told(part: pd.DataFrame, where: Mapping[str, str | float]) -> Words:
     )
 
 
+def _flipped(part: pd.DataFrame, labels: Labels) -> Iterator[Words]:
+    """Yield a sentence on lends that succeed with one kernel alone, too few to be told."""
+    untold = part[(part["verdict"] == "cannot_tell") & (part["quantity"] == "success")]
+    if len(untold):
+        lends = [
+            words(
+                "{} of pairs before and {} after, of {}, {}, {}",
+                *(row.share(side) for side in ("before", "after")),
+                Name(labels.short(row["strategy"], row["variant"])),
+                Name(load_label(row["load"], 0)),
+                row.bytes("request_bytes"),
+            )
+            for row in rows_of("changes", untold)
+        ]
+        yield words("Too few to tell, of lends that were whole: {}.", joined(lends))
+
+
 def _whole(count: float) -> str:
     return f"{count:.0f}"
 
@@ -142,12 +159,21 @@ def _changed(changes: pd.DataFrame, before: str, after: str, labels: Labels) -> 
     def value(which: str) -> Callable[[Row], Part]:
         return lambda row: _QUANTITIES[row["quantity"]][1](row, which)
 
+    ways = changes[["requests", "cycle", "request_bytes"]].drop_duplicates()["request_bytes"]
+    asked_in_several_ways = set(ways[ways.duplicated()])
+
+    def asked(row: Row) -> Part:
+        size = row.bytes("request_bytes")
+        if row["request_bytes"] not in asked_in_several_ways:
+            return size
+        return words("{} ({}, cycle {})", size, row.label("requests"), row.count("cycle"))
+
     columns = [
         Column[Row]("", "load", lambda row: Name(load_label(row["load"], 0)), is_number=False),
-        Column[Row]("", "asked", lambda row: row.bytes("request_bytes")),
+        Column[Row]("", "asked", asked),
         Column[Row]("", "what", lambda row: _QUANTITIES[row["quantity"]][0], is_number=False),
         Column[Row]("", before, value("before")),
-        Column[Row]("", "change", lambda row: row.change("relative_change")),
+        Column[Row]("", "change", _relative_change),
         Column[Row]("over seeds", "least", lambda row: row.change("relative_least")),
         Column[Row]("over seeds", "most", lambda row: row.change("relative_most")),
         Column[Row]("", after, value("after")),
@@ -164,6 +190,10 @@ def _changed(changes: pd.DataFrame, before: str, after: str, labels: Labels) -> 
         title=lambda row: Name(labels.short(row["strategy"], row["variant"])),
         trials=lambda row: {name: str(row[name]) for name in (*VARIANT, "load")},
     )
+
+
+def _relative_change(row: Row) -> Part:
+    return row.change("relative_change") if row.knows("relative_change") else "from 0"
 
 
 def _side_by_side(

@@ -140,7 +140,9 @@ def describe_kernels(
     found["available"] = groups["trials"].sum() > 0
     found["why_not_available"] = found["why_not_available"].where(~found["available"])
     lent = ordered.dropna(subset=["memmap_per_lent_gib_bytes"])
-    found = found.join(lent.drop_duplicates(_OF_KERNEL, keep="last").set_index(_OF_KERNEL)[_OF_LARGEST])
+    found = found.join(
+        lent.drop_duplicates(_OF_KERNEL, keep="last").set_index(_OF_KERNEL)[_OF_LARGEST]
+    )
     found["page_bytes"] = trials.groupby(_OF_KERNEL, sort=False)["page_bytes"].first()
     largest = curves[
         curves["request_bytes"] == curves.groupby(_OF_KERNEL)["request_bytes"].transform("max")

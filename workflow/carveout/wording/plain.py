@@ -1,25 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Plain text: tables, and the lines of a mail."""
+"""Plain text: the lines of a mail."""
 
-import io
 import shlex
 import textwrap
 from collections.abc import Iterable
 
-import rich.console
-import rich.table
-
 # No line of a mail is wider.
 MAIL_WIDTH = 72
-# Wide enough for all columns: a terminal may wrap lines, but nothing is cut off.
-_TEXT_WIDTH = 240
-
-
-def as_text(table: rich.table.Table) -> str:
-    """Return a table as lines without colours and without blanks at their ends."""
-    stream = io.StringIO()
-    rich.console.Console(file=stream, width=_TEXT_WIDTH, color_system=None).print(table)
-    return "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").splitlines()) + "\n"
 
 
 def wrapped(text: str, indent: str = "", first: str | None = None) -> str:

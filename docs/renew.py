@@ -2,8 +2,8 @@
 """Put into the texts what runs found: ``python -m docs.renew main=results/main ...``.
 
 Of each run the summary is kept in ``docs/runs``, as the run wrote it, with what the run took beside
-it, and some of its figures in ``docs/figures``. Texts show parts of such a summary, word for word, between lines of code after a
-comment that says which:
+it, and some of its figures in ``docs/figures``. Texts show parts of such a summary, word for word,
+between lines of code after a comment that says which:
 
     <!-- from docs/runs/main.txt: HEADING OF A MACHINE / FIRST LINE ... / LINE THAT FOLLOWS -->
 
@@ -28,8 +28,8 @@ FIGURES = {
     "review": ("memmap_by_ram",),
 }
 _SHOWN = re.compile(
-    r"(?P<comment><!-- from docs/runs/(?P<run>[\w.]+)\.txt: (?P<machine>[^/\n]*) / (?P<first>[^/\n]*)"
-    r" \.\.\. / (?P<after>[^/\n]*) -->\n```\n)(?P<shown>.*?)(?P<end>^```\n)",
+    r"(?P<comment><!-- from docs/runs/(?P<run>[\w.]+)\.txt: (?P<machine>[^/\n]*)"
+    r" / (?P<first>[^/\n]*) \.\.\. / (?P<after>[^/\n]*) -->\n```\n)(?P<shown>.*?)(?P<end>^```\n)",
     re.DOTALL | re.MULTILINE,
 )
 

@@ -80,7 +80,7 @@ def test_where_nothing_is_ever_granted_there_is_nothing_to_halve(curve: pd.DataF
 
 def test_a_fall_that_is_a_refusal_has_no_dose_between_two(curve: pd.DataFrame) -> None:
     """Between a load that the host carries, and one that it does not, nothing is known."""
-    granted = {0: 512, 10: 512, 20: 128, 40: 0}
+    granted: dict[float, float] = {0: 512, 10: 512, 20: 128, 40: 0}
     found = turning_point(curve, granted, {20: 3, 40: 4})
     assert (found["half_until_dose"], found["less_from_dose"]) == (10, 20)
     assert (found["fall"], found["turning_point"]) == ("load_refused", 10)
@@ -91,7 +91,7 @@ def test_a_fall_that_is_a_refusal_has_no_dose_between_two(curve: pd.DataFrame) -
 
 
 def test_a_dose_that_the_load_missed_is_no_part_of_its_curve(curve: pd.DataFrame) -> None:
-    granted = {10: 512, 30: 512, 50: 512, 70: 512}
+    granted: dict[float, float] = {10: 512, 30: 512, 50: 512, 70: 512}
     found = turning_point(curve, granted, achieved={50: 36, 70: 36})
     assert (found["most_dose"], found["doses"], found["half_until_dose"]) == (30, 2, 30)
     assert (found["carries_until_dose"], found["refused_from_dose"]) == (30, 50)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Where a curve turns: the dose from which a variant lends less than half of its most."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,29 @@ from carveout.tables.statistics_tables import CURVES
 
 # By so many points a load may miss its dose and still count as carried.
 _SHORT_OF_DOSE = 2
-_OF_SEEDS = ("seed", "dose_target", "granted_bytes")
+
+
+class _Trials(NamedTuple):
+    """Trials of one curve or of all: what each counts as, and what came of it."""
+
+    units: Numbers
+    seeds: Numbers
+    doses: Numbers
+    granted_bytes: Numbers
+    # 1 of each whose load was refused.
+    refused: Numbers
+
+    @classmethod
+    def of(cls, trials: pd.DataFrame) -> "_Trials":
+        columns = (
+            units_of(trials["layout"], trials["seed"]),
+            *(trials[name] for name in ("seed", "dose_target", "granted_bytes")),
+            trials["outcome"] == "load_refused",
+        )
+        return cls(*(column.to_numpy(np.float64) for column in columns))
+
+    def at(self, places: Sequence[int]) -> "_Trials":
+        return _Trials(*(column[places] for column in self))
 
 
 def misses_dose(rows: pd.DataFrame) -> "pd.Series[bool]":
@@ -43,49 +66,34 @@ def describe_curves(summary: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
         (key, curve.sort_values("dose_target"))
         for key, curve in available.groupby(list(CURVE), sort=False)
     ]
-    columns = [
-        values.to_numpy(np.float64)
-        for values in (
-            units_of(trials["layout"], trials["seed"]),
-            *(trials[name] for name in _OF_SEEDS),
-            trials["outcome"] == "load_refused",
-        )
-    ]
+    all_trials = _Trials.of(trials)
     places = trials.groupby(list(CURVE), sort=False).indices
     rows = []
     for key, curve in curves:
         there = curve[~misses_dose(curve) | (curve["dose_target"] == curve["dose_target"].min())]
-        of_trials = (column[places.get(key, [])] for column in columns)
         rows.append(
             dict(zip(CURVE, key, strict=True))
             | _turning_point(there)
-            | _over_seeds(there["dose_target"].tolist(), *of_trials)
+            | _over_seeds(there["dose_target"].tolist(), all_trials.at(places.get(key, [])))
             | _carried(curve)
         )
     return pd.DataFrame(rows, columns=list(CURVES.columns)).astype(CURVES.dtypes())
 
 
-def _over_seeds(
-    doses: list[float],
-    units: Numbers,
-    seeds: Numbers,
-    at_doses: Numbers,
-    granted_bytes: Numbers,
-    refused: Numbers,
-) -> dict[str, Any]:
+def _over_seeds(doses: list[float], trials: _Trials) -> dict[str, Any]:
     """Return where the curves of seeds turn, of those that ran every dose and were granted any.
 
     Of several hosts each has a curve, the mean of its seeds'. One that does not turn does so above
     every dose.
     """
-    different, first, rows = np.unique(seeds, return_index=True, return_inverse=True)
+    different, first, rows = np.unique(trials.seeds, return_index=True, return_inverse=True)
     granted, loads_refused = np.full((2, len(different), len(doses)), np.nan)
     for column, dose in enumerate(doses):
-        here = at_doses == dose
-        granted[rows[here], column] = granted_bytes[here]
-        loads_refused[rows[here], column] = refused[here]
+        here = trials.doses == dose
+        granted[rows[here], column] = trials.granted_bytes[here]
+        loads_refused[rows[here], column] = trials.refused[here]
     whole = ~np.isnan(granted).any(axis=1)
-    own_units = units[first]
+    own_units = trials.units[first]
     turning = []
     for unit in np.unique(own_units[whole]):
         of_unit = whole & (own_units == unit)

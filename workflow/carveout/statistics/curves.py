@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Where a curve turns: the dose from which a variant lends less than half of its most."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +34,7 @@ class _Trials(NamedTuple):
         )
         return cls(*(column.to_numpy(np.float64) for column in columns))
 
-    def at(self, places: Sequence[int]) -> "_Trials":
+    def at(self, places: Any) -> "_Trials":
         return _Trials(*(column[places] for column in self))
 
 

@@ -86,7 +86,7 @@ def test_it_is_contradicted_by_tables_that_are_changed(tables: Tables) -> None:
     tables.trials.loc[of_cma, "memmap_lent_bytes"] //= 2
     found = tables.verdict(IN_FULL)
     assert (found["verdict"], found["rows"], found["rows_held"]) == ("contradicted", 2, 1)
-    assert found["numbers"].startswith("not in 1 of 2 rows, such as cma, area")
+    assert found["numbers"].startswith("not in 1 of 2 rows, at worst cma, area")
     assert found["numbers"].endswith("memmap_per_lent_gib_bytes 8 MiB; full_bytes 16 MiB")
 
 

@@ -50,6 +50,23 @@ def test_what_is_not_known_stays_so(text: str, expected: list[object]) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("bytes >= 5", [[5, 1, 0, 0]]),
+        ("bytes == 4 and other <= 2", [[4, 0, 0, 4], [0, 0, 0, 14]]),
+        ("0 < bytes < 6", [[0, 0, 0, 0], [0, 0, 0, 2]]),
+        ('errno == "EBUSY" and not known(errno)', []),
+        ("bytes > 5 or other > 5", []),
+        ("other != 2", []),
+    ],
+)
+def test_by_how_much_a_row_misses_each_thing_that_has_to_hold(
+    text: str, expected: list[list[float]]
+) -> None:
+    assert [miss.tolist() for miss in parsed(text).misses(FRAME)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
         ("bytes * 2 - 1", [-1, 7, None, 15]),
         ("bytes / other", [None, 2, None, 0.5]),
         ("other / 0", [None, None, None, None]),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import GIB, KIB, MIB
@@ -83,6 +84,19 @@ class Expression:
     def holds(self, frame: pd.DataFrame) -> "pd.Series[bool]":
         """Return the rows in which the expression is true; where it is not known it is not."""
         return self.values(frame).fillna(value=False).astype(bool)
+
+    def misses(self, frame: pd.DataFrame) -> "list[pd.Series[float]]":
+        """Return by how much each row misses what has to hold, of one comparison after another.
+
+        Of those of numbers, all of which have to hold; 0 where one does, or is not known.
+        """
+        values = _Values(frame)
+        return [
+            values.miss(*pair)
+            for part in _conjuncts(self._tree)
+            for pair in _pairs_of(part)
+            if isinstance(pair[1], (*_ORDERS, ast.Eq)) and values.are_numbers(pair[0], pair[2])
+        ]
 
 
 def parse(text: str, kinds: Mapping[str, str], kind: str, where: str) -> Expression:
@@ -258,6 +272,20 @@ class _Values(ast.NodeVisitor):
         both = pd.concat([self._numbers(value) for value in (first, *others)], axis="columns")
         return both.min(axis=1, skipna=False) if name == "min" else both.max(axis=1, skipna=False)
 
+    def are_numbers(self, *nodes: ast.expr) -> bool:
+        """Return whether all of some expressions are numbers."""
+        values = (pd.Series(self.visit(node), index=self._frame.index) for node in nodes)
+        return all(is_numeric_dtype(each) and not is_bool_dtype(each) for each in values)
+
+    def miss(self, one: ast.expr, op: ast.cmpop, other: ast.expr) -> "pd.Series[float]":
+        """Return by how much a comparison of numbers is missed; 0 where it is not."""
+        over = self._numbers(self.visit(one)) - self._numbers(self.visit(other))
+        if isinstance(op, ast.Eq):
+            over = over.abs()
+        elif isinstance(op, (ast.Gt, ast.GtE)):
+            over = -over
+        return over.clip(lower=0).fillna(0)
+
     def _compared(self, one: ast.expr, op: ast.cmpop, other: ast.expr) -> Any:
         left = self.visit(one)
         if isinstance(op, _SETS) and isinstance(other, ast.List):
@@ -273,6 +301,15 @@ class _Values(ast.NodeVisitor):
 
     def _numbers(self, value: Any) -> "pd.Series[float]":
         return pd.Series(value, index=self._frame.index).astype(NUMBER)
+
+
+def _conjuncts(node: ast.expr) -> Iterator[ast.Compare]:
+    """Yield the comparisons all of which have to hold where an expression does."""
+    if isinstance(node, ast.Compare):
+        yield node
+    elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+        for each in node.values:
+            yield from _conjuncts(each)
 
 
 def _pairs_of(node: ast.Compare) -> Iterator[tuple[ast.expr, ast.cmpop, ast.expr]]:

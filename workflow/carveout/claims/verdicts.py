@@ -12,6 +12,8 @@ from carveout.claims.evidence import Evidence
 from carveout.claims.statements import Page, Statement
 from carveout.tables.claims_tables import CLAIMS, CONFIRMED, CONTRADICTED, NOT_TESTED
 
+_DOSE = "dose_target"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -97,9 +99,23 @@ def is_fulfilled(check: Check, rows: pd.DataFrame) -> bool:
 
 
 def counterexamples(check: Check, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that speak against a check that is not fulfilled; all of them are told."""
+    """Return the rows that speak against a check that is not fulfilled, the worst first.
+
+    That is the one that misses by most what has to hold; of those alike, the one at the least dose.
+    All rows are told.
+    """
     held = rows[HELD].astype(bool)
-    return rows[held] if check.of == NONE else rows[~held]
+    if check.of == NONE:
+        return rows[held]
+    against = rows[~held]
+    misses = {place: -miss for place, miss in enumerate(check.holds.misses(against))}
+    ranks = pd.DataFrame(misses, index=against.index)
+    if _DOSE in against:
+        ranks[_DOSE] = against[_DOSE]
+    if ranks.empty:
+        return against
+    order = ranks.reset_index(drop=True).sort_values([*ranks], kind="stable").index
+    return against.iloc[order]
 
 
 def _numbers(check: Check, rows: pd.DataFrame, held: "pd.Series[bool]", confirmed: bool) -> str:
@@ -109,6 +125,6 @@ def _numbers(check: Check, rows: pd.DataFrame, held: "pd.Series[bool]", confirme
     against = counterexamples(check, rows)
     first = against.iloc[0]
     return (
-        f"not in {len(against)} of {len(rows)} rows, such as {numbers.place_of(rows, first)}: "
+        f"not in {len(against)} of {len(rows)} rows, at worst {numbers.place_of(rows, first)}: "
         f"{numbers.found(against.iloc[:1], check.shows)}"
     )

@@ -116,9 +116,12 @@ def _need(need: str, own: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         **{name: own[name] for name in (*COMPARABLE, "strategy", "variant")},
         "need": need,
+        "place": list(NEEDS).index(need) + 1,
         "qualifies": None if need == "gib_blocks" and fit else fit,
+        "broken": "strands too much" if fit is False else None,
         "why_not": None if fit and need != "gib_blocks" else "strands 1 GiB",
         "measure_name": "lend_ns_per_gib",
+        "unit": "seed",
         "more_is_better": False,
         "measure": measure,
         "rank": None if measure is None else 1 if first else 2,

@@ -19,6 +19,7 @@ from carveout.tables.parquet import read_table, write_table
 
 NEED: dict[str, Any] = {
     "title": "Enough",
+    "place": 1,
     "description": "Whoever asks gets something, and soon.",
     "qualifies": [
         {
@@ -28,6 +29,7 @@ NEED: dict[str, Any] = {
                 "where": {"granted_share": "granted_bytes / request_bytes"},
                 "holds": "granted_share >= 0.5",
             },
+            "broken": "too little",
             "fails": "{granted_share} of {request_bytes} with {load}, seed {seed}",
         }
     ],
@@ -122,10 +124,44 @@ def test_one_that_does_not_says_why_and_has_no_rank(runs: Runs) -> None:
     runs.set(short, largest_extent_bytes=4096)
     found = runs.needs()
     assert not found["qualifies"]["mem"]
-    assert found["why_not"]["mem"] == "25 % of 256 MiB with idle, seed 3"
+    said = "25 % of 256 MiB with idle, seed 3, the only failure in 5 requests"
+    assert (found["broken"]["mem"], found["why_not"]["mem"]) == ("too little", said)
     assert pd.isna(found["rank"]["mem"])
     assert found["measure"]["mem"] == 1000
     assert found["rank"].to_dict() | {"mem": 0} == {"mem": 0, "cma": 1, "baseline": 2}
+
+
+def test_the_worst_is_told_and_how_often(runs: Runs) -> None:
+    request_bytes = int(runs.trials["request_bytes"].iloc[0])
+    for seed, part in ((2, 4), (4, 8), (5, 8)):
+        short = runs.of("mem") & (runs.trials["seed"] == seed)
+        granted = dict.fromkeys(("granted_bytes", "lent_bytes"), request_bytes // part)
+        runs.set(short, outcome="partial", largest_extent_bytes=4096, **granted)
+    runs.set(runs.of("mem") & (runs.trials["seed"] == 4), dose_target=20.0)
+    runs.set(runs.of("mem") & (runs.trials["seed"] == 5), dose_target=10.0)
+    said = "12.5 % of 256 MiB with idle, seed 5, the worst of 3 failures in 5 requests"
+    assert runs.needs()["why_not"]["mem"] == said
+
+
+def test_where_there_are_several_hosts_these_count(runs: Runs) -> None:
+    runs.takes("cma", [1000, 3000, 1100, 1100, 1200])
+    assert runs.needs()["unit"].to_dict() == dict.fromkeys(("mem", "cma", "baseline"), "seed")
+    assert runs.needs()["measure"]["cma"] == 1100
+    runs.trials["layout"] = (runs.trials["seed"] - 1) % 2 + 1
+    found = runs.needs()
+    assert found["unit"].to_dict() == dict.fromkeys(("mem", "cma", "baseline"), "host")
+    # Hosts of 1000, 1100 and 1200, and of 3000 and 1100.
+    assert found["measure"]["cma"] == (1100 + 2050) / 2
+
+
+def test_seven_seeds_that_share_two_hosts_tell_nothing(runs: Runs) -> None:
+    fifth = runs.trials[runs.trials["seed"] == 5]
+    others = [fifth.assign(seed=n, trial_id=fifth["trial_id"] + f"-{n}") for n in (6, 7)]
+    runs.trials = pd.concat([runs.trials, *others], ignore_index=True)
+    runs.takes("mem", [1000, 1010, 1030, 1001, 1020, 1005, 1040])
+    assert runs.needs()["tells_apart"]["cma"]
+    runs.trials["layout"] = runs.trials["seed"] % 2 + 1
+    assert pd.isna(runs.needs()["tells_apart"]["cma"])
 
 
 def test_more_may_be_better(runs: Runs) -> None:
@@ -167,6 +203,7 @@ def test_variants_are_ranked_by_what_all_of_them_have(runs: Runs) -> None:
 def test_where_a_condition_was_not_measured_it_is_not_known(runs: Runs) -> None:
     unknown = {
         "check": {"table": "trials", "holds": "pressure_left_bytes > 0"},
+        "broken": "nothing left",
         "fails": "nothing is left",
     }
     found = runs.needs({**NEED, "qualifies": [*NEED["qualifies"], unknown]})
@@ -182,6 +219,7 @@ def test_what_the_kernel_cannot_run_does_not_qualify(runs: Runs) -> None:
     found = runs.needs()
     assert not found["qualifies"]["mem"]
     assert found["why_not"]["mem"] == "not available: no mem="
+    assert found["broken"]["mem"] == "not available"
 
 
 def test_a_need_may_be_about_some_granules_alone(runs: Runs) -> None:
@@ -218,6 +256,7 @@ def test_of_what_the_best_is_told_apart(
         ({"granules": ["4M"]}, "key granules.0"),
         ({"qualifies": []}, "key qualifies"),
         ({"extra": 1}, "unknown key extra"),
+        ({"place": 0}, "key place"),
     ],
 )
 def test_a_malformed_need_is_one_line(runs: Runs, changed: Mapping[str, Any], said: str) -> None:
@@ -245,6 +284,16 @@ def test_a_text_names_columns_and_nothing_else(runs: Runs, fails: str, said: str
         runs.needs({**NEED, "qualifies": [condition]})
     assert said in str(error.value)
     assert "condition 1" in str(error.value)
+
+
+def test_each_need_has_its_own_place(runs: Runs) -> None:
+    files = [runs.folder / name for name in ("first.yaml", "second.yaml")]
+    for path, place in zip(files, (2, 1), strict=True):
+        path.write_text(yaml.safe_dump(NEED | {"place": place}))
+    assert [need.name for need in read_needs(files)] == ["second", "first"]
+    files[1].write_text(yaml.safe_dump(NEED | {"place": 2}))
+    with pytest.raises(CarveoutError, match="key place: first is at place 2 already"):
+        read_needs(files)
 
 
 def test_the_repositorys_needs_are_judged(runs: Runs) -> None:

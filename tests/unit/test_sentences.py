@@ -247,8 +247,10 @@ def test_variants_of_which_the_same_is_said_are_said_together() -> None:
 NEED = {
     "need": "static_vms",
     "qualifies": True,
+    "broken": None,
     "why_not": None,
     "measure_name": "host_pays_bytes",
+    "unit": "seed",
     "measure": 8.0 * MIB,
     "rank": 1,
     "best": True,
@@ -260,7 +262,13 @@ NEED = {
     "granule": "2M",
 }
 OTHER = {"measure": 16.0 * MIB, "rank": 2, "best": False}
-UNFIT = {"qualifies": False, "why_not": "strands 1 GiB", "rank": None, "best": False}
+UNFIT = {
+    "qualifies": False,
+    "broken": "strands too much",
+    "why_not": "strands 1 GiB",
+    "rank": None,
+    "best": False,
+}
 
 
 def pairs(*rows: Mapping[str, Any]) -> list[tuple[Variant, Row]]:
@@ -295,17 +303,32 @@ def pairs(*rows: Mapping[str, Any]) -> list[tuple[Variant, Row]]:
             [{}, OTHER],
             "Qualify too; to tell them from the best takes 6 seeds or more: B (16 MiB).",
         ),
+        (
+            also,
+            [{}, OTHER | {"unit": "host"}],
+            "Qualify too; to tell them from the best takes 6 hosts or more: B (16 MiB).",
+        ),
         (also, [{}, UNFIT], ""),
         (unfit, [{}, UNFIT, UNFIT], "Not fit (strands 1 GiB): B; C."),
         (
             unfit,
             [UNFIT, UNFIT | {"why_not": "keeps 2 MiB"}],
+            "Not fit, strands too much: A; B. Of the first: strands 1 GiB.",
+        ),
+        (
+            unfit,
+            [UNFIT, UNFIT | {"broken": "keeps some", "why_not": "keeps 2 MiB"}],
             "Not fit (strands 1 GiB): A. Not fit (keeps 2 MiB): B.",
+        ),
+        (
+            unfit,
+            [UNFIT | {"broken": "not available", "why_not": "not available: no HVO"}],
+            "Not here (not available: no HVO): A.",
         ),
         (unfit, [{}], ""),
         (
             not_told,
-            [UNFIT | {"qualifies": None, "why_not": "never lent"}],
+            [UNFIT | {"qualifies": None, "broken": None, "why_not": "never lent"}],
             "Not told here (never lent): A.",
         ),
         (not_told, [UNFIT], ""),

@@ -21,11 +21,13 @@ class Condition:
 
     Attributes:
         check: whether it does.
+        broken: what is wrong with one that does not, in a few words.
         fails: what is said of one that does not, with columns of a row against it in braces.
         optional: whether it counts only where it was measured.
     """
 
     check: Check
+    broken: str
     fails: str
     optional: bool
 
@@ -57,9 +59,20 @@ class Measure:
 
 @dataclass(frozen=True)
 class Need:
-    """What somebody who lends memory needs; `granules` are all where there are none."""
+    """What somebody who lends memory needs.
+
+    Attributes:
+        name: its file's.
+        place: among the needs, as people want to read of them.
+        title: for people.
+        description: likewise, a paragraph.
+        granules: in pieces of which size; of any where there are none.
+        conditions: what it takes.
+        measure: by what those that give it are ranked.
+    """
 
     name: str
+    place: int
     title: str
     description: str
     granules: Sequence[str]
@@ -68,12 +81,20 @@ class Need:
 
 
 def read_needs(files: Iterable[Path]) -> list[Need]:
-    """Return the needs that files have.
+    """Return the needs that files have, by their places.
 
     Raises:
-        CarveoutError: one that is none.
+        CarveoutError: one that is none, or two at one place.
     """
-    return [_read_need(path) for path in files]
+    needs: dict[int, Need] = {}
+    for path in files:
+        need = _read_need(path)
+        if need.place in needs:
+            raise CarveoutError(
+                f"{path}: key place: {needs[need.place].name} is at place {need.place} already"
+            )
+        needs[need.place] = need
+    return [needs[place] for place in sorted(needs)]
 
 
 def _read_need(path: Path) -> Need:
@@ -81,6 +102,7 @@ def _read_need(path: Path) -> Need:
     schemas.check(content, "need", str(path))
     return Need(
         name=path.stem,
+        place=content["place"],
         title=content["title"],
         description=" ".join(content["description"].split()),
         granules=tuple(content.get("granules", ())),
@@ -95,7 +117,7 @@ def _read_need(path: Path) -> Need:
 def _read_condition(content: Mapping[str, Any], where: str) -> Condition:
     fields = _fields(content["fails"], where)
     check = read_check(content["check"] | ({"shows": fields} if fields else {}), where)
-    return Condition(check, content["fails"], content.get("optional", False))
+    return Condition(check, content["broken"], content["fails"], content.get("optional", False))
 
 
 def _fields(template: str, where: str) -> list[str]:
@@ -130,7 +152,7 @@ def columns_needed(pages: Sequence[Page], needs: Sequence[Need]) -> dict[str, se
         *(condition.check for need in needs for condition in need.conditions),
         *(need.measure for need in needs),
     ]
-    columns: dict[str, set[str]] = {"trials": set()}
+    columns: dict[str, set[str]] = {"trials": {"layout"}}
     for each in asked:
         if each is not None:
             columns[each.table] = columns.get(each.table, set()) | each.columns()

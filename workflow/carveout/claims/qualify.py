@@ -2,8 +2,9 @@
 """Who gives what a need takes, and which of them does it best.
 
 Variants are ranked by the worst that they do with each seed, over the loads and doses that the need
-is about: a mean over loads would be of a mixture that nobody has. Where a variant lends nothing it
-does nothing, so a need says in its conditions where it has to lend.
+is about: a mean over loads would be of a mixture that nobody has. Where there are several hosts
+these count, each with the mean of its seeds. Where a variant lends nothing it does nothing, so a
+need says in its conditions where it has to lend.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from carveout.claims import numbers
-from carveout.claims.check import HELD, tell
+from carveout.claims.check import HELD, Check, tell
 from carveout.claims.evidence import VARIANT, Evidence
 from carveout.claims.needs import Condition, Measure, Need
 from carveout.claims.verdicts import counterexamples, is_fulfilled
@@ -25,15 +26,37 @@ from carveout.statistics.differences import (
     holm,
     sign_flip_p_values,
 )
-from carveout.statistics.intervals import Numbers
-from carveout.tables.claims_tables import NEEDS
-from carveout.tables.schema import COMPARABLE
+from carveout.statistics.intervals import Numbers, units_of
+from carveout.tables.claims_tables import HOST, NEEDS, NOT_AVAILABLE, SEED
+from carveout.tables.schema import COMPARABLE, KERNEL_COLUMNS
 
 _KEY = [*COMPARABLE, *VARIANT]
 _RANKS = {"measure": "Float64", "rank": "Int64", "best": "boolean", "tells_apart": "boolean"}
 
+# What a row of a table is.
+_ROWS = {"trials": "requests", "phases": "censuses"}
+# Trials of kernels that are the same to the bit, under two names, have one id.
+_TRIAL = [*KERNEL_COLUMNS, "trial_id"]
+
 # Strategy and variant, after what is compared.
 Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """Of a condition that a variant does not meet: in a few words, and what is said of it."""
+
+    words: str
+    said: str
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """Whether a variant qualifies, null where it cannot be told; in a few words and in full why."""
+
+    qualifies: bool | None
+    broken: str | None = None
+    why_not: str | None = None
 
 
 @dataclass
@@ -41,12 +64,12 @@ class _Found:
     """What became of one condition.
 
     Attributes:
-        broken: what is said of the variants that do not meet it.
+        broken: the variants that do not meet it.
         told: the variants of which it is known whether they do.
         unknown: what is said of the others; None if these do not need it.
     """
 
-    broken: dict[Key, str]
+    broken: dict[Key, _Broken]
     told: set[Key]
     unknown: str | None
 
@@ -71,17 +94,20 @@ def _judged(need: Need, evidence: Evidence, asked: pd.DataFrame) -> pd.DataFrame
     found = [_found(condition, evidence) for condition in need.conditions]
     variants = asked.groupby(_KEY).agg(run=("_run", "any"), message=("message", "first"))
     verdicts = {
-        key: _verdict(key, found) if run else (False, _not_available(message))
+        key: _verdict(key, found) if run else _not_available(message)
         for key, run, message in variants.itertuples(name=None)
     }
     judged = variants.index.to_frame(index=False).assign(
         need=need.name,
-        qualifies=pd.Series([verdict for verdict, _ in verdicts.values()], dtype="boolean"),
-        why_not=pd.Series([why for _, why in verdicts.values()], dtype="object"),
+        place=need.place,
+        qualifies=pd.Series([each.qualifies for each in verdicts.values()], dtype="boolean"),
+        broken=pd.Series([each.broken for each in verdicts.values()], dtype="object"),
+        why_not=pd.Series([each.why_not for each in verdicts.values()], dtype="object"),
         measure_name=need.measure.name,
+        unit=HOST if (asked["layout"] > 0).any() else SEED,
         more_is_better=need.measure.more_is_better,
     )
-    values = _values(need.measure, evidence)
+    values = _values(need.measure, evidence, asked)
     return pd.concat(
         [
             _ranked(part, values.merge(part[_KEY], on=_KEY), need.measure.more_is_better)
@@ -90,17 +116,19 @@ def _judged(need: Need, evidence: Evidence, asked: pd.DataFrame) -> pd.DataFrame
     )
 
 
-def _not_available(message: Any) -> str:
-    return "not available" if pd.isna(message) else f"not available: {message}"
+def _not_available(message: Any) -> _Verdict:
+    said = NOT_AVAILABLE if pd.isna(message) else f"{NOT_AVAILABLE}: {message}"
+    return _Verdict(qualifies=False, broken=NOT_AVAILABLE, why_not=said)
 
 
-def _verdict(key: Key, found: Sequence[_Found]) -> tuple[bool | None, str | None]:
-    """Return whether a variant qualifies, null where it cannot be told, and why not."""
+def _verdict(key: Key, found: Sequence[_Found]) -> _Verdict:
     broken = [each.broken[key] for each in found if key in each.broken]
     if broken:
-        return False, "; ".join(broken)
+        words = dict.fromkeys(each.words for each in broken)
+        said = "; ".join(each.said for each in broken)
+        return _Verdict(qualifies=False, broken="; ".join(words), why_not=said)
     unknown = [each.unknown for each in found if each.unknown and key not in each.told]
-    return (None, "; ".join(unknown)) if unknown else (True, None)
+    return _Verdict(None, why_not="; ".join(unknown)) if unknown else _Verdict(qualifies=True)
 
 
 def _found(condition: Condition, evidence: Evidence) -> _Found:
@@ -117,10 +145,18 @@ def _found(condition: Condition, evidence: Evidence) -> _Found:
             continue
         found.told.add(key)
         if not is_fulfilled(check, rows):
-            first = counterexamples(check, rows).iloc[0]
-            words = {name: _word(name, first[name]) for name in check.shows}
-            found.broken[key] = condition.fails.format_map(words)
+            against = counterexamples(check, rows)
+            worst = {name: _word(name, against.iloc[0][name]) for name in check.shows}
+            said = condition.fails.format_map(worst) + _how_often(check, len(against), len(rows))
+            found.broken[key] = _Broken(condition.broken, said)
     return found
+
+
+def _how_often(check: Check, against: int, rows: int) -> str:
+    """Return of how many rows of how many what is told is the worst."""
+    what = _ROWS.get(check.table, "rows")
+    worst = f"the worst of {against} failures" if against > 1 else "the only failure"
+    return f", {worst} in {rows} {what}"
 
 
 def _word(name: str, value: Any) -> str:
@@ -131,14 +167,17 @@ def _word(name: str, value: Any) -> str:
     return numbers.value_label(name, round(value, 3) if is_share else value)
 
 
-def _values(measure: Measure, evidence: Evidence) -> pd.DataFrame:
-    """Return the measure of each row that has it, with what tells rows apart."""
-    rows = evidence.part(measure.table, measure.columns())
+def _values(measure: Measure, evidence: Evidence, asked: pd.DataFrame) -> pd.DataFrame:
+    """Return the measure of each row that has it, with what tells rows apart, seed and unit."""
+    rows = evidence.part(measure.table, {*measure.columns(), "trial_id"})
     if rows is None:
-        return pd.DataFrame(columns=[*_KEY, "seed", "value"])
+        return pd.DataFrame(columns=[*_KEY, "seed", "unit", "value"])
     rows = rows[rows["_run"]]
     rows = rows if measure.rows is None else rows[measure.rows.holds(rows)]
-    return rows.assign(value=measure.value.values(rows)).dropna(subset=["value"])
+    rows = rows.assign(value=measure.value.values(rows)).dropna(subset=["value"])
+    layouts = asked[[*_TRIAL, "layout"]].drop_duplicates(_TRIAL)
+    rows = rows.drop(columns="layout", errors="ignore").merge(layouts, on=_TRIAL)
+    return rows.assign(unit=units_of(rows["layout"], rows["seed"]))
 
 
 def _ranked(part: pd.DataFrame, values: pd.DataFrame, more_is_better: bool) -> pd.DataFrame:
@@ -149,26 +188,30 @@ def _ranked(part: pd.DataFrame, values: pd.DataFrame, more_is_better: bool) -> p
     table = table.assign(best=False).set_index(list(VARIANT))
     for qualifies, rows in table.groupby(table["qualifies"].fillna(value=False)):
         own = values[pd.MultiIndex.from_frame(values[list(VARIANT)]).isin(rows.index)]
-        by_seed = _by_seed(own, more_is_better)
-        names = by_seed.index
-        table.loc[names, "measure"] = by_seed.median(axis=1).astype("Float64")
-        if qualifies and len(names) and by_seed.notna().all(axis=None):
-            ranks = _ranks(by_seed.to_numpy(np.float64) * (-1 if more_is_better else 1))
+        by_unit = _by_unit(own, more_is_better)
+        names = by_unit.index
+        table.loc[names, "measure"] = by_unit.median(axis=1).astype("Float64")
+        if qualifies and len(names) and by_unit.notna().all(axis=None):
+            ranks = _ranks(by_unit.to_numpy(np.float64) * (-1 if more_is_better else 1))
             for name, values_of in ranks.items():
                 table.loc[names, name] = pd.Series(values_of, names, dtype=_RANKS[name])
     return table.reset_index()
 
 
-def _by_seed(values: pd.DataFrame, more_is_better: bool) -> pd.DataFrame:
-    """Return the worst value of each variant with each seed, whatever others do."""
+def _by_unit(values: pd.DataFrame, more_is_better: bool) -> pd.DataFrame:
+    """Return the worst value of each variant with each seed, whatever others do.
+
+    Where there are several hosts it is the mean of each host's seeds.
+    """
     if values.empty:
         return pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=VARIANT))
-    seeds = values.groupby([*VARIANT, "seed"])["value"]
-    return (seeds.min() if more_is_better else seeds.max()).unstack("seed")
+    seeds = values.groupby([*VARIANT, "unit", "seed"])["value"]
+    worst = seeds.min() if more_is_better else seeds.max()
+    return worst.groupby([*VARIANT, "unit"]).mean().unstack("unit")
 
 
 def _ranks(costs: Numbers) -> dict[str, list[Any]]:
-    """Return the ranks of rows of costs, one a seed, and of which the best is told apart."""
+    """Return the ranks of rows of costs, one a unit, and of which the best is told apart."""
     middle = np.median(costs, axis=1)
     first = int(np.argmin(middle))
     apart = told_apart(costs, first)
@@ -180,11 +223,12 @@ def _ranks(costs: Numbers) -> dict[str, list[Any]]:
 
 
 def told_apart(costs: Numbers, best: int) -> list[bool | None]:
-    """Return of each row of costs, one a seed, whether the best one is told apart from it.
+    """Return of each row of costs, one a unit, whether the best one is told apart from it.
 
-    What lies within 5 % of it is not. Where there are seeds and none changes either, it is. Else
-    the seeds decide: sign flips, with Holm's correction. Null of the best itself, and where the
-    seeds do not tell: that they disagree does not make two costs equal.
+    A unit is a host where there are several, else a seed. What lies within 5 % of the best is not
+    told apart. Where there are units and none changes either, it is. Else the units decide: sign
+    flips, with Holm's correction. Null of the best itself, and where the units do not tell: that
+    they disagree does not make two costs equal.
     """
     apart: list[bool | None] = [None] * len(costs)
     differences = costs - costs[best]

@@ -8,6 +8,7 @@ from carveout.findings.lending import trials_of
 from carveout.findings.machines import Machine, Variant
 from carveout.findings.rows import Row
 from carveout.statistics.differences import seeds_to_be_significant
+from carveout.tables.claims_tables import NOT_AVAILABLE
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.grids import Column, Grid, grid
 from carveout.wording.marks import Name, Part, Tally, Words, joined, words
@@ -90,14 +91,18 @@ def also(rows: Sequence[Pair]) -> list[Words]:
     worse = [pair for pair in others if not _is(pair, "best") and pair not in alike]
     told = [pair for pair in worse if _is(pair, "tells_apart")]
     unsure = [pair for pair in worse if pair not in told]
-    enough = _seeds_to_tell(fit, unsure)
+    enough = _units_to_tell(fit, unsure)
     return [
         words("{}: {}.", what, _shortened([_measured(pair) for pair in pairs]))
         for what, pairs in (
             (Words(("As good, within 5 %",)), alike),
             (Words(("Qualify too, and do worse",)), told),
             (
-                words("Qualify too; to tell them from the best takes {} seeds or more", enough),
+                words(
+                    "Qualify too; to tell them from the best takes {} {}s or more",
+                    enough,
+                    unsure[0][1].name("unit") if unsure else "",
+                ),
                 unsure,
             ),
         )
@@ -105,8 +110,8 @@ def also(rows: Sequence[Pair]) -> list[Words]:
     ]
 
 
-def _seeds_to_tell(fit: Sequence[Pair], unsure: Sequence[Pair]) -> Part:
-    """Return with how many seeds what all of them say would be significant."""
+def _units_to_tell(fit: Sequence[Pair], unsure: Sequence[Pair]) -> Part:
+    """Return with how many seeds or hosts what all of them say would be significant."""
     if not unsure:
         return ""
     one = unsure[0][1]
@@ -121,9 +126,30 @@ def not_told(rows: Sequence[Pair]) -> list[Words]:
 
 
 def unfit(rows: Sequence[Pair]) -> list[Words]:
-    """Return which do not qualify, a sentence for each reason."""
-    known = [pair for pair in rows if pair[1].knows("qualifies")]
-    return _by_reason("Not fit", [pair for pair in known if not pair[1]["qualifies"]])
+    """Return which do not qualify, a sentence for all that break the same.
+
+    Why not is told of all, or where that differs of the first.
+    """
+    broken: dict[str, list[Pair]] = {}
+    for pair in rows:
+        if pair[1].knows("broken"):
+            broken.setdefault(str(pair[1]["broken"]), []).append(pair)
+    away = broken.pop(NOT_AVAILABLE, [])
+    found = []
+    for pairs in broken.values():
+        if len({str(row["why_not"]) for _, row in pairs}) == 1:
+            found += _by_reason("Not fit", pairs)
+            continue
+        first = pairs[0][1]
+        found.append(
+            words(
+                "Not fit, {}: {}. Of the first: {}.",
+                first.name("broken"),
+                _list(_names(pairs)),
+                first.name("why_not"),
+            )
+        )
+    return [*found, *_by_reason("Not here", away)]
 
 
 def measured(row: Row) -> Part:

@@ -45,8 +45,9 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def read_titles(files: Sequence[Path]) -> dict[str, str]:
-    """Return the titles of needs, in the order of their files."""
-    return {path.stem: str(load_yaml(path)["title"]) for path in files}
+    """Return the titles of needs, by their places."""
+    needs = sorted(((load_yaml(path), path) for path in files), key=lambda need: need[0]["place"])
+    return {path.stem: str(content["title"]) for content, path in needs}
 
 
 def how_to_reproduce(configs: Sequence[str]) -> dict[str, str]:
@@ -81,7 +82,7 @@ def main() -> None:
             type=Path,
             nargs="*",
             default=sorted(Path("workflow/needs").glob("*.yaml")),
-            help="the files of needs, in the order of the answers",
+            help="the files of needs",
         )
     for name in ("figures", "captions"):
         write.add_argument(f"--{name}", type=Path, nargs="*", required=True)

@@ -29,7 +29,7 @@ CLAIMS = Table(
         # Rows of a table of which it can be told whether it holds, and those in which it does.
         "rows": integer(),
         "rows_held": integer(),
-        # What was found there, with units; of what is contradicted, in the first row against it.
+        # What was found there, with units; of what is contradicted, in the worst row against it.
         "numbers": text(null=True),
     },
     key=("page", "number"),
@@ -49,6 +49,10 @@ CLAIMS = Table(
 )
 
 _NEED = (*COMPARABLE, "need", "strategy", "variant")
+# What is said to be broken of a variant that the kernel or the granule rules out.
+NOT_AVAILABLE = "not available"
+# Where trials run on hosts of several histories these are what counts.
+HOST, SEED = "host", "seed"
 
 NEEDS = Table(
     columns={
@@ -56,15 +60,22 @@ NEEDS = Table(
         "ram_bytes": integer(),
         **GRANULE,
         "need": text(),
+        # Among the needs, in the order in which they are told of; from 1.
+        "place": integer(least=1),
         "strategy": text(),
         "variant": text(),
         # Null where a condition cannot be told and none that can be is broken.
         "qualifies": boolean(null=True),
-        # What is broken, or not known, with its number; null of what qualifies.
+        # The conditions that are broken, in a few words each; null of others.
+        "broken": text(null=True),
+        # What is broken, in the worst row against it and in how many of how many rows, or what is
+        # not known; null of what qualifies.
         "why_not": text(null=True),
         # By what those that qualify are ranked: its name, which ends in its unit; null of variants
         # that have none.
         "measure_name": text(),
+        # By which it is told who is best: each counts once.
+        "unit": text(values=(HOST, SEED)),
         "more_is_better": boolean(),
         "measure": number(least=None, null=True),
         # From 1, the best; of those that qualify and have the measure. Those that the best is not
@@ -76,8 +87,12 @@ NEEDS = Table(
         "tells_apart": boolean(null=True),
     },
     key=_NEED,
-    order=_NEED,
+    order=(*COMPARABLE, "place", "strategy", "variant"),
     rules=(
+        rule(
+            "what is broken, and no other, is said not to qualify",
+            lambda t: (~t["qualifies"].fillna(value=True)) == t["broken"].notna(),
+        ),
         rule(
             "what qualifies, and no other, has no reason against it",
             lambda t: (t["qualifies"].fillna(value=False)) == t["why_not"].isna(),

@@ -216,6 +216,14 @@ def test_kinds_that_cannot_be_told_apart_are_one(labels: Labels) -> None:
     assert "others" in shown
 
 
+def test_what_alone_is_a_bar_is_never_among_the_others(labels: Labels) -> None:
+    many = [("idle", f"kind_{number}", 20 - number) for number in range(12)]
+    shown = texts(blockers.draw(blocked(*many, ("page_cache", "zone_is_all_lent", 1)), labels))
+    assert "zone is all lent" in shown
+    assert "kind 5" in shown
+    assert "kind 6" not in shown
+
+
 def test_nothing_in_the_way_is_said_in_words(labels: Labels) -> None:
     assert "No lend ended short" in texts(
         blockers.draw(blocked().reindex(columns=blockers.COLUMNS["blockers"]), labels)

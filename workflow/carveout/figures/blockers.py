@@ -20,6 +20,8 @@ _HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oo")
 # More kinds than this cannot be told apart: the rarest are one.
 _MOST_KINDS = 8
 _OTHER = "others"
+# Of which lends a bar is.
+_BAR = [*COMPARABLE, *VARIANT, "load"]
 
 
 def draw(blockers: pd.DataFrame, labels: Labels) -> Figure:
@@ -48,13 +50,18 @@ def draw(blockers: pd.DataFrame, labels: Labels) -> Figure:
 
 
 def _looks(blockers: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Return the colour and hatch of each kind, the most frequent first."""
-    counts = (
-        blockers.groupby("in_the_way")["shorts"].sum().sort_values(ascending=False, kind="stable")
-    )
-    kinds = [str(kind) for kind in counts.index]
+    """Return the colour and hatch of each kind, the most frequent first.
+
+    Where they are too many, those that alone are a bar are kept before others.
+    """
+    counts = blockers.groupby("in_the_way")["shorts"].sum()
+    of_bar = blockers.groupby(_BAR)["in_the_way"]
+    alone = set(blockers["in_the_way"][of_bar.transform("nunique") == 1])
+    order = counts.sort_values(ascending=False, kind="stable")
+    kinds = [str(kind) for kind in order.index]
     if len(kinds) > _MOST_KINDS:
-        kinds = [*kinds[: _MOST_KINDS - 1], _OTHER]
+        first = sorted(kinds, key=lambda kind: kind not in alone)[: _MOST_KINDS - 1]
+        kinds = [*(kind for kind in kinds if kind in first), _OTHER]
     return {kind: (style.PALETTE[place], _HATCHES[place]) for place, kind in enumerate(kinds)}
 
 

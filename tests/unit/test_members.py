@@ -11,32 +11,11 @@ from carveout.collection.members import (
     VM_COLUMNS,
     WORK_COLUMNS,
     free_columns,
-    is_explained,
     pressure_columns,
     vm_columns,
     work_columns,
 )
 from carveout.common.sizes import MIB
-
-BLOCKER = {"pfn": 1, "type": "slab", "flags": "", "owner": ""}
-
-
-@pytest.mark.parametrize(
-    ("granted_bytes", "members", "wanted"),
-    [
-        (256 * MIB, {}, None),
-        (0, {}, False),
-        (0, {"blocker": BLOCKER}, True),
-        (64 * MIB, {"errno": None, "reason": "host_needs_the_rest"}, True),
-        (64 * MIB, {"errno": None, "reason": "device_is_full"}, True),
-        (64 * MIB, {"errno": None, "reason": "not_in_granules"}, False),
-        (0, {"errno": "EPERM"}, True),
-    ],
-)
-def test_a_short_lend_is_explained_by_a_page_by_the_hosts_need_or_by_a_veto(
-    granted_bytes: int, members: dict[str, Any], wanted: bool | None
-) -> None:
-    assert is_explained(made.lend(1, granted_bytes, **members)) is wanted
 
 
 def test_free_blocks_stand_under_their_order_and_small_ones_are_scattered() -> None:

@@ -17,8 +17,6 @@ Object = Mapping[str, Any]
 Columns = Mapping[str, pyarrow.Array]
 
 _to_json = json.JSONEncoder(sort_keys=True).encode
-# Why a lend ended short with no page in its way: the host needs the rest, or a device has no more.
-_REASONS_ENOUGH = ("host_needs_the_rest", "device_is_full")
 # What a load that goes on does, and what a give back meets where no memory is free.
 WORK_COLUMNS = tuple(f"load_{name}" for name in ("alone_steps", "alone_ns", "steps", "ns"))
 PRESSURE_COLUMNS = ("pressure_filled_bytes", "pressure_left_bytes", "pressure_killed")
@@ -113,15 +111,6 @@ def with_outcome(vm: Columns, requests: Columns, died: pyarrow.Array) -> Columns
     return {**{name: vm[name] for name in VM_COLUMNS}, "vm_outcome": outcomes}
 
 
-def is_explained(lend: Object) -> bool | None:
-    """Return whether a lend that ended short says why; None when it did not end short."""
-    if lend["granted_bytes"] >= lend["request_bytes"]:
-        return None
-    said = lend["blocker"] is not None or lend["reason"] in _REASONS_ENOUGH
-    # A veto of the kernel's is of no page.
-    return said or lend["errno"] == "EPERM"
-
-
 def reuse_columns(reuse: Object) -> Object:
     """Return what came back of each kind by whom, in the order of `REUSE_COLUMNS`."""
     came_back = [
@@ -153,12 +142,6 @@ def cell_columns(cell: Object) -> Object:
         "granule": cell["granule"],
         "vm_not_asked": None if cell["runs_vm"] else NOT_ASKED,
     }
-
-
-def blocker_text(lend: Object) -> str | None:
-    """Return the page in the way of a lend as text, or None."""
-    blocker = lend["blocker"]
-    return blocker and _to_json(blocker)
 
 
 def refusals_text(lend: Object) -> str | None:

@@ -13,16 +13,15 @@ from typing import Any
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from carveout.collection.in_the_way import blocker_columns
 from carveout.collection.members import (
     PRESSURE_COLUMNS,
     VM_COLUMNS,
     WORK_COLUMNS,
     ZONE_COLUMNS,
     account_columns,
-    blocker_text,
     cell_columns,
     free_columns,
-    is_explained,
     memmap_payer_columns,
     owner_columns,
     part_columns,
@@ -88,9 +87,8 @@ class TrialRows:
                 **lend,
                 **part_columns(lend["costs"]),
                 **work_columns(lend["work"]),
-                "blocker": blocker_text(lend),
-                "explained": is_explained(lend),
                 "refusals": refusals_text(lend),
+                **blocker_columns(lend, cell["granule"], about["page_bytes"], records["census"]),
             }
             for lend in records["lend"]
         ]

@@ -20,9 +20,9 @@ _MEMBERS = {
 def list_blockers(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the table `blockers`: each lend that ended short, in the row of what was in its way.
 
-    That is the page that was named, by its type and owner. Where none was: `veto` where the kernel
-    forbade it whatever lay there, else the reason that explains it, as `host_needs_the_rest` or
-    `device_is_full`; and `unexplained` where nothing does.
+    That is the page or pageblock that was named, by its type and owner. Where none was: `veto`
+    where the kernel forbade it whatever lay there, else the reason that explains it, as
+    `host_needs_the_rest` or `device_is_full`; and `unexplained` where nothing does.
     """
     short = trials[trials["explained"].notna()]
     named = short["blocker"].notna()

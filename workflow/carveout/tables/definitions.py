@@ -160,8 +160,8 @@ TRIALS = Table(
         "pages_written": measured(),
         "oom_kills": measured(),
         "blocker": text(null=True),
-        # Whether a lend that ended short says why: the page in its way, that the host needs the
-        # rest, a veto, or that a device has no more. Null where none did.
+        # Whether a lend that ended short says why: the page or pageblock in its way, a veto, or one
+        # of the reasons that collection/in_the_way.py names. Null where none did.
         "explained": boolean(null=True),
         # Of a load that goes on: what it did in how much guest time just before, alone, and beside
         # the lend.

@@ -143,6 +143,13 @@ def test_the_worst_is_told_and_how_often(runs: Runs) -> None:
     assert runs.needs()["why_not"]["mem"] == said
 
 
+def test_where_all_fail_alike_it_is_told_in_how_many(runs: Runs) -> None:
+    short = runs.of("mem") & (runs.trials["seed"] > 2)
+    granted = dict.fromkeys(("granted_bytes", "lent_bytes"), 4096)
+    runs.set(short, outcome="partial", largest_extent_bytes=4096, **granted)
+    assert runs.needs()["why_not"]["mem"].endswith(", seed 3, as in 3 of 5 requests")
+
+
 def test_where_there_are_several_hosts_these_count(runs: Runs) -> None:
     runs.takes("cma", [1000, 3000, 1100, 1100, 1200])
     assert runs.needs()["unit"].to_dict() == dict.fromkeys(("mem", "cma", "baseline"), "seed")

@@ -147,16 +147,19 @@ def _found(condition: Condition, evidence: Evidence) -> _Found:
         if not is_fulfilled(check, rows):
             against = counterexamples(check, rows)
             worst = {name: _word(name, against.iloc[0][name]) for name in check.shows}
-            said = condition.fails.format_map(worst) + _how_often(check, len(against), len(rows))
-            found.broken[key] = _Broken(condition.broken, said)
+            said = condition.fails.format_map(worst)
+            found.broken[key] = _Broken(condition.broken, said + _how_often(check, against, rows))
     return found
 
 
-def _how_often(check: Check, against: int, rows: int) -> str:
-    """Return of how many rows of how many what is told is the worst."""
-    what = _ROWS.get(check.table, "rows")
-    worst = f"the worst of {against} failures" if against > 1 else "the only failure"
-    return f", {worst} in {rows} {what}"
+def _how_often(check: Check, against: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """Return in how many rows of how many it is as in the worst, or of how many that is one."""
+    of = f"{len(rows)} {_ROWS.get(check.table, 'rows')}"
+    if len(against) == 1:
+        return f", the only failure in {of}"
+    if all(miss.nunique() == 1 for miss in check.holds.misses(against)):
+        return f", as in {len(against)} of {of}"
+    return f", the worst of {len(against)} failures in {of}"
 
 
 def _word(name: str, value: Any) -> str:

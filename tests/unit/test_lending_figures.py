@@ -209,19 +209,23 @@ def test_a_bar_of_blockers_is_all_lends_that_ended_short(labels: Labels) -> None
 
 
 def test_kinds_that_cannot_be_told_apart_are_one(labels: Labels) -> None:
-    many = [("idle", f"kind_{number}", 20 - number) for number in range(12)]
+    many = [("idle", f"kind_{number}", 20 - number) for number in range(14)]
     shown = texts(blockers.draw(blocked(*many), labels))
-    assert "kind 6" in shown
-    assert "kind 7" not in shown
+    assert "kind 8" in shown
+    assert "kind 9" not in shown
     assert "others" in shown
+    assert "kind 9, kind 10" not in shown
+    few = texts(blockers.draw(blocked(*many[:11]), labels))
+    assert "kind 10, kind 9" in few
+    assert "others" not in few
 
 
 def test_what_alone_is_a_bar_is_never_among_the_others(labels: Labels) -> None:
-    many = [("idle", f"kind_{number}", 20 - number) for number in range(12)]
+    many = [("idle", f"kind_{number}", 20 - number) for number in range(14)]
     shown = texts(blockers.draw(blocked(*many, ("page_cache", "zone_is_all_lent", 1)), labels))
     assert "zone is all lent" in shown
-    assert "kind 5" in shown
-    assert "kind 6" not in shown
+    assert "kind 7" in shown
+    assert "kind 8" not in shown
 
 
 def test_nothing_in_the_way_is_said_in_words(labels: Labels) -> None:

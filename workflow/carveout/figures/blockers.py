@@ -16,10 +16,11 @@ from carveout.wording.labels import VARIANT, Labels
 
 COLUMNS = {"blockers": (*COMPARABLE, *VARIANT, "load", "in_the_way", "shorts")}
 NOTHING = "No lend ended short: nothing was in the way of any."
-_HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oo")
-# More kinds than this cannot be told apart: the rarest are one.
-_MOST_KINDS = 8
+_HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oo", "||||", "**")
+# More kinds than this cannot be told apart: the rarest are one, which names a few.
+_MOST_KINDS = len(_HATCHES)
 _OTHER = "others"
+_FEW = 3
 # Of which lends a bar is.
 _BAR = [*COMPARABLE, *VARIANT, "load"]
 
@@ -29,7 +30,10 @@ def draw(blockers: pd.DataFrame, labels: Labels) -> Figure:
     if blockers.empty:
         return style.sentence(NOTHING)
     looks = _looks(blockers)
-    kinds = blockers["in_the_way"].where(blockers["in_the_way"].isin(list(looks)), _OTHER)
+    is_named = blockers["in_the_way"].isin(list(looks))
+    kinds = blockers["in_the_way"].where(is_named, _OTHER)
+    rare = sorted(blockers["in_the_way"][~is_named].unique())
+    words = {_OTHER: ", ".join(rare)} if len(rare) <= _FEW else {}
     return stacked(
         blockers.assign(in_the_way=kinds),
         lambda rows: Part(
@@ -40,7 +44,7 @@ def draw(blockers: pd.DataFrame, labels: Labels) -> Figure:
             legend=[
                 Patch(
                     facecolor=color, hatch=hatch, edgecolor="white", linewidth=0,
-                    label=kind.replace("_", " "),
+                    label=words.get(kind, kind).replace("_", " "),
                 )
                 for kind, (color, hatch) in looks.items()
             ],

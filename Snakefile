@@ -59,4 +59,10 @@ if not IS_COMPARISON:
         )
 
     onsuccess:
-        show_summary(Path(config["results"]))
+        summary, page = (
+            Path(config["results"]) / name
+            for name in ("summary.txt", "report.html")
+        )
+        if page.is_file():
+            print(summary.read_text(encoding="utf-8"))
+            print(f"The report is {page}")

@@ -10,7 +10,6 @@ import pytest
 from carveout.common.sizes import GIB, MIB
 from carveout.findings.machines import Variant
 from carveout.findings.needs import also, best, not_told, sentences, unfit
-from carveout.findings.rows import Row
 from carveout.findings.sentences import (
     aside,
     carries,
@@ -23,6 +22,7 @@ from carveout.findings.sentences import (
     memmap,
 )
 from carveout.wording.marks import Name, Words
+from carveout.wording.rows import Row
 
 CURVE = {
     "load": "page_cache",

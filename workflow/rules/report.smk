@@ -4,8 +4,6 @@
 import glob
 import os
 
-from carveout.report.columns import show_summary
-
 # The page is made of parts; a change of one makes it anew.
 REPORT_PARTS = sorted(glob.glob("workflow/report/*.jinja"))
 NEEDS = sorted(glob.glob("workflow/needs/*.yaml"))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from carveout.findings.rows import Row, rows_of
 from carveout.wording.marks import Name, Part, Words, joined, listed, tally, words
+from carveout.wording.rows import Row, rows_of
 
 _VERDICTS = {
     "confirmed": "confirmed",

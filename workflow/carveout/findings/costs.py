@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from carveout.findings.lending import carried, trials_of, turning_point
 from carveout.findings.machines import Machine, Variant
-from carveout.findings.rows import Row
 from carveout.wording.grids import Column, Grid, grid
 from carveout.wording.labels import load_label
 from carveout.wording.marks import Name, Part
 from carveout.wording.quantities import NOTHING, bytes_label
+from carveout.wording.rows import Row
 
 _PAYERS: Mapping[str, str] = {
     "host": "the host",

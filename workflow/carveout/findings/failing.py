@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from carveout.findings.lending import trials_of
 from carveout.findings.machines import Machine, Variant
-from carveout.findings.rows import Row
 from carveout.wording.grids import Column, Grid, grid
 from carveout.wording.marks import Name, Part, Words, joined
 from carveout.wording.quantities import NOTHING
+from carveout.wording.rows import Row
 
 
 def failure_grids(machine: Machine) -> list[Grid]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from carveout.findings.rows import Row, rows_of
 from carveout.study.geometry import granule_label
 from carveout.tables.schema import KERNEL_COLUMNS
 from carveout.wording.grids import Column, Grid, grid
 from carveout.wording.labels import VARIANT, Labels, comparable_parts, load_label, version_label
 from carveout.wording.marks import Name, Part, Words, joined, tally, words
 from carveout.wording.quantities import NOTHING, bytes_label
+from carveout.wording.rows import Row, rows_of
 
 
 def _half_dose(row: Row) -> Part:

@@ -4,11 +4,11 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from carveout.findings.machines import Machine, Variant
-from carveout.findings.rows import Row
 from carveout.wording.grids import Column, Grid, grid
 from carveout.wording.labels import load_label
 from carveout.wording.marks import Name, Part, Words, words
 from carveout.wording.quantities import NOTHING
+from carveout.wording.rows import Row
 
 # As many loads stand in a table beside each other; more would be wider than a printed page.
 LOADS_A_TABLE = 3

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from carveout.findings.rows import Row, rows_of
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import (
     VARIANT,
@@ -17,6 +16,7 @@ from carveout.wording.labels import (
     unavailable_labels,
 )
 from carveout.wording.marks import Name
+from carveout.wording.rows import Row, rows_of
 
 # The tables that are split by machine and granule.
 _BY_MACHINE = ("variants", "summary", "curves", "failures", "blockers", "comparisons", "needs")

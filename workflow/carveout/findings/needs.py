@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from carveout.findings.lending import trials_of
 from carveout.findings.machines import Machine, Variant
-from carveout.findings.rows import Row
 from carveout.statistics.differences import seeds_to_be_significant
 from carveout.tables.claims_tables import NOT_AVAILABLE
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.grids import Column, Grid, grid
 from carveout.wording.marks import Name, Part, Tally, Words, joined, words
 from carveout.wording.quantities import NOTHING
+from carveout.wording.rows import Row
 
 Pair = tuple[Variant, Row]
 # So many variants a sentence names.

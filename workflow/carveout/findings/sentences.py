@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from carveout.findings.failing import outcome, refusal
 from carveout.findings.lending import least_whole, whole_until
 from carveout.findings.machines import Variant
-from carveout.findings.rows import Row
 from carveout.wording.labels import load_label
 from carveout.wording.marks import Name, Part, Words, joined, listed, words
 from carveout.wording.quantities import NOTHING
+from carveout.wording.rows import Row
 
 
 @dataclass(frozen=True)

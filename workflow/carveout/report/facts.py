@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from carveout.findings.rows import dose_label
 from carveout.wording.grids import Column, Grid, grid
 from carveout.wording.labels import load_label, version_label
 from carveout.wording.marks import Name, Part, Words, listed, tally, words
 from carveout.wording.quantities import bytes_label, ns_label
+from carveout.wording.rows import dose_label
 
 
 def run_facts(tables: Mapping[str, pd.DataFrame]) -> dict[str, Part]:

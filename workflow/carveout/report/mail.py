@@ -16,13 +16,13 @@ from carveout.findings.kernels import changes_of
 from carveout.findings.lending import carried, has_doses, least_whole, rate, vm_grids, whole_until
 from carveout.findings.machines import Machine, Variant, machines_of
 from carveout.findings.needs import answers
-from carveout.findings.rows import Row, rows_of
-from carveout.report.columns import heading, paragraph, plain, text_tables
 from carveout.report.facts import run_facts
+from carveout.wording.columns import heading, paragraph, plain, text_tables
 from carveout.wording.grids import Column, Grid, Head, Line, grid
 from carveout.wording.labels import Labels, load_label, unavailable_labels
 from carveout.wording.marks import Part, words
 from carveout.wording.quantities import NOTHING, bytes_label
+from carveout.wording.rows import Row, rows_of
 
 # Verdicts on a difference that say that there is one.
 _TOLD = ("differs", "exact")

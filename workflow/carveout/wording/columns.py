@@ -3,14 +3,13 @@
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from carveout.wording.grids import Grid, Head
 from carveout.wording.marks import Part
 
 WIDTH = 72
 # Below this a strategy's title is torn into too many lines.
-_LEAST_STUB = 20
+_LEAST_STUB = 18
 _GAP = "  "
 # What a mail reader in a terminal may not have.
 _ASCII = str.maketrans(
@@ -112,11 +111,3 @@ def _head_lines(head: Head, width: int) -> list[str]:
 
 def _least_width(head: Head) -> int:
     return max(len(word) for word in plain(head.text).split())
-
-
-def show_summary(results: Path) -> None:
-    """Print the summary and where the report lies, if there is one."""
-    page = results / "report.html"
-    if page.is_file():
-        print((results / "summary.txt").read_text(encoding="utf-8"))
-        print(f"The report is {page}")

@@ -37,6 +37,7 @@ CURVE = {
     "granted_most_bytes": 512.0 * MIB,
     "half_until_dose": 70.0,
     "less_from_dose": None,
+    "fall": None,
     **dict.fromkeys(f"turning_point{part}" for part in ("", "_least", "_most", "_low", "_high")),
     "carries_until_dose": 70.0,
     "refused_from_dose": None,
@@ -109,7 +110,20 @@ def variant(
 
 LESS = {"successes": 1, "success_rate": 1 / 3, "success_low": 0.06, "success_high": 0.79}
 NONE = {"successes": 0, "success_rate": 0.0, "granted_mean_bytes": 0.0}
-TURNS = {"turning_point": 56.2, "turning_point_least": 55.0, "turning_point_most": 57.0}
+TURNS = {
+    "turning_point": 56.2,
+    "turning_point_least": 55.0,
+    "turning_point_most": 57.0,
+    "fall": "lends_less",
+}
+REFUSED = {
+    "half_until_dose": 10.0,
+    "less_from_dose": 70.0,
+    "fall": "load_refused",
+    "turning_point": 10.0,
+    "carries_until_dose": 10.0,
+    "refused_from_dose": 70.0,
+}
 
 
 @pytest.mark.parametrize(
@@ -147,6 +161,19 @@ TURNS = {"turning_point": 56.2, "turning_point_least": 55.0, "turning_point_most
             "Lends all of 512 MiB at best: half of that up to 56.2 % of page cache "
             "(95 % interval 54 % to 58 %)",
         ),
+        (
+            lends,
+            variant(curve=REFUSED, cells=({}, NONE)),
+            "Lends all of 512 MiB at best: all of it up to 10 % of page cache; "
+            "at 70 % the host does not carry the load",
+        ),
+        (
+            lends,
+            variant(curve=REFUSED, cells=(LESS, NONE)),
+            "Lends all of 512 MiB at best: half of that or more up to 10 % of page cache; "
+            "at 70 % the host does not carry the load",
+        ),
+        (carries, variant(curve=REFUSED, cells=({}, NONE)), ""),
         (
             lends,
             variant(curve={"granted_most_bytes": 0.0}, cells=(NONE, NONE)),

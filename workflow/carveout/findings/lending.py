@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from carveout.findings.machines import Machine, Variant
 from carveout.wording.grids import Column, Grid, grid
 from carveout.wording.labels import load_label
-from carveout.wording.marks import Name, Part, Words, words
+from carveout.wording.marks import Name, Part, Words, joined, words
 from carveout.wording.quantities import NOTHING
 from carveout.wording.rows import Row
 
@@ -95,12 +95,17 @@ def vm_grids(machine: Machine) -> list[Grid]:
 
 
 def turning_point(curve: Row) -> Words:
-    """Return the dose up to which half of the most is lent, with its range over seeds."""
+    """Return the dose up to which half of the most is lent, with its range over seeds.
+
+    Where the host does not carry the next dose, that is said.
+    """
     if curve.knows("turning_point"):
         spread = curve.between("turning_point_least", "turning_point_most", Row.dose)
         if spread and curve["turning_point_least"] == curve["turning_point_most"]:
             spread = Words()
-        return words("{}" + (" ({})" if spread else ""), curve.dose("turning_point"), spread)
+        is_refusal = curve["fall"] == "load_refused"
+        said = joined([spread, "then load refused" if is_refusal else ""], ", ")
+        return words("{}" + (" ({})" if said else ""), curve.dose("turning_point"), said)
     if curve.knows("half_until_dose"):
         return words("≥ {}", curve.dose("most_dose"))
     return Words((NOTHING,))

@@ -80,7 +80,11 @@ def _most_of(best: Row) -> Words:
 
 def carries(variant: Variant) -> Words:
     """Return which loads the host cannot carry beside what is set aside."""
-    refused = [curve for curve in variant.curves if curve.knows("refused_from_dose")]
+    refused = [
+        curve
+        for curve in variant.curves
+        if curve.knows("refused_from_dose") and not _falls_by_refusal(curve)
+    ]
     if not refused:
         return Words()
     return words(
@@ -178,7 +182,7 @@ def _in_part(curves: Sequence[Row], variant: Variant) -> list[Words]:
         if not curve["granted_most_bytes"]:
             said.append(words("nothing under {}", _up_to(curve)))
         elif curve.knows("turning_point"):
-            said.append(_turns(curve))
+            said.append(_turns(curve, variant))
         else:
             cells = variant.cells_of(curve["load"])
             lent, fewest = _least_to_most(curve, cells), least_whole(cells)
@@ -195,9 +199,22 @@ def _least_to_most(curve: Row, cells: Sequence[Row]) -> Part:
     return lent if str(lent) == str(most) else words("{} to {}", lent, most)
 
 
-def _turns(curve: Row) -> Words:
-    """Return up to which dose half is lent, with the interval or the range over seeds."""
-    told = words("half of that up to {} of {}", curve.dose("turning_point"), _load(curve))
+def _turns(curve: Row, variant: Variant) -> Words:
+    """Return up to which dose half is lent, with the interval or the range over seeds.
+
+    Where the host does not carry the next dose, half is not what was lost.
+    """
+    if _falls_by_refusal(curve):
+        last = whole_until(variant.cells_of(curve["load"]))
+        is_all = last is not None and last["dose_target"] >= curve["half_until_dose"]
+        told = words(
+            ("all of it" if is_all else "half of that or more") + " up to {} of {}{}",
+            curve.dose("half_until_dose"),
+            _load(curve),
+            words("; at {} the host does not carry the load", curve.dose("less_from_dose")),
+        )
+    else:
+        told = words("half of that up to {} of {}", curve.dose("turning_point"), _load(curve))
     if interval := curve.between("turning_point_low", "turning_point_high", Row.dose):
         return words("{} (95 % interval {})", told, interval)
     if not curve.knows("turning_point_least"):
@@ -209,6 +226,11 @@ def _turns(curve: Row) -> Words:
         return words("{} (with each of {} seeds)", told, curve.count("seeds"))
     spread = curve.between("turning_point_least", "turning_point_most", Row.dose)
     return words("{} ({} over {} seeds)", told, spread, curve.count("seeds"))
+
+
+def _falls_by_refusal(curve: Row) -> bool:
+    """Return whether less is lent from a dose on because the host does not carry the load."""
+    return bool(curve["fall"] == "load_refused")
 
 
 def _is_whole(cells: Sequence[Row]) -> bool:

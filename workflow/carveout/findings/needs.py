@@ -26,12 +26,14 @@ class Answer:
     Attributes:
         need: its name.
         title: how people call it.
+        rows: of the table `needs`, with their variants; none where it was not asked.
         sentences: which variants do best, which qualify too, which do not.
         grid: all of them, with the numbers.
     """
 
     need: str
     title: Name
+    rows: Sequence[Pair]
     sentences: Sequence[Words]
     grid: Grid
 
@@ -54,7 +56,7 @@ def answers(machine: Machine, titles: Mapping[str, str]) -> list[Answer]:
             if row["need"] == need
         ]
         told = sentences(rows) if rows else [_not_asked()]
-        found.append(Answer(need, Name(title), told, _grid(rows)))
+        found.append(Answer(need, Name(title), rows, told, _grid(rows)))
     return found
 
 

@@ -58,6 +58,20 @@ def seeds(trials: pd.DataFrame) -> Words:
     return words("{} ({})", tally("trials", trials, "distinct", "seed"), of)
 
 
+def what_varied(trials: pd.DataFrame) -> Words:
+    """Return what is not the same in trials of one cell, with a run as it was."""
+    layouts = tally("trials", trials, "distinct", "layout")
+    if trials["layout"].nunique() > 1:
+        return words(
+            "Seeds vary where a load's pages lie, and hosts have {} histories; nothing else "
+            "varies.",
+            layouts,
+        )
+    if trials["seed"].nunique() > 1:
+        return Words(("Seeds vary where a load's pages lie; nothing else varies.",))
+    return Words(("There is one seed of each: nothing varies.",))
+
+
 def loads_grid(trials: pd.DataFrame) -> Grid:
     """Return each load with the doses that were wanted, and what they came to."""
     items = [

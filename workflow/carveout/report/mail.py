@@ -1,67 +1,42 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The summary as plain text, ready for a mail to a kernel list; what a run prints at its end.
 
-In the forms that such readers know: of mmtests, a value and in brackets by how much it is better
-(+) or worse (-) than the baseline, in stars where that is told; of the 0-day robot, what another
-kernel changes.
+In the forms that such readers know: the tables in that of mmtests, what another kernel changes in
+that of the 0-day robot.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from carveout.findings.costs import aside_grids, memmap_grids, return_grids
-from carveout.findings.failing import in_the_way, outcome, refusal
+from carveout.findings.failing import outcome, refusal
 from carveout.findings.kernels import changes_of
-from carveout.findings.lending import carried, has_doses, least_whole, rate, vm_grids, whole_until
 from carveout.findings.machines import Machine, Variant, machines_of
-from carveout.findings.needs import answers
-from carveout.report.facts import run_facts
-from carveout.wording.columns import heading, paragraph, plain, text_tables
-from carveout.wording.grids import Column, Grid, Head, Line, grid
-from carveout.wording.labels import Labels, load_label, unavailable_labels
-from carveout.wording.marks import Part, words
-from carveout.wording.quantities import NOTHING, bytes_label
-from carveout.wording.rows import Row, rows_of
+from carveout.findings.needs import Answer, also, answers, best
+from carveout.report.facts import run_facts, what_varied
+from carveout.report.mail_tables import machine_tables, titled
+from carveout.wording.columns import heading, paragraph, plain
+from carveout.wording.grids import Column, grid
+from carveout.wording.labels import Labels, unavailable_labels
+from carveout.wording.marks import Part, Words, joined, words
+from carveout.wording.quantities import NOTHING
+from carveout.wording.rows import Row
+from carveout.wording.short import short_forms
 
-# Verdicts on a difference that say that there is one.
-_TOLD = ("differs", "exact")
 _FACTS = ("Kernel", "Host", "Page", "Lendable", "QEMU", "Trials", "Outcomes", "Seeds")
 _HOW_TO_READ = (
-    "Bytes are exact. Times count instructions: they rank strategies, and predict no hardware. "
-    "Seeds vary where a load's pages lie, and in a run with layouts the host's history; nothing "
-    "else. Alike: all trials of the cell are the same to the bit. At best: the largest mean of "
-    "what was lent; half to: the dose up to which half of that is; carried to: the highest dose "
-    "that the host carries before any lend. In brackets: better (+) or worse (-) than the "
-    "baseline, as mmtests has it, of means over the doses that both have run; in stars where seeds "
-    "vary less than a tenth of it, or a test tells it."
+    "Bytes are exact. Times count instructions: they rank strategies, and predict no hardware. {} "
+    "In brackets: better (+) or worse (-) than the baseline, as mmtests has it, = the same to the "
+    "bit, x25 or 1/25 where it is so many times as much or such a part, from ten on; in stars "
+    "where a test tells it, where the seed changes neither side, or where seeds are too few for a "
+    "test and change less than a tenth of it. Of doses: + where no higher one was tried, r where "
+    "the host does not carry the next. With intervals all of it is in report.html and tables/."
 )
-# What of the page's grids a mail has room for, under short names.
-_PAID = {
-    f"{time}, paid by, {who}": f"{word}, by {short}"
-    for time, word in (("all RAM, idle", "idle"), ("while lent", "lent"))
-    for who, short in (("the host", "host"), ("the memory itself", "itself"), ("nobody", "nobody"))
-}
-_ASIDE = {
-    "set aside, idle, stranded": "stranded",
-    "set aside, idle, CMA area": "CMA area",
-    "set aside, idle, CMA area in use": "of it in use",
-    "set aside, idle, ZONE_MOVABLE": "ZONE_MOVABLE",
-}
-_BACK = {
-    "after give back, regained": "regained",
-    "after give back, kept back": "kept back",
-    "reuse, movable, allocated": "for movable",
-    "reuse, unmovable, allocated": "for unmovable",
-    "the owner, regained": "the owner's",
-}
-_OF_VMS = {
-    "VM, ran": "ran",
-    "VM, killed, host well": "host well",
-    "VM, first instruction": "first ins.",
-    "VM, all pages, per GiB": "per GiB",
-    "stage 2, by blocks": "by blocks",
-}
+_WORDS_OF_NEEDS = (
+    "By need. As good: within 5% of the best; worse: fit, and the best is told from it; fit: not "
+    "told from the best"
+)
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def summary_text(
@@ -80,11 +55,11 @@ def summary_text(
     """
     every = machines_of(tables, labels)
     machines = [machine for machine in every if machine.variants]
-    parts = [_head(tables, reproduce)]
+    parts = [_head(tables, reproduce), *_short_forms(machines)]
     for machine in machines:
         parts += [heading(machine.label), *map(paragraph, machine.caveats)]
-        parts += _conclusions(machine, needs)
-        parts += _tables(machine)
+        parts += _by_need(machine, needs)
+        parts += machine_tables(machine)
         parts += [text for text in (_failed(machine), _not_available(machine.unavailable)) if text]
     parts += _changed(tables["changes"], labels)
     missing = unavailable_labels(tables["summary"], labels)
@@ -100,200 +75,99 @@ def _head(tables: Mapping[str, pd.DataFrame], reproduce: Mapping[str, str]) -> s
     known: dict[str, Part] = {name: facts[name] for name in _FACTS} | dict(reproduce)
     lines = [paragraph(words("{}: {}", name, value)) for name, value in known.items()]
     title = "carveout: which way of setting memory aside for VMs costs least?"
-    return "\n".join([title, "", *lines, "", paragraph(_HOW_TO_READ)])
+    how_to_read = paragraph(words(_HOW_TO_READ, what_varied(tables["trials"])))
+    return "\n".join([title, "", *lines, "", how_to_read])
 
 
-def _conclusions(machine: Machine, needs: Mapping[str, str]) -> list[str]:
-    """Return which variants are fit for which need."""
+def _short_forms(machines: Sequence[Machine]) -> Iterator[str]:
+    """Yield what the short forms stand for that are in the tables."""
+    titles = {str(variant.title) for machine in machines for variant in machine.variants}
+    if forms := short_forms(sorted(titles)):
+        told = "; ".join(f"{short}: {long}" for short, long in forms.items())
+        yield paragraph(f"In the tables {told}.")
+
+
+def _by_need(machine: Machine, needs: Mapping[str, str]) -> Iterator[str]:
+    """Yield who is fit for what: a word for each variant, and who does best."""
     found = answers(machine, needs)
-    if not found:
-        return []
-    lines = ["By need"]
-    for answer in found:
-        lines += ["", paragraph(answer.title)]
-        lines += [paragraph(sentence, "  ") for sentence in answer.sentences]
-    return ["\n".join(lines)]
+    asked = [answer for answer in found if answer.rows]
+    if asked:
+        letters = _letters(asked)
+        columns = [Column("", str(answer.title), _word_of(answer, letters)) for answer in asked]
+        table = grid("needs", "strategy", machine.variants, columns, title=lambda own: own.title)
+        reasons = [f"no {letter}: {reason}" for reason, letter in letters.items()]
+        yield from titled("; ".join([_WORDS_OF_NEEDS, *reasons]), table)
+        yield "\n".join(paragraph(_best(answer)) for answer in asked)
+    if len(asked) < len(found):
+        others = joined([answer.title for answer in found if not answer.rows])
+        yield paragraph(words("Not asked of such pieces: {}.", others))
 
 
-def _tables(machine: Machine) -> Iterator[str]:
-    reference = _reference(machine)
-    baseline = f"; baseline: {reference.title}" if reference else ""
-    pairs = _pairs(machine)
-    for load in machine.loads:
-        words_of = load_label(load, 0)
-        title = f"Lent under {words_of}, of {bytes_label(machine.sizes[-1])}{baseline}"
-        yield from _titled(
-            title, [_of_variants(machine, "curves", _capacity(machine, load, reference, pairs))]
-        )
-        title = f"How many lends under {words_of} were whole"
-        yield from _titled(title, [_of_variants(machine, "summary", _whole(machine, load))])
-    title = f"Median time of a lend, per GiB, and what stands beside it{baseline}"
-    yield from _titled(title, [_of_variants(machine, "variants", _time(reference))])
-    yield from _titled("memmap: who pays", _renamed(memmap_grids(machine), _PAID))
-    yield from _titled("memmap that describes lent memory, per GiB of it", _per_gib(machine))
-    yield from _titled("Set aside while idle", _renamed(aside_grids(machine), _ASIDE))
-    yield from _titled("What comes back, of what was lent", _renamed(return_grids(machine), _BACK))
-    yield from _titled("A VM in what is lent", _renamed(vm_grids(machine), _OF_VMS))
+def _letters(found: Sequence[Answer]) -> dict[str, str]:
+    """Return a letter for each reason why a variant is not fit for a need."""
+    reasons = dict.fromkeys(
+        reason for answer in found for _, row in answer.rows for reason in _reasons(row)
+    )
+    return dict(zip(reasons, _LETTERS, strict=False))
 
 
-def _titled(title: str, grids: Sequence[Grid]) -> Iterator[str]:
-    for own in grids:
-        for text in text_tables(own):
-            yield f"{paragraph(title)}\n\n{text}"
+def _reasons(row: Row) -> list[str]:
+    return str(row["broken"]).split("; ") if row.knows("broken") else []
 
 
-def _renamed(grids: Sequence[Grid], names: Mapping[str, str]) -> list[Grid]:
-    """Return the first grid's columns that have names, which are short, in their order."""
-    for own in grids[:1]:
-        places = [place for place, head in enumerate(own.heads) if head.text in names]
-        heads = [Head("", names[own.heads[place].text]) for place in places]
-        lines = [
-            Line(line.title, [line.cells[place] for place in places], line.trials)
-            for line in own.lines
-        ]
-        return [Grid(own.table, own.stub, heads, lines)]
-    return []
+def _word_of(answer: Answer, letters: Mapping[str, str]) -> Callable[[Variant], Part]:
+    by_title = {str(variant.title): row for variant, row in answer.rows}
+
+    def told(variant: Variant) -> Part:
+        row = by_title.get(str(variant.title))
+        return NOTHING if row is None else _word(row, letters)
+
+    return told
 
 
-def _per_gib(machine: Machine) -> list[Grid]:
-    sizes = {f"per GiB lent, {(size := bytes_label(own))}": f"of {size}" for own in machine.sizes}
-    return _renamed(memmap_grids(machine), sizes)
+def _word(row: Row, letters: Mapping[str, str]) -> str:
+    """Return what becomes of a variant for a need, in a word."""
+    if not row.knows("qualifies"):
+        return "not told"
+    if not row["qualifies"]:
+        # More reasons than there are letters would be no table for people.
+        return " ".join(["no", *(letters.get(reason, "?") for reason in _reasons(row))])
+    if row.knows("tells_apart"):
+        return "worse" if row["tells_apart"] else "as good"
+    return "best" if row.knows("best") and row["best"] else "fit"
 
 
-def _of_variants(machine: Machine, table: str, columns: Sequence[Column[Variant]]) -> Grid:
-    return grid(table, "strategy", machine.variants, columns, title=lambda own: own.title)
-
-
-def _reference(machine: Machine) -> Variant | None:
-    """Return what the others are held against, where there is any of them."""
-    for row in rows_of("comparisons", machine.tables["comparisons"][:1]):
-        pair = (row["against_strategy"], row["against_variant"])
-        for variant in machine.variants:
-            if (variant.strategy, variant.name) == pair:
-                return variant
-    return None
-
-
-def _pairs(machine: Machine) -> dict[tuple[str, str, str], Row]:
-    """Return what was compared of each variant under each load: what was granted of the largest."""
-    own = machine.tables["comparisons"]
-    of_granted = own[own["quantity"] == "granted_bytes"].sort_values("request_bytes", kind="stable")
-    return {
-        (row["strategy"], row["variant"], row["load"]): row
-        for row in rows_of("comparisons", of_granted)
-    }
-
-
-def _capacity(
-    machine: Machine,
-    load: str,
-    reference: Variant | None,
-    pairs: Mapping[tuple[str, str, str], Row],
-) -> list[Column[Variant]]:
-    def of_curve(cell: Callable[[Row], Part]) -> Callable[[Variant], Part]:
-        def told(variant: Variant) -> Part:
-            curve = variant.curve(load)
-            return NOTHING if curve is None else cell(curve)
-
-        return told
-
-    def against(variant: Variant) -> Part:
-        pair = pairs.get((variant.strategy, variant.name, load))
-        if variant is reference:
-            return _gain(1, 1)
-        if pair is None:
-            return NOTHING
-        return _gain(pair["value"], pair["against_value"], told=pair["verdict"] in _TOLD)
-
-    curves = [curve for own in machine.variants if (curve := own.curve(load)) is not None]
-    columns = [Column("", "at best", of_curve(lambda curve: curve.bytes("granted_most_bytes")))]
-    if pairs:
-        columns.append(Column("", "mean", against))
-    if any(curve["doses"] > 1 for curve in curves):
-        columns.append(Column("", "half to", of_curve(_half)))
-        columns.append(Column("", "of seeds", of_curve(_spread)))
-    if has_doses(machine, load):
-        columns.append(Column("", "carried to", of_curve(carried)))
-    return columns
-
-
-def _whole(machine: Machine, load: str) -> list[Column[Variant]]:
-    def of_cells(
-        found: Callable[[Sequence[Row]], Row | None], cell: Callable[[Row], Part]
-    ) -> Callable[[Variant], Part]:
-        def told(variant: Variant) -> Part:
-            row = found(variant.cells_of(load))
-            return NOTHING if row is None else cell(row)
-
-        return told
-
-    fewest = Column("", "the fewest", of_cells(least_whole, rate))
-    if not has_doses(machine, load):
-        return [fewest]
-    return [
-        Column("", "all up to", of_cells(whole_until, lambda cell: cell.dose("dose_target"))),
-        fewest,
-        Column("", "at", of_cells(least_whole, lambda cell: cell.dose("dose_target"))),
-    ]
-
-
-def _time(reference: Variant | None) -> list[Column[Variant]]:
-    def better(variant: Variant) -> Part:
-        column = "lend_ns_per_gib_p50"
-        if reference is None or not variant.lent.knows(column):
-            return NOTHING
-        return _gain(variant.lent[column], reference.lent[column], less_is_better=True)
-
-    columns = [
-        Column[Variant]("", "lend", lambda own: own.lent.ns("lend_ns_per_gib_p50")),
-        Column[Variant]("", "better", better),
-        Column[Variant]("", "give back", lambda own: own.lent.ns("give_back_ns_per_gib_p50")),
-        Column[Variant]("", "clearing", lambda own: own.cleared.ns("zero_ns_per_gib_p50")),
-        Column[Variant]("", "extents", lambda own: own.lent.count("extents_p50")),
-    ]
-    return [column for column in columns if reference or column.title != "better"]
-
-
-def _gain(
-    value: float, baseline: float, *, less_is_better: bool = False, told: bool = False
-) -> str:
-    """Return by how much a value is better than the baseline, as mmtests writes it."""
-    if pd.isna(baseline) or not baseline:
-        return NOTHING
-    change = (value - baseline) / baseline * 100
-    text = f"{-change if less_is_better and change else change:.2f}%"
-    return f"*{text:>8}*" if told else f"({text:>8})"
-
-
-def _half(curve: Row) -> Part:
-    if curve.knows("turning_point"):
-        return curve.dose("turning_point")
-    return words("≥{}", curve.dose("most_dose")) if curve.knows("half_until_dose") else NOTHING
-
-
-def _spread(curve: Row) -> Part:
-    spread = curve.between("turning_point_least", "turning_point_most", Row.dose)
-    return spread or NOTHING
+def _best(answer: Answer) -> Words:
+    """Return who does best for a need, and who is as good."""
+    alike = [said for said in also(answer.rows) if str(said).startswith("As good")]
+    return words("{}. {}", answer.title, joined([best(answer.rows), *alike], " "))
 
 
 def _failed(machine: Machine) -> str:
-    """Return every kind of failure with how many trials it had."""
-    lines = ["What failed, in how many trials"]
+    """Return of each strategy the kind of failure that most trials had."""
+    lines = ["What failed most often of each strategy, in how many trials"]
+    most: dict[str, tuple[Variant, Row]] = {}
     for variant in machine.variants:
-        for row in sorted(variant.rows["failures"], key=lambda row: -row["count"]):
-            who, blocker = refusal(row), in_the_way(row)
-            said = words(
-                "{}  {}: {}{}{}{}; under {}",
-                row.count("count"),
-                variant.title,
-                outcome(row),
-                words(" at {}", row.label("stage")) if row.knows("stage") else "",
-                "" if who == NOTHING else words(", by {}", who),
-                "" if blocker == NOTHING else words(", in the way {}", blocker),
-                row.label("loads"),
-            )
-            lines.append(paragraph(said, "  "))
-    return "\n".join(lines) if len(lines) > 1 else "Every lend was granted."
+        for row in variant.rows["failures"]:
+            _, known = most.get(variant.strategy, (variant, None))
+            if known is None or row["count"] > known["count"]:
+                most[variant.strategy] = (variant, row)
+    for variant, row in most.values():
+        who = refusal(row)
+        said = words(
+            "{}  {}: {}{}{}{}; under {}",
+            row.count("count"),
+            variant.title,
+            outcome(row),
+            words(" at {}", row.label("stage")) if row.knows("stage") else "",
+            "" if who == NOTHING else words(", by {}", who),
+            words(", in the way {}", row.label("blocker_type"))
+            if row.knows("blocker_type")
+            else "",
+            row.label("loads"),
+        )
+        lines.append(paragraph(said, "  "))
+    return "\n".join(lines) if most else "Every lend was granted."
 
 
 def _not_available(text: str) -> str:

@@ -26,8 +26,8 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
     "trials": (
         *("trial_id", *COMPARABLE, "kernel_release", "page_bytes", "lendable_bytes", "cpus"),
         *("strategy", "variant", "load", "dose_target", "dose_achieved", "physical_bytes"),
-        *("seed", "replication", "cycle", "request_bytes", "outcome", "granted_bytes", "lend_ns"),
-        *("give_back_ns", "pages_migrated", "verify", "blocker"),
+        *("seed", "layout", "replication", "cycle", "request_bytes", "outcome", "granted_bytes"),
+        *("lend_ns", "give_back_ns", "pages_migrated", "verify", "blocker"),
     ),
     "runs": ("process", "wall_ns", "qemu_version"),
 }
@@ -50,12 +50,22 @@ def read_titles(files: Sequence[Path]) -> dict[str, str]:
     return {path.stem: str(content["title"]) for content, path in needs}
 
 
-def how_to_reproduce(configs: Sequence[str]) -> dict[str, str]:
-    """Return the code that made the page, and the command that does all of it again."""
-    return {
-        "Code": f"carveout {git_revision()}",
-        "To repeat it": f"snakemake --configfile {' '.join(configs)}",
-    }
+def how_to_reproduce(configs: Sequence[str], collected_by: str | None) -> dict[str, str]:
+    """Return the code that made tables and page, and the command that does all of it again.
+
+    Args:
+        configs: the config files, in their order.
+        collected_by: the revision that made the tables, which may be an older one; None where they
+            do not say.
+    """
+    written_by = git_revision()
+    code = {"Code": f"carveout {written_by}"}
+    if collected_by not in (None, written_by):
+        code = {
+            "Code that measured": f"carveout {collected_by}",
+            "Code that wrote this": f"carveout {written_by}",
+        }
+    return code | {"To repeat it": f"snakemake --configfile {' '.join(configs)}"}
 
 
 @entry_point
@@ -90,12 +100,18 @@ def main() -> None:
         write.add_argument(f"--{name}", type=Path, required=True)
     wanted = parser.parse_args()
     tables, labels = read_tables(wanted.tables), Labels.read(wanted.descriptions)
-    needs, reproduce = read_titles(wanted.needs), how_to_reproduce(wanted.configs)
+    provenance = {
+        key: value
+        for name in ("trials", "runs")
+        for key, value in read_metadata(wanted.tables / f"{name}.parquet").items()
+    }
+    # Said by itself, and not as one of many digests.
+    collected_by = provenance.pop("carveout_revision", None)
+    needs, reproduce = read_titles(wanted.needs), how_to_reproduce(wanted.configs, collected_by)
     summary = summary_text(tables, labels, needs, reproduce)
     if wanted.command == "text":
         print(summary, end="")
         return
-    provenance = [read_metadata(wanted.tables / f"{name}.parquet") for name in ("trials", "runs")]
     made = page(
         tables,
         labels,
@@ -103,7 +119,7 @@ def main() -> None:
         figures=list(zip(wanted.figures, wanted.captions, strict=True)),
         template=wanted.template,
         reproduce=reproduce,
-        provenance=provenance[0] | provenance[1],
+        provenance=provenance,
     )
     write_atomically(wanted.page, made)
     write_atomically(wanted.text, summary)

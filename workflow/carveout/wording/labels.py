@@ -143,12 +143,21 @@ def unavailable_labels(summary: pd.DataFrame, labels: Labels) -> dict[str, str]:
             variants = [pair for pair in labels.variants(away) if pair not in run]
             under_loads = away[[pair in run for pair in _pairs(away)]]
             found[label] = ", ".join(
-                [
-                    *(labels.variant(*pair) + _reason(away, *pair) for pair in variants),
-                    *_under_loads(under_loads, run, labels),
-                ]
+                [*_by_reason(away, variants, labels), *_under_loads(under_loads, run, labels)]
             )
     return found
+
+
+def _by_reason(
+    away: pd.DataFrame, variants: Sequence[tuple[str, str]], labels: Labels
+) -> list[str]:
+    """Return which variants cannot be had at all, those with the same reason together."""
+    found: dict[str, list[str]] = {}
+    for pair in variants:
+        found.setdefault(_reason(away, *pair), []).append(labels.variant(*pair))
+    # What has no reason shares none.
+    alone = found.pop("", [])
+    return [*(" and ".join(names) + reason for reason, names in found.items()), *alone]
 
 
 def _under_loads(away: pd.DataFrame, run: Sequence[tuple[str, str]], labels: Labels) -> list[str]:

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The tables of the mail's text: a line a variant, or one for several that say the same.
+
+As mmtests has it, a cell is a value and in brackets by how much it is better (+) or worse (-) than
+the baseline, in stars where that is told.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from carveout.findings.lending import has_doses, vm_grids, whole_until
+from carveout.findings.machines import Machine, Variant
+from carveout.report.differences import compared, reference_of
+from carveout.wording.columns import paragraph, plain, text_tables
+from carveout.wording.grids import (
+    Column,
+    Grid,
+    Head,
+    Line,
+    grid,
+    with_alike_joined,
+    without_alike,
+)
+from carveout.wording.labels import load_label
+from carveout.wording.marks import Part, Words, joined, words
+from carveout.wording.quantities import NOTHING, bytes_label
+from carveout.wording.rows import Row
+from carveout.wording.short import shortened
+
+# Verdicts on a difference that say that there is one.
+TOLD = ("differs", "exact", "clear")
+# From this factor on a difference is told as one.
+_FACTOR = 10
+_LARGE_PERCENT = 10
+# What of the page's grid of VMs a mail has room for, under short names.
+_OF_VMS = {
+    "VM, ran": "ran",
+    "VM, killed, host well": "host well",
+    "VM, first instruction": "first ins.",
+    "VM, all pages, per GiB": "per GiB",
+    "stage 2, by blocks": "by blocks",
+}
+
+
+@dataclass(frozen=True)
+class _Against:
+    """What was compared of a quantity under a load.
+
+    Attributes:
+        reference: what the others are held against.
+        rows: by variant.
+        doses: the lowest and the highest dose over which most were compared.
+    """
+
+    reference: Variant
+    rows: Mapping[tuple[str, str], Row]
+    doses: tuple[float, float]
+
+    @property
+    def usual(self) -> Row:
+        """A row that was compared over the same doses as most."""
+        return next(row for row in self.rows.values() if _doses_of(row) == self.doses)
+
+    def is_usual(self, variant: Variant) -> bool:
+        """Return whether a variant was compared over the same doses as most, if at all."""
+        row = self.rows.get((variant.strategy, variant.name))
+        return row is None or _doses_of(row) == self.doses
+
+
+def machine_tables(machine: Machine) -> Iterator[str]:
+    """Yield every table of a machine that says anything, each under its title."""
+    reference = reference_of(machine)
+    if reference is None:
+        yield from titled(f"Lent at best, of {bytes_label(machine.sizes[-1])}", _at_best(machine))
+    else:
+        lent = f"Lent of {bytes_label(machine.sizes[-1])}, mean over doses"
+        yield from _compared(machine, reference, lent, "granted_bytes", Row.bytes)
+        for quantity, title in (
+            ("lend_ns_per_gib", "Time to lend 1 GiB, mean over doses"),
+            ("give_back_ns_per_gib", "Time to give back 1 GiB, mean over doses"),
+        ):
+            yield from _compared(machine, reference, title, quantity, Row.ns)
+    yield from titled(
+        "Up to which dose, in percent: all is lent / half of the best is lent / the host carries "
+        "the load before any lend",
+        _until(machine),
+    )
+    yield from titled("memmap, and what is set aside while idle", _aside(machine))
+    yield from titled("What comes back of what was lent, and how a lend looks", _back(machine))
+    for found in vm_grids(machine):
+        yield from titled("A VM in what is lent", _renamed(found, _OF_VMS))
+
+
+def titled(title: Part, own: Grid) -> Iterator[str]:
+    """Yield a grid as tables; what all lines say stands in the title."""
+    shown, apart = without_alike(own)
+    said = [words("{}: {}", head.text, cell) for head, cell in apart if str(cell) != NOTHING]
+    if said:
+        title = words("{}. In every line that has it: {}", title, joined(said, ", "))
+    short = [Line(shortened(str(line.title)), line.cells) for line in shown.lines]
+    if not shown.heads:
+        if said:
+            yield paragraph(words("{}.", title))
+        return
+    for text in text_tables(with_alike_joined(replace(shown, lines=short))):
+        yield f"{paragraph(title)}\n\n{text}"
+
+
+def _of_variants(machine: Machine, table: str, columns: Sequence[Column[Variant]]) -> Grid:
+    return grid(table, "strategy", machine.variants, columns, title=lambda own: own.title)
+
+
+def _compared(
+    machine: Machine,
+    reference: Variant,
+    title: str,
+    quantity: str,
+    unit: Callable[[Row, str], Part],
+) -> Iterator[str]:
+    """Yield a table of a quantity: a column a load, each variant against the reference."""
+    found = {load: _against(machine, reference, load, quantity) for load in machine.loads}
+    known = {load: against for load, against in found.items() if against is not None}
+    if not known:
+        return
+    are_marked = not all(
+        against.is_usual(variant) for against in known.values() for variant in machine.variants
+    )
+    columns = [
+        Column("", load_label(load, 0), _cell_of(against, unit, are_marked))
+        for load, against in known.items()
+    ]
+    doses = [
+        words("{} {}", load_label(load, 0), _range(against.usual))
+        for load, against in known.items()
+        if has_doses(machine, load)
+    ]
+    told = [words("{}; baseline: {}", title, reference.title)]
+    told += [words("Doses: {}", joined(doses, ", "))] if doses else []
+    told += [words("!: over others, {}", joined(_others(machine, known)))] if are_marked else []
+    yield from titled(joined(told, ". "), _of_variants(machine, "comparisons", columns))
+
+
+def _against(machine: Machine, reference: Variant, load: str, quantity: str) -> _Against | None:
+    """Return what was compared under a load, and over which doses most was."""
+    rows = compared(machine, load, quantity)
+    if not rows:
+        return None
+    (usual, _), *_ = Counter(map(_doses_of, rows.values())).most_common(1)
+    return _Against(reference, rows, usual)
+
+
+def _doses_of(row: Row) -> tuple[float, float]:
+    return row["least_dose"], row["most_dose"]
+
+
+def _range(row: Row) -> Words:
+    if row["least_dose"] == row["most_dose"]:
+        return Words((row.dose("least_dose"),))
+    return row.between("least_dose", "most_dose", Row.dose)
+
+
+def _others(machine: Machine, known: Mapping[str, _Against]) -> list[Words]:
+    """Return the variants that were compared over other doses than most, by load and range."""
+    found: dict[str, tuple[Words, list[str]]] = {}
+    for load, against in known.items():
+        for variant in machine.variants:
+            if not against.is_usual(variant):
+                own = _range(against.rows[variant.strategy, variant.name])
+                told = words("{} {}", load_label(load, 0), own)
+                _, names = found.setdefault(str(told), (told, []))
+                names.append(shortened(str(variant.title)))
+    return [words("{} of {}", told, ", ".join(names)) for told, names in found.values()]
+
+
+def _cell_of(
+    against: _Against, unit: Callable[[Row, str], Part], are_marked: bool
+) -> Callable[[Variant], Part]:
+    def told(variant: Variant) -> Part:
+        row = against.rows.get((variant.strategy, variant.name))
+        mark = "" if not are_marked else " " if against.is_usual(variant) else "!"
+        if variant is against.reference:
+            return words("{} {}{}", unit(against.usual, "against_value"), _gain("="), mark)
+        if row is None:
+            return NOTHING
+        return words("{} {}{}", unit(row, "value"), _difference(row), mark)
+
+    return told
+
+
+def _difference(row: Row) -> str:
+    """Return by how much a value is better than the baseline's, or how many times it is that."""
+    value, baseline = row["value"], row["against_value"]
+    if row["verdict"] == "equal" or value == baseline:
+        return _gain("=")
+    if not baseline:
+        return _gain("-")
+    told = row["verdict"] in TOLD
+    if value / baseline > _FACTOR:
+        return _gain(f"x{value / baseline:.0f}", told=told)
+    if value and baseline / value > _FACTOR:
+        return _gain(f"1/{baseline / value:.0f}", told=told)
+    change = (value - baseline) / baseline * 100
+    if row["quantity"] != "granted_bytes":
+        change = -change
+    digits = 0 if round(abs(change), 1) >= _LARGE_PERCENT else 1
+    return _gain(f"{change:+.{digits}f}%", told=told)
+
+
+def _gain(text: str, *, told: bool = False) -> str:
+    return f"*{text:>5}*" if told else f"({text:>5})"
+
+
+def _of_curve(load: str, cell: Callable[[Row], Part]) -> Callable[[Variant], Part]:
+    def told(variant: Variant) -> Part:
+        curve = variant.curve(load)
+        return NOTHING if curve is None else cell(curve)
+
+    return told
+
+
+def _at_best(machine: Machine) -> Grid:
+    columns = [
+        Column(
+            "", load_label(load, 0), _of_curve(load, lambda row: row.bytes("granted_most_bytes"))
+        )
+        for load in machine.loads
+    ]
+    return _of_variants(machine, "curves", columns)
+
+
+def _until(machine: Machine) -> Grid:
+    """Return how far each variant goes under each load that has doses."""
+    loads = [load for load in machine.loads if has_doses(machine, load)]
+    columns = [Column("", load_label(load, 0), _ends_of(load)) for load in loads]
+    return _of_variants(machine, "curves", columns)
+
+
+def _ends_of(load: str) -> Callable[[Variant], Part]:
+    def told(variant: Variant) -> Part:
+        curve = variant.curve(load)
+        if curve is None:
+            return NOTHING
+        whole = whole_until(variant.cells_of(load))
+        last = curve["most_dose"]
+        # A dose that the load missed is no part of the curve.
+        is_open = whole is not None and whole["dose_target"] >= last
+        ends = [
+            _open(curve) if is_open else _percent(whole, "dose_target", last),
+            _half(curve, last),
+            _percent(curve, "carries_until_dose", last)
+            if curve.knows("refused_from_dose")
+            else _open(curve),
+        ]
+        return "/".join(ends)
+
+    return told
+
+
+def _half(curve: Row, last: float) -> str:
+    if not curve.knows("half_until_dose"):
+        return "-"
+    if not curve.knows("turning_point"):
+        return _open(curve)
+    return _percent(curve, "turning_point", last) + ("r" if curve["fall"] == "load_refused" else "")
+
+
+def _open(curve: Row) -> str:
+    """Return the last dose that was tried, as one that is not the end."""
+    return _percent(curve, "most_dose", curve["most_dose"])
+
+
+def _percent(row: Row | None, column: str, last: float) -> str:
+    """Return a dose without its unit; + where none that is higher was tried."""
+    if row is None or not row.knows(column):
+        return "-"
+    return plain(row.dose(column)).removesuffix("%") + ("+" if row[column] == last else "")
+
+
+def _aside(machine: Machine) -> Grid:
+    columns = [
+        Column[Variant]("idle", "by host", lambda own: own.idle.bytes("memmap_idle_host_bytes")),
+        Column[Variant]("lent", "by host", lambda own: own.lent.bytes("memmap_host_bytes")),
+        Column[Variant]("lent", "by itself", lambda own: own.lent.bytes("memmap_self_bytes")),
+        Column[Variant](
+            "", "per GiB lent", lambda own: own.lent.bytes("memmap_per_lent_gib_bytes")
+        ),
+        Column[Variant]("", "stranded", lambda own: own.idle.bytes("stranded_bytes")),
+        Column[Variant]("", "movable alone", lambda own: own.idle.bytes("movable_only_bytes")),
+    ]
+    return _of_variants(machine, "variants", columns)
+
+
+def _back(machine: Machine) -> Grid:
+    columns = [
+        Column[Variant]("", "regained", lambda own: own.lent.share("regained_share")),
+        Column[Variant]("", "kept back", lambda own: own.lent.share("kept_back_share")),
+        Column[Variant]("", "for movable", lambda own: own.lent.share("reuse_movable_share")),
+        Column[Variant]("", "for unmovable", lambda own: own.lent.share("reuse_unmovable_share")),
+        Column[Variant]("", "the owner's", lambda own: own.lent.share("owner_discarded_share")),
+        Column[Variant]("", "extents", lambda own: own.lent.count("extents_p50")),
+        Column[Variant]("", "clearing 1 GiB", lambda own: own.cleared.ns("zero_ns_per_gib_p50")),
+    ]
+    return _of_variants(machine, "variants", columns)
+
+
+def _renamed(own: Grid, names: Mapping[str, str]) -> Grid:
+    """Return a grid's columns that have names, which are short, in their order."""
+    places = [place for place, head in enumerate(own.heads) if head.text in names]
+    heads = [Head("", names[own.heads[place].text]) for place in places]
+    lines = [Line(line.title, [line.cells[place] for place in places]) for line in own.lines]
+    return Grid(own.table, own.stub, heads, lines)

@@ -12,15 +12,17 @@ import pandas as pd
 from carveout.findings.claims import claims_of, counts
 from carveout.findings.costs import own_grid
 from carveout.findings.kernels import changes_of, kernel_grids
-from carveout.findings.machines import Machine, machines_of
-from carveout.findings.needs import answers
+from carveout.findings.machines import Machine, Variant, machines_of
+from carveout.findings.needs import Answer, also, answers, best, not_told, unfit
 from carveout.findings.sentences import conclusions
+from carveout.findings.verdicts import verdict
 from carveout.report.embedded import embedded
-from carveout.report.facts import loads_grid, run_facts
+from carveout.report.facts import loads_grid, run_facts, what_varied
 from carveout.report.html import grid_html, inline_svg, packed, proportions, trials_link
 from carveout.report.questions import OF_THE_CONCLUSION, QUESTIONS, Question
+from carveout.wording.grids import Grid
 from carveout.wording.labels import Labels, unavailable_labels
-from carveout.wording.marks import Name
+from carveout.wording.marks import Name, Words
 
 # The pages of statements that are no strategy's, with their headings.
 PAGES = {
@@ -76,6 +78,7 @@ def page(
         pages=[_statements(name, title, tables["claims"]) for name, title in PAGES.items()],
         missing={label: text for label, text in missing.items() if label not in lending},
         run=run_facts(tables),
+        varied=what_varied(tables["trials"]),
         loads=grid_html(loads_grid(tables["trials"])),
         reproduce=reproduce,
         provenance=provenance,
@@ -105,27 +108,41 @@ def _bundle(name: str) -> bytes:
 
 def _concluded(machine: Machine, labels: Labels, needs: Mapping[str, str]) -> dict[str, Any]:
     """Return what is concluded of a machine: of needs, and of strategies."""
-    strategies = dict.fromkeys(variant.strategy for variant in machine.variants)
+    strategies: dict[str, list[Variant]] = {}
+    for variant in machine.variants:
+        strategies.setdefault(variant.strategy, []).append(variant)
     return {
         "label": Name(machine.label),
         "place": machine.place,
         "caveats": [Name(caveat) for caveat in machine.caveats],
         "unavailable": Name(machine.unavailable) if machine.unavailable else None,
         "needs": [
-            {"title": answer.title, "sentences": answer.sentences, "grid": grid_html(answer.grid)}
+            {
+                "title": answer.title,
+                "sentences": _who_is_fit(answer),
+                "unfit": unfit(answer.rows),
+                "grid": grid_html(answer.grid),
+            }
             for answer in answers(machine, needs)
         ],
         "strategies": [
             {
                 "name": name,
                 "title": Name(labels.strategy(name)),
-                "conclusions": conclusions(
-                    [variant for variant in machine.variants if variant.strategy == name]
-                ),
+                "verdict": verdict(machine, variants, needs),
+                "conclusions": conclusions(variants),
             }
-            for name in strategies
+            for name, variants in strategies.items()
         ],
     }
+
+
+def _who_is_fit(answer: Answer) -> list[Words]:
+    """Return what is said of a need, but of those that are not fit."""
+    if not answer.rows:
+        return list(answer.sentences)
+    said = (best(answer.rows), *also(answer.rows), *not_told(answer.rows))
+    return [sentence for sentence in said if sentence]
 
 
 def _question(
@@ -137,13 +154,13 @@ def _question(
 ) -> dict[str, Any]:
     parts: list[dict[str, Any]] = []
     for machine in machines:
-        grids = [grid_html(grid) for grid in question.grids(machine) if grid.lines]
+        grids = [grid for grid in question.grids(machine) if grid.lines]
         if grids:
-            parts.append({"label": Name(machine.label), "grids": grids})
+            parts.append({"label": Name(machine.label), **_grids(grids)})
     changes: list[dict[str, Any]] = []
     if question.name == "kernels":
         parts = [
-            {"label": Name(label), "grids": [grid_html(grid) for grid in grids]}
+            {"label": Name(label), **_grids(grids)}
             for label, grids in kernel_grids(tables["kernels"], labels)
         ]
         changes = [
@@ -162,6 +179,14 @@ def _question(
         "parts": parts,
         "changes": changes,
         "if_none": question.if_none,
+    }
+
+
+def _grids(grids: Sequence[Grid]) -> dict[str, Any]:
+    """Return grids as HTML: those without a title, and behind their titles the others."""
+    return {
+        "grids": [grid_html(grid) for grid in grids if not grid.title],
+        "folded": [(grid.title, grid_html(grid)) for grid in grids if grid.title],
     }
 
 

@@ -8,6 +8,7 @@ from carveout.findings.costs import aside_grids, memmap_grids, return_grids, tim
 from carveout.findings.failing import blocker_grids, failure_grids
 from carveout.findings.lending import capacity_grids, success_grids, vm_grids
 from carveout.findings.machines import Machine
+from carveout.report.differences import difference_grids
 from carveout.wording.grids import Grid
 
 
@@ -39,13 +40,29 @@ def _none(_: Machine) -> Sequence[Grid]:
 # Figures that belong to the conclusion.
 OF_THE_CONCLUSION = ("decision",)
 QUESTIONS = (
-    Question("lend", "Does it lend under my load?", ("success",), ("summary",), success_grids),
+    Question(
+        "lend",
+        "Does it lend under my load?",
+        ("success",),
+        ("summary",),
+        success_grids,
+        "Nothing was asked for.",
+    ),
     Question(
         "carry",
         "How much of it can be lent while the host carries how much?",
         ("frontier", "capacity"),
         ("curves", "summary"),
         capacity_grids,
+        "Nothing was asked for.",
+    ),
+    Question(
+        "differ",
+        "Which strategies differ, and by how much?",
+        (),
+        ("comparisons",),
+        difference_grids,
+        "One variant was run, or none under a load that another met: there is nothing to compare.",
     ),
     Question(
         "memmap",
@@ -53,9 +70,15 @@ QUESTIONS = (
         ("memmap_overhead", "memmap_by_ram", "pareto"),
         ("variants",),
         memmap_grids,
+        "Nothing was measured.",
     ),
     Question(
-        "stranded", "What is stranded while idle?", ("idle", "accounts"), ("variants",), aside_grids
+        "stranded",
+        "What is stranded while idle?",
+        ("idle", "accounts"),
+        ("variants",),
+        aside_grids,
+        "Nothing was measured.",
     ),
     Question(
         "back",
@@ -63,6 +86,7 @@ QUESTIONS = (
         ("cycles", "memory_map", "pageblock_map"),
         ("variants",),
         return_grids,
+        "Nothing was lent.",
     ),
     Question(
         "way",
@@ -72,12 +96,29 @@ QUESTIONS = (
         blocker_grids,
         "No lend ended short.",
     ),
-    Question("time", "How long does it take?", ("cost",), ("variants", "summary"), time_grids),
     Question(
-        "vm", "Does a VM run in it?", (), ("variants",), vm_grids, "No VM was asked for (key vm)."
+        "time",
+        "How long does it take?",
+        ("cost",),
+        ("variants", "summary"),
+        time_grids,
+        "Nothing was lent.",
     ),
     Question(
-        "kernels", "What differs between kernels?", ("kernels",), ("kernels", "changes"), _none
+        "vm",
+        "Does a VM run in it?",
+        (),
+        ("variants",),
+        vm_grids,
+        "No VM was asked for (key vm of the config).",
+    ),
+    Question(
+        "kernels",
+        "What differs between kernels?",
+        ("kernels",),
+        ("kernels", "changes"),
+        _none,
+        "One kernel was run (key kernels of the config): there is no other to hold it against.",
     ),
     Question("failed", "What failed?", (), ("failures",), failure_grids, "Every lend was granted."),
 )

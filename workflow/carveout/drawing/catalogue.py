@@ -70,9 +70,7 @@ CATALOGUE: Mapping[str, Entry] = {
         "figures", ("summary",), "what is lent under growing doses of a load", _have_doses
     ),
     "pareto": Entry("figures", ("summary",), "what is lent against what it takes from the host"),
-    "success": Entry(
-        "figures", ("summary",), "success by dose, request and granule", marks="share"
-    ),
+    "success": Entry("figures", ("summary",), "what is lent, of what was asked for", marks="share"),
     "blockers": Entry("figures", ("blockers",), "what was in the way"),
     "kernels": Entry("figures", ("kernels",), "kernels side by side", _have_kernels),
     "memmap_overhead": Entry(

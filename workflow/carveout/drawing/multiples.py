@@ -18,7 +18,9 @@ _LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
 _PANEL_ROWS, _LEGEND_ROW, _TITLE_ROWS = 2.6, 0.55, 0.5
 # Between one strategy's panels and the next's name; and below all: ticks and the axis' name.
 _GAP_ROWS, _AXIS_ROWS = 0.45, 1.2
-_LEFT_EM, _RIGHT_EM, _GAP_EM = 4.6, 0.8, 1.4
+_LEFT_EM, _RIGHT_EM, _GAP_EM = 4.8, 0.8, 1.4
+# Before the y axis' name: a letter's edge would be cut at the figure's.
+_MARGIN_EM = 0.3
 
 OTHERS = "#c4c4c4"
 
@@ -92,7 +94,7 @@ def grid(
     for ax, title in zip(next(iter(made.values())), titles, strict=True):
         ax.set_title(title)
     part.text(0.5, 0, x_label, ha="center", va="bottom")
-    part.text(0, 0.5, y_label, rotation=90, ha="left", va="center")
+    part.text(_MARGIN_EM / width, 0.5, y_label, rotation=90, ha="left", va="center")
     return made
 
 

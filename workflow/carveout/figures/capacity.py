@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import MIB
 from carveout.drawing import multiples, style
+from carveout.drawing.doses import DOSES, REFUSED, at_doses
 from carveout.drawing.layout import Part, stacked
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
@@ -21,8 +22,8 @@ from carveout.wording.quantities import bytes_label
 _AMOUNTS = [f"granted_{name}_bytes" for name in ("mean", "low", "high", "least", "most")]
 COLUMNS = {
     "summary": (
-        *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
-        *("trials", "not_available", "physical_bytes", *_AMOUNTS),
+        *(*COMPARABLE, *VARIANT, "load", *DOSES, "requests", "cycle", "request_bytes"),
+        *("trials", "not_available", *_AMOUNTS),
     )
 }
 
@@ -34,7 +35,7 @@ _BAND = "95 % interval, or the range"
 
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
     """Draw a row of panels for each strategy, one for each load, of the largest request."""
-    cells = largest_requests(summary)
+    cells = at_doses(largest_requests(summary))
     doses = cells.groupby("load")["dose_target"].transform("nunique")
     if (ladders := cells[doses > 1]).empty:
         raise CarveoutError(
@@ -51,6 +52,7 @@ def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
                 Line2D([], [], color=style.INK, linewidth=0.8, linestyle=_DASHED, label=_IDEAL),
                 Line2D([], [], color=multiples.OTHERS, linewidth=0.8, label="other strategies"),
                 Patch(facecolor=style.MUTED, alpha=0.3, label=_BAND),
+                Line2D([], [], color=style.INK, marker="x", linestyle="", label=REFUSED),
             ],
             entry_em=26,
             notes=style.caveats(labels, labels.variants(rows)),
@@ -72,11 +74,17 @@ def of_variant(cells: pd.DataFrame, row: multiples.Row) -> pd.DataFrame:
 
 
 def ideal_mib(cells: pd.DataFrame) -> "pd.Series[float]":
-    """Return by dose what a host could lend all of whose memory is for the load and the lend."""
-    held = cells.groupby("dose_target")["physical_bytes"].median().astype(float)
+    """Return by dose what a host could lend all of whose memory is for the load and the lend.
+
+    Args:
+        cells: of one load, with the doses at which they are drawn; of those that were asked for
+            each is where the loads came to it, and has no ideal where none did.
+    """
+    carried = cells[~cells["refused"] & ~cells["short"]]
+    by_dose = carried.groupby("dose_target")
+    held, doses = (by_dose[name].median().astype(float) for name in ("physical_bytes", "dose"))
     ram_bytes, most_bytes = cells["ram_bytes"].iloc[0], cells["request_bytes"].iloc[0]
-    ideal: pd.Series[float] = (ram_bytes - held).clip(0, most_bytes) / MIB
-    return ideal
+    return pd.Series(((ram_bytes - held).clip(0, most_bytes) / MIB).to_numpy(), doses.to_numpy())
 
 
 def _draw_machine(
@@ -97,12 +105,14 @@ def _draw_machine(
     for place, load in enumerate(multiples.loads_in(cells)):
         of_load = cells[cells["load"] == load]
         curves = {
-            row: of_variant(of_load, row).sort_values("dose_target")
-            for row in labels.variants(of_load)
+            (str(strategy), str(variant)): curve.sort_values("dose")
+            for (strategy, variant), curve in of_load.groupby(VARIANT)
         }
-        lines = {row: (_doses(curve), _mib(curve, _AMOUNTS[0])) for row, curve in curves.items()}
-        ideal = ideal_mib(of_load)
-        doses = ideal.index
+        lines = {
+            row: (_doses(curve), _mib(curve, _AMOUNTS[0]))
+            for row, curve in ((row, _carried(curve)) for row, curve in curves.items())
+        }
+        ideal, doses = ideal_mib(of_load), of_load["dose"]
         margin = (doses.max() - doses.min()) * 0.04
         for strategy, axes in grid.items():
             ax = axes[place]
@@ -110,15 +120,19 @@ def _draw_machine(
                 xlim=(doses.min() - margin, doses.max() + margin),
                 ylim=(-0.03 * most_bytes / MIB, most_bytes / MIB * 1.08),
             )
-            ax.plot(doses, ideal, color=style.INK, linewidth=0.8, linestyle=_DASHED)
+            ax.plot(ideal.index, ideal, color=style.INK, linewidth=0.8, linestyle=_DASHED)
             multiples.plot_others(ax, lines, strategy)
             for row, curve in curves.items():
                 if row[0] == strategy:
                     _draw_curve(ax, curve, looks[row])
 
 
+def _carried(curve: pd.DataFrame) -> pd.DataFrame:
+    return curve[~curve["refused"]]
+
+
 def _doses(curve: pd.DataFrame) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    return curve["dose_target"].to_numpy(float)
+    return curve["dose"].to_numpy(float)
 
 
 def _mib(curve: pd.DataFrame, column: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
@@ -126,9 +140,19 @@ def _mib(curve: pd.DataFrame, column: str) -> "np.ndarray[tuple[int], np.dtype[n
 
 
 def _draw_curve(ax: Axes, curve: pd.DataFrame, look: multiples.Look) -> None:
-    doses = _doses(curve)
-    mean, low, high, least, most = (_mib(curve, name) for name in _AMOUNTS)
+    """Draw what was lent beside loads that were carried; of one that was not nothing, as a cross.
+
+    No line leads there: between the two doses nothing is known.
+    """
+    carried, refused = _carried(curve), curve[curve["refused"]]
+    doses = _doses(carried)
+    mean, low, high, least, most = (_mib(carried, name) for name in _AMOUNTS)
     # An interval where there is one, else what was found.
     low, high = np.where(np.isnan(low), least, low), np.where(np.isnan(high), most, high)
     ax.fill_between(doses, low, high, color=look.color, alpha=0.2, linewidth=0)
     multiples.plot(ax, doses, mean, look)
+    if len(refused):
+        ax.plot(
+            _doses(refused), _mib(refused, _AMOUNTS[0]), marker="x", markersize=4, linestyle="",
+            color=look.color, clip_on=False,
+        )  # fmt: skip

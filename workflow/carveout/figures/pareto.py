@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figure: what each variant lends against what it takes from the host: the Pareto front."""
+"""Figure: what each variant lends, and what it takes from the host: which none is better than."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from carveout.common.sizes import MIB
 from carveout.drawing import multiples, style
+from carveout.drawing.doses import DOSES, REFUSED, SHORT, at_doses
 from carveout.drawing.layout import Part, stacked
 from carveout.figures.capacity import largest_requests
 from carveout.tables.schema import COMPARABLE
@@ -21,79 +23,55 @@ from carveout.wording.quantities import bytes_label
 
 COLUMNS = {
     "summary": (
-        *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
+        *(*COMPARABLE, *VARIANT, "load", *DOSES, "requests", "cycle", "request_bytes"),
         *("trials", "not_available", "granted_mean_bytes"),
         *("memmap_host_bytes", "memmap_idle_host_bytes", "stranded_bytes"),
     )
 }
-_PANEL_ROWS = 6.5
-# Points that are closer than this share of the axes are one, with the numbers of all of them.
-_CLOSE = 0.02
-# Of the text of numbers, in shares of a panel.
-_LETTER_WIDTH, _LINE_HEIGHT = 0.02, 0.075
-_MARK = 0.022
-# Below this share of its height a panel has more room upwards.
-_LOW = 0.4
-# Runs of fewer numbers are written out.
-_RUN = 3
+# What the heads and the axis of a line of panels take.
+_HEAD_ROWS = 2.6
+_LEAST_EM = 8.5
+_ALIKE = 0.01
+Row = tuple[str, str]
 _Panel = tuple[str, float]
 
 
-class _Box(NamedTuple):
-    """What is written or marked, in shares of a panel."""
+class _Look(NamedTuple):
+    """How a load's lightest or heaviest dose is drawn: above the middle of a row, or below it."""
 
-    left: float
-    right: float
-    bottom: float
-    top: float
+    marker: str
+    shift: float
+    name: str
+
+
+_LIGHT = _Look("o", -0.2, "lightest dose")
+_HEAVY = _Look("D", 0.2, "heaviest dose with any lend")
 
 
 def draw(summary: pd.DataFrame, labels: Labels) -> Figure:
-    """Draw for each load, at its lightest and heaviest dose, what is lent over what it costs."""
-    cells = largest_requests(summary)
+    """Draw what each variant costs, and by load what it lends at the lightest and heaviest dose."""
+    cells = at_doses(largest_requests(summary))
     colors = style.strategy_colors(labels, cells)
     return stacked(
         cells,
         lambda rows: Part(
-            rows=_panels_rows(rows) + _key_rows(labels.variants(rows)),
+            rows=(len(labels.variants(rows)) + _HEAD_ROWS) * _lines(rows) + 0.4,
             draw=lambda part: _draw_machine(part, rows, labels, colors),
-            legend=[
-                Line2D([], [], color=style.MUTED, linewidth=0.9, label="Pareto front, bold"),
-                Line2D(
-                    [], [], color=style.INK, linestyle="", marker="o", label="several strategies"
-                ),
-            ],
+            legend=_legend(),
+            entry_em=22,
             notes=style.caveats(labels, labels.variants(rows)),
         ),
     )
 
 
-def _panels(cells: pd.DataFrame) -> list[_Panel]:
-    """Return each load with its lightest dose, and with the heaviest under which any got any."""
-    panels: dict[_Panel, None] = {}
-    for load in multiples.loads_in(cells):
-        of_load = cells[cells["load"] == load]
-        lent = of_load[of_load["granted_mean_bytes"] > 0]
-        for dose in (of_load["dose_target"].min(), lent["dose_target"].max()):
-            if not pd.isna(dose):
-                panels[load, float(dose)] = None
-    return list(panels)
-
-
-def _columns(cells: pd.DataFrame) -> int:
-    return style.side_by_side(min(2, len(_panels(cells))), 15, names_em=4)
-
-
-def _key_columns() -> int:
-    return max(1, int(style.width_em() // 26))
-
-
-def _panels_rows(cells: pd.DataFrame) -> float:
-    return -(-len(_panels(cells)) // _columns(cells)) * _PANEL_ROWS + 1.5
-
-
-def _key_rows(rows: Sequence[tuple[str, str]]) -> float:
-    return -(-len(rows) // _key_columns()) * 0.47 + 0.5
+def doses_of(cells: pd.DataFrame, load: str) -> dict[_Look, _Panel]:
+    """Return a load's lightest dose, and the heaviest at which any variant lent anything."""
+    of_load = cells[cells["load"] == load]
+    lent = of_load.loc[of_load["granted_mean_bytes"] > 0, "dose_target"]
+    found = {_LIGHT: (load, float(of_load["dose_target"].min()))}
+    if len(lent) and lent.max() > found[_LIGHT][1]:
+        found[_HEAVY] = (load, float(lent.max()))
+    return found
 
 
 def points(cells: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
@@ -108,150 +86,115 @@ def points(cells: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
         {
             "cost_mib": (memmap + here["stranded_bytes"]).astype(float) / MIB,
             "lent_mib": here["granted_mean_bytes"].astype(float) / MIB,
+            "short": here["short"],
+            "refused": here["refused"],
         }
     )
-    return found.dropna()
+    return found[found["cost_mib"].notna() | found["refused"]]
 
 
-def front(found: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return the variants that none is better than: lends as much for less, or more for as much."""
+def front(found: pd.DataFrame) -> list[Row]:
+    """Return the variants that none is better than: lends as much for less, or more for as much.
+
+    What differs by less than `_ALIKE` is as much: seeds vary it.
+    """
     costs, lent = (found[name].to_numpy(float) for name in ("cost_mib", "lent_mib"))
-    as_good = (costs[None] <= costs[:, None]) & (lent[None] >= lent[:, None])
-    better = (costs[None] < costs[:, None]) | (lent[None] > lent[:, None])
-    beaten = np.asarray((as_good & better).any(axis=1)).tolist()
+    # Each row has one variant, each column another that may beat it.
+    other_costs, other_lent, costs, lent = costs[None], lent[None], costs[:, None], lent[:, None]
+    cheaper = (other_costs < costs * (1 - _ALIKE)) & (other_lent >= lent * (1 - _ALIKE))
+    larger = (other_costs <= costs) & (other_lent > lent * (1 + _ALIKE))
+    beaten = np.asarray((cheaper | larger).any(axis=1)).tolist()
     return [row for row, is_beaten in zip(found.index, beaten, strict=True) if not is_beaten]
+
+
+def comparable(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the points that are of one dose: of loads that were carried, and came to it."""
+    return found[~found["short"] & ~found["refused"]]
+
+
+def _panels_a_line(cells: pd.DataFrame) -> int:
+    return style.side_by_side(len(multiples.loads_in(cells)) + 1, _LEAST_EM)
+
+
+def _lines(cells: pd.DataFrame) -> int:
+    return -(-(len(multiples.loads_in(cells)) + 1) // _panels_a_line(cells))
 
 
 def _draw_machine(
     part: SubFigure, cells: pd.DataFrame, labels: Labels, colors: Mapping[str, str]
 ) -> None:
-    rows = labels.variants(cells)
-    numbers = {row: number for number, row in enumerate(rows, start=1)}
-    panels, columns = _panels(cells), _columns(cells)
-    heights = [_panels_rows(cells), _key_rows(rows)]
-    above, below = part.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
-    lines = -(-len(panels) // columns)
-    grid = above.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    found = {panel: points(cells, panel) for panel in panels}
-    most_mib = int(cells["request_bytes"].max()) / MIB
-    costs = pd.concat([one["cost_mib"] for one in found.values()])
-    limits = (costs.min() / 1.15, costs.max() * 2.6) if len(costs) else (1.0, 2.0)
-    for ax, panel in zip(grid.flat, panels, strict=False):
-        load, dose = panel
-        ax.set_title(f"{load.replace('_', ' ')} {dose:g} %")
-        ax.grid(visible=True, axis="both")
-        ax.set_xscale("log", base=2)
-        ax.set(xlim=limits, ylim=(-0.06 * most_mib, 1.12 * most_mib))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        _draw_points(ax, found[panel], numbers, colors)
-    for ax in grid.flat[len(panels) :]:
+    rows, loads = labels.variants(cells), multiples.loads_in(cells)
+    columns = _panels_a_line(cells)
+    grid = part.subplots(_lines(cells), columns, sharey=True, squeeze=False)
+    found = {
+        load: {look: points(cells, panel) for look, panel in doses_of(cells, load).items()}
+        for load in loads
+    }
+    most_bytes = int(cells["request_bytes"].max())
+    costs, *lent = grid.flat
+    _draw_costs(costs, pd.concat([one for by in found.values() for one in by.values()]), rows)
+    width_em = (style.width_em() - style.NAMES_EM) / columns - 1.5
+    for ax, load in zip(lent, loads, strict=False):
+        doses = [f"{dose:g}" for _, dose in doses_of(cells, load).values()]
+        title = style.load_title(load, width_em)
+        ax.set_title(f"{title}\n{' and '.join(doses)} %", fontsize="small")
+        for look, table in found[load].items():
+            _draw_points(ax, table, look, rows, colors)
+        ax.set_xlim(-0.06 * most_bytes / MIB, 1.06 * most_bytes / MIB)
+        ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+        ax.set_xlabel(f"MiB of {bytes_label(most_bytes)}", fontsize="small")
+    for ax in lent[len(loads) :]:
         ax.set_visible(False)
-    above.supxlabel("memmap that the host pays + stranded, MiB, log scale", fontsize="medium")
-    size = bytes_label(int(cells["request_bytes"].max()))
-    above.supylabel(f"lent, MiB of {size}", fontsize="medium")
-    _draw_key(below, labels, numbers)
+    for place, ax in enumerate(grid.flat):
+        style.draw_variant_rows(ax, labels, rows)
+        ax.tick_params(axis="y", labelleft=place % columns == 0)
+        ax.tick_params(axis="x", labelsize="small")
+
+
+def _draw_costs(ax: Axes, found: pd.DataFrame, rows: Sequence[Row]) -> None:
+    """Draw from what to what a variant's costs go, over all that is drawn of it."""
+    by_variant = found.groupby(level=[0, 1])["cost_mib"]
+    ends = pd.DataFrame({"least": by_variant.min(), "most": by_variant.max()}).dropna()
+    places = [rows.index(row) for row in ends.index]
+    ax.set_title("costs the\nhost, MiB", fontsize="small")
+    if len(ends):
+        ax.set_xscale("log", base=2)
+        ax.set_xlim(ends["least"].min() / 1.5, ends["most"].max() * 1.5)
+    ax.hlines(places, ends["least"], ends["most"], color=style.INK, linewidth=1.2)
+    for name in ends:
+        ax.plot(ends[name], places, linestyle="", marker="|", markersize=7, color=style.INK)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.set_xlabel("log scale", fontsize="small")
 
 
 def _draw_points(
-    ax: Axes,
-    found: pd.DataFrame,
-    numbers: Mapping[tuple[str, str], int],
-    colors: Mapping[str, str],
+    ax: Axes, found: pd.DataFrame, look: _Look, rows: Sequence[Row], colors: Mapping[str, str]
 ) -> None:
-    best = front(found)
-    steps = found.loc[best].sort_values(["cost_mib", "lent_mib"])
-    ax.step(
-        [*steps["cost_mib"], ax.get_xlim()[1]], [*steps["lent_mib"], *steps["lent_mib"][-1:]],
-        where="post", color=style.MUTED, linewidth=0.9,
-    )  # fmt: skip
-    to_axes = ax.transAxes.inverted()
-    clusters = {_mean(found, rows): rows for rows in _clusters(found, ax)}
-    places = [to_axes.transform(ax.transData.transform(point)) for point in clusters]
-    taken = [_Box(x - _MARK, x + _MARK, y - _MARK, y + _MARK) for x, y in places]
-    for (x, y), rows in sorted(clusters.items(), key=lambda item: -item[0][1]):
-        strategies = {row[0] for row in rows}
+    best = set(front(comparable(found)))
+    for row, cell in found.iterrows():
+        variant = (str(row[0]), str(row[1]))  # type: ignore[index]
+        color = colors[variant[0]]
         ax.plot(
-            [x], [y], marker="o", markersize=4.5 if len(rows) == 1 else 6, linestyle="",
-            color=colors[rows[0][0]] if len(strategies) == 1 else style.INK,
+            [cell["lent_mib"]], [rows.index(variant) + look.shift], linestyle="",
+            marker="x" if cell["refused"] else "<" if cell["short"] else look.marker,
+            markersize=4.5, markeredgecolor=color, markeredgewidth=0.9,
+            markerfacecolor=color if variant in best else "white", clip_on=False, zorder=3,
         )  # fmt: skip
-        text = _ranges([numbers[row] for row in rows])
-        left, middle = to_axes.transform(ax.transData.transform((x, y)))
-        ax.annotate(
-            text,
-            (x, y),
-            xytext=(left + 1.3 * _MARK, _free(taken, left + 1.3 * _MARK, middle, text)),
-            textcoords="axes fraction",
-            va="center",
-            fontsize="x-small",
-            fontweight="bold" if set(rows) & set(best) else "normal",
-            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": style.MUTED, "shrinkB": 2},
+
+
+def _legend() -> list[Artist]:
+    looks = {
+        f"{_LIGHT.name}, above": (_LIGHT.marker, "white"),
+        f"{_HEAVY.name}, below": (_HEAVY.marker, "white"),
+        "none lends as much for less": (_LIGHT.marker, style.INK),
+        REFUSED: ("x", style.INK),
+        SHORT: ("<", "white"),
+    }
+    return [
+        Line2D(
+            [], [], linestyle="", marker=marker, color=style.INK, markersize=4.5,
+            markerfacecolor=face, label=name,
         )
-
-
-def _mean(found: pd.DataFrame, rows: Sequence[tuple[str, str]]) -> tuple[float, float]:
-    x, y = found.loc[list(rows)].mean()
-    return float(x), float(y)
-
-
-def _free(taken: list[_Box], left: float, middle: float, text: str) -> float:
-    """Return at which height beside a point its text stands free of others, and take that place.
-
-    In the lower part of a panel it makes way upwards, else downwards.
-    """
-    lines = text.split("\n")
-    right = left + max(map(len, lines)) * _LETTER_WIDTH
-    half = len(lines) * _LINE_HEIGHT / 2
-    upwards = middle < _LOW
-    middle = min(max(middle, half), 1 - half)
-    for box in sorted(taken, key=lambda one: one.bottom if upwards else -one.top):
-        is_beside = right < box.left or box.right < left
-        if not is_beside and middle + half > box.bottom and middle - half < box.top:
-            middle = box.top + half if upwards else box.bottom - half
-    taken.append(_Box(left, right, middle - half, middle + half))
-    return middle
-
-
-def _clusters(found: pd.DataFrame, ax: Axes) -> list[list[tuple[str, str]]]:
-    """Return the variants, those together whose points are too close to be told apart."""
-    places = ax.transAxes.inverted().transform(ax.transData.transform(found.to_numpy(float)))
-    clusters: list[list[int]] = []
-    for number, place in enumerate(places):
-        for cluster in clusters:
-            if np.abs(places[cluster[0]] - place).max() < _CLOSE:
-                cluster.append(number)
-                break
-        else:
-            clusters.append([number])
-    return [[found.index[number] for number in cluster] for cluster in clusters]
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Return numbers as a text, runs of them as ranges."""
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    texts = [
-        f"{run[0]}–{run[-1]}" if len(run) >= _RUN else ", ".join(map(str, run)) for run in runs
-    ]
-    return style.wrapped(", ".join(texts), 9)
-
-
-def _draw_key(part: SubFigure, labels: Labels, numbers: Mapping[tuple[str, str], int]) -> None:
-    """Write which number is which variant."""
-    columns = _key_columns()
-    width_em = style.width_em() / columns / style.SMALL - 4
-    names = [
-        f"{number}  {style.wrapped(style.name(labels, *row), width_em)}"
-        for row, number in numbers.items()
-    ]
-    per_column = -(-len(names) // columns)
-    for column in range(columns):
-        of_column = names[column * per_column : (column + 1) * per_column]
-        part.text(
-            0.01 + column / columns, 1, "\n".join(of_column), va="top", fontsize="small",
-            linespacing=1.25,
-        )  # fmt: skip
+        for name, (marker, face) in looks.items()
+    ]  # fmt: skip

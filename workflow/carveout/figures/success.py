@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figure: how often each variant lends all that was asked for, by dose, request and granule."""
+"""Figure: how much of what was asked for each variant lends, by dose, request and granule."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from carveout.drawing import multiples, style
+from carveout.drawing.doses import DOSES, REFUSED, SHORT, SHORT_SIGN, at_doses
 from carveout.drawing.layout import Part, stacked
 from carveout.drawing.marks import Mark, beside, letter, notes
 from carveout.tables.schema import COMPARABLE
@@ -22,33 +24,38 @@ from carveout.wording.quantities import bytes_label
 
 COLUMNS = {
     "summary": (
-        *(*COMPARABLE, *VARIANT, "load", "dose_target", "requests", "cycle", "request_bytes"),
+        *(*COMPARABLE, *VARIANT, "load", *DOSES, "requests", "cycle", "request_bytes"),
         *("trials", "not_available", "successes", "success_low", "success_high", "deterministic"),
+        "granted_mean_bytes",
     )
 }
-# Yellow is never, dark blue is always; grey prints keep the order.
+# Yellow is nothing, dark blue is all; grey prints keep the order.
 _COLORS = "YlGnBu"
 # A cell that is this wide has room for its numbers.
-_NUMBERS_EM = 3.6
+_NUMBERS_EM = 4.2
 _LEAST_CELL_EM = 0.95
 # A dose has room beside the next where a cell is this wide.
 _UPRIGHT_EM = 2.4
-_RATES = {0.0: "never", 0.5: "half", 1.0: "always"}
+_SHARES = {0.0: "none granted", 0.5: "half", 1.0: "all granted"}
+# A load that no host carried: no share is known of it.
+_REFUSED_SIGN = "×"
 # The numbers stand out from cells that are darker than this.
 _DARK = 0.55
+# A share above this would be rounded to all.
+_ALMOST = 0.99
 
 _Column = tuple[str, int]
 
 
 def draw(summary: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
-    """Draw a cell for each variant, load, dose and request, as dark as it was successful."""
+    """Draw a cell for each variant, load, dose and request, as dark as much of it was granted."""
     return stacked(
-        summary,
+        at_doses(summary),
         lambda rows: Part(
             rows=(len(labels.variants(rows)) + 2.4) * len(_lines(_panels(rows))) + 0.5,
             draw=lambda part: _draw_machine(part, rows, labels, beside(marks, rows)),
             legend=_legend(),
-            entry_em=8.5,
+            entry_em=13,
             notes=[*style.caveats(labels, labels.variants(rows)), *notes(beside(marks, rows))],
         ),
     )
@@ -84,7 +91,7 @@ def _draw_machine(
     panels = _panels(summary)
     lines = _lines(panels)
     several = summary["request_bytes"].nunique() > 1
-    # Of one cell there is one rate, whichever list of requests asked for it last.
+    # Of one cell there is one share, whichever list of requests asked for it last.
     key = [*VARIANT, "load", "dose_target", "request_bytes"]
     cells = summary.drop_duplicates(key, keep="last").set_index(key)
     made = part.subfigures(len(lines), 1, squeeze=False)[:, 0]
@@ -128,9 +135,13 @@ def _draw_marks(ax: Axes, marks: Sequence[Mark], rows: Sequence[tuple[str, str]]
 
 def _draw_cells(ax: Axes, found: pd.DataFrame, doses: Sequence[float], width_em: float) -> None:
     """Draw the cells of all variants, row by row."""
-    ran = found["trials"].where(found["trials"] > 0)
-    rates = (found["successes"] / ran).to_numpy(float, na_value=np.nan)
-    grid = rates.reshape(-1, len(doses))
+    # Of a cell that was not run neither holds.
+    ran = found["trials"].fillna(0) > 0
+    refused, carried = (ran & found["refused"].eq(other=known) for known in (True, False))
+    asked_bytes = found.index.get_level_values(-1).to_numpy(float)
+    granted_bytes = found["granted_mean_bytes"].where(carried).to_numpy(float, na_value=np.nan)
+    shares = granted_bytes / asked_bytes
+    grid = shares.reshape(-1, len(doses))
     ax.imshow(
         np.ma.masked_invalid(grid), cmap=_COLORS, vmin=0, vmax=1, aspect="auto",
         interpolation="none",
@@ -142,35 +153,80 @@ def _draw_cells(ax: Axes, found: pd.DataFrame, doses: Sequence[float], width_em:
         ax.tick_params(axis="x", labelrotation=90, labelsize="small")
     if doses == [0]:
         ax.set_xticks([])
-    for place, (cell, rate) in enumerate(zip(found.to_dict("records"), rates, strict=True)):
+    for place, (cell, share) in enumerate(zip(found.to_dict("records"), shares, strict=True)):
         y, x = divmod(place, len(doses))
-        ink = "white" if rate > _DARK else style.INK
-        if np.isnan(rate):
-            continue
-        if width_em >= _NUMBERS_EM:
-            ax.text(x, y, _numbers(cell), ha="center", va="center", fontsize="x-small", color=ink)
-        elif cell["deterministic"]:
-            ax.plot([x], [y], marker="o", markersize=2, color=ink, markeredgewidth=0)
+        if not np.isnan(share):
+            _write_cell(ax, (x, y), share, cell, has_room=width_em >= _NUMBERS_EM)
+        elif refused.iloc[place]:
+            ax.text(
+                x, y, _REFUSED_SIGN, ha="center", va="center", color=style.MUTED, fontsize="small"
+            )
 
 
-def _numbers(cell: dict[object, object]) -> str:
-    """Return how many trials succeeded, with the interval of their rate where they vary."""
+def _write_cell(
+    ax: Axes,
+    place: tuple[int, int],
+    share: float,
+    cell: Mapping[Hashable, Any],
+    *,
+    has_room: bool,
+) -> None:
+    """Write what a cell's share stands on: numbers where there is room, else marks."""
+    x, y = place
+    ink = "white" if share > _DARK else style.INK
+    is_whole = cell["successes"] == cell["trials"]
+    if has_room:
+        ax.text(
+            x, y, _numbers(cell, share), ha="center", va="center", fontsize="x-small", color=ink
+        )
+    elif is_whole:
+        ax.plot([x], [y], marker="o", markersize=2, color=ink, markeredgewidth=0)
+    if cell["short"]:
+        beside, below = (0.48, 0.0) if has_room else (0.0, 0.25 * is_whole)
+        ax.text(
+            x - beside, y + below, SHORT_SIGN, ha="left" if has_room else "center", va="center",
+            fontsize="x-small", color=ink,
+        )  # fmt: skip
+
+
+def _numbers(cell: Mapping[Hashable, Any], share: float) -> str:
+    """Return how much was granted, and how often all of it.
+
+    Where lends are all or nothing the share is their rate, with its interval if trials vary.
+    """
     counts = f"{cell['successes']}/{cell['trials']}"
+    is_rate = math.isclose(share, cell["successes"] / cell["trials"])
     if cell["deterministic"]:
-        return f"{counts}\nthe same"
-    low, high = (round(float(str(cell[f"success_{name}"])) * 100) for name in ("low", "high"))
+        return f"{counts if is_rate else _percent(share)}\nthe same"
+    if not is_rate:
+        return f"{_percent(share)}\n{counts} whole"
+    low, high = (round(float(cell[f"success_{name}"]) * 100) for name in ("low", "high"))
     return f"{counts}\n{low}–{high} %"
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent; what is not all is not rounded to it."""
+    percent = share * 100
+    return f"{math.floor(percent * 10) / 10:.3g} %" if share > _ALMOST else f"{percent:.0f} %"
 
 
 def _legend() -> list[Artist]:
     colors = mpl.colormaps[_COLORS]
+    signs = {
+        _REFUSED_SIGN: REFUSED,
+        SHORT_SIGN: SHORT,
+    }
     return [
         *(
-            Patch(facecolor=colors(rate), edgecolor=style.MUTED, linewidth=0.5, label=name)
-            for rate, name in _RATES.items()
+            Patch(facecolor=colors(share), edgecolor=style.MUTED, linewidth=0.5, label=name)
+            for share, name in _SHARES.items()
         ),
         Patch(facecolor="white", edgecolor=style.FAINT, linewidth=0.5, label="not run"),
         Line2D(
-            [], [], linestyle="", marker="o", markersize=3, color=style.INK, label="no seed differs"
+            [], [], linestyle="", marker="o", markersize=3, color=style.INK, label="all, each time"
+        ),
+        *(
+            Line2D([], [], linestyle="", marker=f"${sign}$", color=style.INK, label=name)
+            for sign, name in signs.items()
         ),
     ]

@@ -9,10 +9,7 @@ import pandas as pd
 from carveout.common.rates import last_with_half
 from carveout.statistics.intervals import Numbers, quantile_interval, units_of
 from carveout.tables.schema import CURVE
-from carveout.tables.statistics_tables import CURVES
-
-# By so many points a load may miss its dose and still count as carried.
-_SHORT_OF_DOSE = 2
+from carveout.tables.statistics_tables import CURVES, SHORT_OF_DOSE
 
 
 class _Trials(NamedTuple):
@@ -45,7 +42,7 @@ def misses_dose(rows: pd.DataFrame) -> "pd.Series[bool]":
         rows: of any table with `dose_target` and `dose_achieved`, which is null where the load was
             refused.
     """
-    is_short = rows["dose_achieved"] < rows["dose_target"] - _SHORT_OF_DOSE
+    is_short = rows["dose_achieved"] < rows["dose_target"] - SHORT_OF_DOSE
     return is_short.fillna(value=False).astype(bool)
 
 

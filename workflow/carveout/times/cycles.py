@@ -2,6 +2,7 @@
 """Figure: how what is granted and what it costs go from cycle to cycle."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.patches import Patch
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import GIB
 from carveout.drawing import style
+from carveout.drawing.doses import DOSES, SHORT, SHORT_SIGN, at_doses
 from carveout.drawing.layout import Part, stacked
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
@@ -21,6 +23,7 @@ from carveout.wording.labels import VARIANT, Labels
 COLUMNS = {
     "trials": (
         *(*COMPARABLE, *VARIANT, "trial_id", "load", "requests", "question", "cycle"),
+        *DOSES,
         *("request_bytes", "outcome", "granted_bytes", "lent_bytes", "lend_ns"),
     )
 }
@@ -40,7 +43,7 @@ _Panel = tuple[str, str]
 
 def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
     """Draw two cells for each variant, load and cycle: what was granted, and what a GiB took."""
-    cycles = trials[trials["question"] == "cycles"]
+    cycles = at_doses(trials[trials["question"] == "cycles"])
     if cycles.empty:
         raise CarveoutError(
             "wanted trials that lend the same again and again for the figure cycles, found none; "
@@ -51,7 +54,7 @@ def draw(trials: pd.DataFrame, labels: Labels) -> Figure:
         lambda rows: Part(
             rows=_lines(rows) * (len(labels.variants(rows)) + 2.0) + 2 * _HEAD_ROWS,
             draw=lambda part: _draw_machine(part, rows, labels),
-            notes=style.caveats(labels, labels.variants(rows)),
+            notes=[*style.caveats(labels, labels.variants(rows)), *_notes(rows)],
         ),
     )
 
@@ -60,6 +63,11 @@ def _panels(cycles: pd.DataFrame) -> list[_Panel]:
     """Return the lists of requests and the loads, each a panel."""
     pairs = cycles[["requests", "load"]].drop_duplicates().itertuples(index=False, name=None)
     return sorted(pairs, key=lambda pair: (pair[0], pair[1] != "idle", pair[1]))
+
+
+def _notes(cycles: pd.DataFrame) -> list[str]:
+    meaning = f"{SHORT_SIGN} {SHORT}: to how much of it it came, the median"
+    return [meaning] if cycles["short"].any() else []
 
 
 def _columns(cycles: pd.DataFrame) -> int:
@@ -105,6 +113,7 @@ def _draw_machine(part: SubFigure, cycles: pd.DataFrame, labels: Labels) -> None
             of_panel = found.xs(panels[place], level=["requests", "load"])[quantity]
             width_em = (style.width_em() - style.NAMES_EM) / columns
             _draw_cells(ax, of_panel, rows, width_em)
+            _mark_short(ax, cycles, panels[place], rows)
             title = style.load_title(load, width_em)
             ax.set_title(f"{title}\n{requests}" if several else title, fontweight="normal")
             style.draw_variant_rows(ax, labels, rows)
@@ -139,6 +148,24 @@ def _draw_cells(
                 x, y, text, ha="center", va="center", fontsize="x-small",
                 color="white" if is_dark else style.INK,
             )  # fmt: skip
+
+
+def _mark_short(ax: Axes, cycles: pd.DataFrame, panel: _Panel, rows: Sequence[Row]) -> None:
+    """Write behind rows whose load came to less than it was to, to how much it came."""
+    requests, load = panel
+    of_panel = cycles[(cycles["requests"] == requests) & (cycles["load"] == load)]
+    short = of_panel[of_panel["short"]].groupby(VARIANT)["dose"].median()
+    for row, dose in short.items():
+        ax.annotate(
+            f"{SHORT_SIGN} {dose:.0f} %",
+            (1, rows.index(cast("Row", row))),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+            color=style.MUTED,
+        )
 
 
 def _scale(quantity: str) -> tuple[str, Normalize]:

@@ -106,7 +106,7 @@ def test_a_variant_that_never_succeeds_is_shown(tables: Path) -> None:
     trials.loc[refused, "outcome"] = "refused"
     trials.loc[refused, "granted_bytes"] = 0
     trials.loc[refused, "lent_bytes"] = 0
-    assert "no success in 20 trials" in texts(cost.draw(trials, Labels()))
+    assert "nothing lent in 20 trials" in texts(cost.draw(trials, Labels()))
     assert "never lent" in texts(overhead(trials))
 
 
@@ -189,6 +189,41 @@ def test_the_parts_of_a_lend_are_all_of_it(tables: Path) -> None:
     shown = texts(figure)
     for word in ("search", "migrate", "reclaim", "map", "rest", "clearing"):
         assert word in shown
+
+
+def costs(tables: Path, lent_bytes: list[int]) -> Figure:
+    """Of lends of 512 MiB that took 1 ms each, whatever they got."""
+    trials = read_table("trials", tables / "trials.parquet", cost.COLUMNS["trials"])
+    one = trials[(trials["strategy"] == "cma") & (trials["load"] == "idle")].head(1)
+    made = pd.concat([one] * len(lent_bytes), ignore_index=True).assign(
+        request_bytes=512 * MIB, lent_bytes=lent_bytes, granted_bytes=lent_bytes,
+        lend_ns=1_000_000, give_back_ns=500_000, verify="ok",
+    )  # fmt: skip
+    return cost.draw(made, Labels())
+
+
+def drawn_times(figure: Figure) -> dict[str, list[float]]:
+    """The times of lends, by the colour of their faces."""
+    dots = [line for line in figure.axes[0].get_lines() if line.get_marker() in ("o", "D")]
+    return {
+        str(line.get_markerfacecolor()): np.asarray(line.get_xdata(), dtype=float).tolist()
+        for line in dots
+    }
+
+
+def test_a_cost_is_of_what_was_lent_and_says_where_that_is_less(tables: Path) -> None:
+    figure = costs(tables, [512 * MIB, 256 * MIB, 0])
+    times = drawn_times(figure)
+    assert times.pop("white") == [4e6]
+    assert list(times.values()) == [[2e6]]
+    (back,) = [line for line in figure.axes[1].get_lines() if line.get_markerfacecolor() == "white"]
+    assert np.asarray(back.get_xdata(), dtype=float).tolist() == [2e6]
+
+
+def test_a_box_is_hollow_where_any_lend_got_less(tables: Path) -> None:
+    whole, short = [512 * MIB] * 40, [256 * MIB]
+    assert "white" not in drawn_times(costs(tables, whole))
+    assert drawn_times(costs(tables, whole + short)) == {"white": [2e6]}
 
 
 def test_who_pays_for_the_memmap_is_drawn(tables: Path) -> None:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Figure: what lending and giving back cost, in guest time."""
+"""Figure: what lending and giving back cost, in guest time for each GiB that was lent."""
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ from carveout.wording.labels import Labels
 
 _COLUMNS = (
     *(*COMPARABLE, "strategy", "variant", "load", "dose_target"),
-    *("request_bytes", "outcome", "verify", "lend_ns", "give_back_ns"),
+    *("request_bytes", "verify", "lent_bytes", "granted_bytes", "lend_ns", "give_back_ns"),
     *(f"lend_{part}_ns" for part in LEND_PARTS),
     *("content_ns", "zero_ns"),
 )
@@ -38,25 +37,43 @@ _CLEARING = {
     "zero_ns": ("the same pass for all", "o"),
     "content_ns": ("by the kernel meanwhile", "x"),
 }
+_PARTS = [f"lend_{part}_ns" for part in LEND_PARTS]
+_TIMES = (*_STEPS, *_PARTS, *_CLEARING)
+_TIME_AXIS = "time of a GiB, log scale"
+_NOTHING_LENT = "nothing lent"
 _NOT_CLEARED = "the host reaches none of it"
 # A log scale has no zero: a cost that is less than this is drawn at this value.
 _LEAST_NS = 100
 # More trials than this in a cell are drawn as a box instead of dots.
 _DOTS = 30
+# Of a box: its ends, its thick part's, and the median.
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def draw(trials: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
-    """Draw the costs of all granted lends: a dot per trial, or a box where there are many."""
+    """Draw the costs of all lends that got anything: a dot a trial, or a box where many."""
     return stacked(
         trials,
         lambda rows: Part(
-            rows=-(-_panels(rows) // _columns()) * (len(labels.variants(rows)) + 1.8) + 2.2,
+            rows=-(-_panels(rows) // _columns()) * (len(labels.variants(rows)) + 2.3) + 1.7,
             draw=lambda part: _draw_machine(part, rows, labels, beside(marks, rows)),
             legend=_legend(_load_looks(rows)),
             entry_em=15,
             notes=[*style.caveats(labels, labels.variants(rows)), *notes(beside(marks, rows))],
         ),
     )
+
+
+def costs_of(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the lends that got anything, with the time of a GiB of it and whether it was all.
+
+    What was asked for and not got cost nothing: times are of what was lent, so a lend that ended
+    short stands beside one that did not.
+    """
+    lends = trials[(trials["lent_bytes"] > 0) & (trials["verify"] != "failed")]
+    lent_gib = lends["lent_bytes"].astype(float) / GIB
+    per_gib = {name: lends[name].astype("Float64") / lent_gib for name in _TIMES}
+    return lends.assign(**per_gib, whole=lends["granted_bytes"] >= lends["request_bytes"])
 
 
 def _columns() -> int:
@@ -73,64 +90,63 @@ def _draw_machine(
     rows = labels.variants(trials)
     loads = _load_looks(trials)
     requests = sorted(trials["request_bytes"].unique())
-    granted = trials[(trials["outcome"] == "granted") & (trials["verify"] != "failed")]
+    lends = costs_of(trials)
     columns = _columns()
     grid = part.subplots(-(-_panels(trials) // columns), columns, sharey=True, squeeze=False)
     *times, parts, clearing = grid.flat
     panels = itertools.product(requests, _STEPS.items())
     for ax, (request_bytes, (column, step)) in zip(times, panels, strict=True):
-        of_request = granted[granted["request_bytes"] == request_bytes]
+        of_request = lends[lends["request_bytes"] == request_bytes]
         _draw_costs(ax, of_request, column, rows, loads)
         _draw_failing(ax, trials[trials["request_bytes"] == request_bytes], of_request, rows)
         ax.set_title(f"{step}, {style.request_label(request_bytes)}")
+        ax.set_xlabel(_TIME_AXIS)
         if column == _MARKED:
-            _draw_marks(ax, marks, rows, request_bytes / GIB)
-    largest = _largest(granted)
+            _draw_marks(ax, marks, rows)
+    largest = _largest(lends)
     _draw_parts(parts, largest, rows)
     _draw_clearing(clearing, largest, rows)
-    limits = _limits(granted)
+    limits = _limits(lends)
     for ax in (*times, clearing):
         style.log_times(ax, *limits, labels=4)
     for place, ax in enumerate(grid.flat):
         style.draw_variant_rows(ax, labels, rows)
         ax.tick_params(labelleft=place % columns == 0)
-    clearing.set_xlabel("guest time, log scale")
+    clearing.set_xlabel(_TIME_AXIS)
 
 
-def _draw_marks(
-    ax: Axes, marks: Sequence[Mark], rows: Sequence[tuple[str, str]], request_gib: float
-) -> None:
+def _draw_marks(ax: Axes, marks: Sequence[Mark], rows: Sequence[tuple[str, str]]) -> None:
     for place, mark in enumerate(marks):
         for y, (strategy, variant) in enumerate(rows):
             if mark.is_beside(strategy=strategy, variant=variant):
-                draw_mark(ax, mark.value * request_gib, y, place)
+                draw_mark(ax, mark.value, y, place)
 
 
-def _limits(granted: pd.DataFrame) -> tuple[float, float]:
+def _limits(lends: pd.DataFrame) -> tuple[float, float]:
     """Return the least and the longest time that is drawn, with some room."""
-    times = granted[[*_STEPS, *_CLEARING]].to_numpy(float, na_value=np.nan).clip(min=_LEAST_NS)
+    times = lends[[*_STEPS, *_CLEARING]].to_numpy(float, na_value=np.nan).clip(min=_LEAST_NS)
     if not np.isfinite(times).any():
         return _LEAST_NS, _LEAST_NS * 1e6
     return float(np.nanmin(times)) / 2, float(np.nanmax(times)) * 2
 
 
-def _largest(granted: pd.DataFrame) -> pd.DataFrame:
-    """Return the lends of each variant's largest request that was ever granted."""
-    most = granted.groupby(["strategy", "variant"])["request_bytes"].transform("max")
-    return granted[granted["request_bytes"] == most]
+def _largest(lends: pd.DataFrame) -> pd.DataFrame:
+    """Return the lends of each variant's largest request that ever got anything."""
+    most = lends.groupby(["strategy", "variant"])["request_bytes"].transform("max")
+    return lends[lends["request_bytes"] == most]
 
 
-def _draw_parts(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]) -> None:
+def _draw_parts(ax: Axes, lends: pd.DataFrame, rows: Sequence[tuple[str, str]]) -> None:
     """Draw where the time of lends goes, as shares of all of it."""
-    columns = [f"lend_{name}_ns" for name in LEND_PARTS]
-    spent = granted.groupby(["strategy", "variant"])[columns].sum().astype(float)
+    # A GiB of each lend counts alike, however much it got.
+    spent = lends.groupby(["strategy", "variant"])[_PARTS].sum().astype(float)
     shares = spent.div(spent.sum(axis="columns").clip(lower=1), axis="index") * 100
     shares = shares.reindex(pd.MultiIndex.from_tuples(rows))
     for place in np.flatnonzero(shares.isna().all(axis="columns")).tolist():
-        style.note(ax, place, "no success")
+        style.note(ax, place, _NOTHING_LENT)
     shares = shares.fillna(0)
     left = np.zeros(len(rows))
-    for column, (name, color) in zip(columns, _PART_COLORS.items(), strict=True):
+    for column, (name, color) in zip(_PARTS, _PART_COLORS.items(), strict=True):
         ax.barh(
             range(len(rows)),
             shares[column],
@@ -144,13 +160,13 @@ def _draw_parts(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]
     _legend_below(ax, columns=3)
 
 
-def _draw_clearing(ax: Axes, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]) -> None:
+def _draw_clearing(ax: Axes, lends: pd.DataFrame, rows: Sequence[tuple[str, str]]) -> None:
     """Draw what went into clearing, which is no part of a lend's time."""
-    medians = granted.groupby(["strategy", "variant"])[list(_CLEARING)].median()
+    medians = lends.groupby(["strategy", "variant"])[list(_CLEARING)].median()
     medians = medians.reindex(pd.MultiIndex.from_tuples(rows)).astype(float)
-    lent = set(zip(granted["strategy"], granted["variant"], strict=True))
+    lent = set(zip(lends["strategy"], lends["variant"], strict=True))
     for place in np.flatnonzero(medians["zero_ns"].isna()).tolist():
-        style.note(ax, place, _NOT_CLEARED if rows[place] in lent else "no success")
+        style.note(ax, place, _NOT_CLEARED if rows[place] in lent else _NOTHING_LENT)
     for column, (name, marker) in _CLEARING.items():
         values = medians[column].to_numpy()
         some = values > 0
@@ -186,64 +202,68 @@ def _load_looks(trials: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 def _draw_costs(
     ax: Axes,
-    granted: pd.DataFrame,
+    lends: pd.DataFrame,
     column: str,
     rows: Sequence[tuple[str, str]],
     loads: Mapping[str, tuple[str, str]],
 ) -> None:
-    places = {row: place for place, row in enumerate(rows)}
+    """Draw the times of each variant under each load, and its median over all loads."""
+    costs = lends.dropna(subset=[column])
+    costs = costs.assign(
+        ns=costs[column].astype(float).clip(lower=_LEAST_NS),
+        y=[float(rows.index(row)) for row in zip(costs["strategy"], costs["variant"], strict=True)],
+    )
     step = 0.72 / len(loads)
-    shifts = {load: step * (n - (len(loads) - 1) / 2) for n, load in enumerate(loads)}
-    costs = granted.dropna(subset=[column])
-    for key, cell in costs.groupby(["strategy", "variant", "load"], sort=True):
-        strategy, variant, load = cast("tuple[str, str, str]", key)
-        color, marker = loads[load]
-        values = cell[column].astype(float).clip(lower=_LEAST_NS)
-        y = places[strategy, variant] + shifts[load]
-        if len(values) > _DOTS:
-            _draw_box(ax, values, y, color)
-        else:
-            ax.plot(
-                values, [y] * len(values), linestyle="", marker=marker, markersize=3, color=color,
-                alpha=0.75, markeredgewidth=0,
-            )  # fmt: skip
-    medians = costs.groupby(["strategy", "variant"])[column].median().clip(lower=_LEAST_NS)
-    centers = np.array([places[row] for row in medians.index])
+    for number, (load, (color, marker)) in enumerate(loads.items()):
+        of_load = costs[costs["load"] == load]
+        of_load = of_load.assign(y=of_load["y"] + step * (number - (len(loads) - 1) / 2))
+        many = of_load.groupby("y")["ns"].transform("size") > _DOTS
+        _draw_dots(ax, of_load[~many], color, marker)
+        _draw_boxes(ax, of_load[many], color)
+    medians = costs.groupby("y")["ns"].median()
+    centers = medians.index.to_numpy(float)
     ax.vlines(medians, centers - 0.42, centers + 0.42, color=style.INK, linewidth=1.6)
 
 
-def _draw_box(ax: Axes, values: "pd.Series[float]", y: float, color: str) -> None:
-    """Draw the median with the middle half (thick) and nine tenths (thin) of the values."""
-    import seaborn  # noqa: PLC0415  # takes as long to import as all else, and few figures need it
+def _draw_dots(ax: Axes, costs: pd.DataFrame, color: str, marker: str) -> None:
+    """Draw a dot for each lend, a hollow one where it got less than was asked for."""
+    for whole, dots in costs.groupby("whole"):
+        ax.plot(
+            dots["ns"], dots["y"], linestyle="", marker=marker, markersize=3, alpha=0.75,
+            markerfacecolor=color if whole else "white", markeredgecolor=color, markeredgewidth=0.6,
+        )  # fmt: skip
 
-    for percent, linewidth in ((90, 0.9), (50, 3.6)):
-        seaborn.pointplot(
-            x=values,
-            y=np.full(len(values), y),
-            orient="h",
-            native_scale=True,  # places are numbers
-            estimator="median",
-            errorbar=("pi", percent),
-            err_kws={"linewidth": linewidth},
-            color=color,
-            marker=".",
-            markersize=2.5,
-            markeredgecolor="white",
-            linestyle="none",
-            ax=ax,
-        )
-    ax.set(xlabel="", ylabel="")
+
+def _draw_boxes(ax: Axes, costs: pd.DataFrame, color: str) -> None:
+    """Draw the median with the middle half (thick) and nine tenths (thin) of the times.
+
+    The median is hollow where any of the lends got less than was asked for.
+    """
+    if costs.empty:
+        return
+    boxes = costs.groupby("y")["ns"].quantile(np.array(_QUANTILES)).unstack()
+    y = boxes.index.to_numpy(float)
+    low, first, middle, third, high = (boxes[quantile] for quantile in _QUANTILES)
+    ax.hlines(y, low, high, color=color, linewidth=0.9)
+    ax.hlines(y, first, third, color=color, linewidth=3.6)
+    whole = costs.groupby("y")["whole"].all()
+    for is_whole, medians in middle.groupby(whole):
+        ax.plot(
+            medians, medians.index, linestyle="", marker="o", markersize=3,
+            markerfacecolor=color if is_whole else "white", markeredgewidth=0.6,
+            markeredgecolor="white" if is_whole else color, zorder=3,
+        )  # fmt: skip
 
 
 def _draw_failing(
-    ax: Axes, trials: pd.DataFrame, granted: pd.DataFrame, rows: Sequence[tuple[str, str]]
+    ax: Axes, trials: pd.DataFrame, lends: pd.DataFrame, rows: Sequence[tuple[str, str]]
 ) -> None:
-    """Write in a variant's row that there is no cost because there was no success."""
+    """Write in a variant's row that there is no cost because nothing was lent."""
     counts = trials.groupby(["strategy", "variant"]).size()
-    succeeded = granted.groupby(["strategy", "variant"]).size().index
+    lending = lends.groupby(["strategy", "variant"]).size().index
     for place, row in enumerate(rows):
-        if row in counts.index and row not in succeeded:
-            style.note(ax, place, f"no success in {counts[row]} trials")
+        if row in counts.index and row not in lending:
+            style.note(ax, place, f"{_NOTHING_LENT} in {counts[row]} trials")
 
 
 def _legend(loads: Mapping[str, tuple[str, str]]) -> list[Artist]:
@@ -255,5 +275,9 @@ def _legend(loads: Mapping[str, tuple[str, str]]) -> list[Artist]:
         Line2D(
             [], [], linestyle="", marker="|", markersize=10, markeredgewidth=1.6, color=style.INK,
             label="median",
+        ),
+        Line2D(
+            [], [], linestyle="", marker="o", markersize=4, markerfacecolor="white",
+            color=style.INK, label="got less than asked",
         ),
     ]  # fmt: skip

@@ -32,7 +32,8 @@ _LOOKS: Mapping[str, tuple[str, str]] = {
     "stranded": ("#FFFFFF", "...."),
     "lent": ("#08121F", ""),
 }
-_BARS = {"before": "before", "lent": "lent", "after": "given back"}
+_BARS = ("before", "lent", "after")
+_MEANING = "Of each variant, from above: before the lend, while lent, given back."
 _BAR_ROWS = 0.27
 # How much higher a variant is than in a list.
 _ROWS = 1.35
@@ -61,7 +62,7 @@ def draw(phases: pd.DataFrame, labels: Labels) -> Figure:
                 for name, (color, hatch) in _LOOKS.items()
             ],
             entry_em=17,
-            notes=style.caveats(labels, labels.variants(rows)),
+            notes=[_MEANING, *style.caveats(labels, labels.variants(rows))],
         ),
     )
 
@@ -73,13 +74,7 @@ def _draw_machine(part: SubFigure, phases: pd.DataFrame, labels: Labels) -> None
     for place, row in enumerate(rows):
         _draw_variant(ax, means, row, place)
     style.draw_variant_rows(ax, labels, rows)
-    ram_mib = means.sum(axis="columns").max()
-    # Room for what is written behind the bars.
-    written_em = 6.0
-    ax.set(
-        xlim=(0, ram_mib / (1 - written_em / (style.width_em() - style.NAMES_EM))),
-        xlabel="MiB of the host's RAM",
-    )
+    ax.set(xlim=(0, means.sum(axis="columns").max()), xlabel="MiB of the host's RAM")
 
 
 def _means(phases: pd.DataFrame) -> pd.DataFrame:
@@ -108,7 +103,6 @@ def _draw_variant(ax: Axes, means: pd.DataFrame, row: tuple[str, str], place: in
         if (*row, phase) in means.index:
             sizes_mib = means.reindex([(*row, phase)])[list(DRAWN)].to_numpy()[0].tolist()
             _draw_bar(ax, y, sizes_mib)
-            _write(ax, y, sum(sizes_mib), _BARS[phase])
         elif number == 1:
             style.note(ax, y + _BAR_ROWS / 2, "nothing was ever lent")
 
@@ -127,15 +121,3 @@ def _draw_bar(ax: Axes, y: float, sizes_mib: Sequence[float]) -> None:
             linewidth=0.3,
         )
         left += size
-
-
-def _write(ax: Axes, y: float, end: float, text: str) -> None:
-    ax.annotate(
-        text,
-        (end, y),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize="x-small",
-        color=style.INK,
-    )

@@ -3,8 +3,10 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,41 @@ def test_a_page_decides_the_size_and_the_font(page: str) -> None:
         assert height_in is None or figure.get_figheight() == height_in
         assert style.font_pt() == style.PAGES[page].font_pt
     assert one_part(8).get_figwidth() == style.PAGES["report"].width_in
+
+
+def parts(count: int, rows: float) -> Figure:
+    """A figure of parts of several panels each."""
+
+    def draw(part: SubFigure) -> None:
+        for ax in part.subplots(4, 1):
+            ax.plot([0, 1])
+
+    return compose({f"machine {n}": Part(rows, draw, notes=["a note"]) for n in range(count)})
+
+
+def cut_pt(figure: Figure, folder: Path) -> list[float]:
+    style.save(figure, "tall", folder / "tall.svg", folder / "tall.png")
+    found = re.search(f'{style.CUTS}="([^"]+)"', (folder / "tall.svg").read_text(encoding="utf-8"))
+    return [float(place) for place in found[1].split()] if found else []
+
+
+def test_a_tall_figure_is_cut_above_machines_where_they_fit_a_sheet(tmp_path: Path) -> None:
+    assert cut_pt(parts(1, 20), tmp_path) == []
+    (cut,) = cut_pt(parts(2, 20), tmp_path)
+    height_pt = parts(2, 20).get_figheight() * 72
+    assert cut == pytest.approx(height_pt / 2, abs=3)
+
+
+def test_a_machine_that_is_taller_than_a_sheet_is_cut_between_panels(tmp_path: Path) -> None:
+    figure = parts(1, 60)
+    cuts = cut_pt(figure, tmp_path)
+    assert cuts
+    height_pt = figure.get_figheight() * 72
+    # An SVG has 72 points an inch.
+    for box in (ax.get_window_extent() for ax in figure.get_axes()):
+        assert not [cut for cut in cuts if box.y0 < height_pt - cut < box.y1]
+    ends = [0, *cuts, height_pt]
+    assert max(stop - start for start, stop in pairwise(ends)) <= style.width_em() * 8.5 * 1.6
 
 
 def test_letters_can_be_read_at_400_pixels() -> None:

@@ -184,6 +184,15 @@ def test_inlined_figures_have_ids_of_their_own(tmp_path: Path) -> None:
     assert "noon" not in inlined
 
 
+def test_a_figure_that_is_cut_for_paper_is_there_whole_too(tmp_path: Path) -> None:
+    tall = SVG.replace("<svg ", '<svg data-cuts="2.0 3.5" ').replace("</svg>", '<g id="figure_1"/>')
+    (tmp_path / "one.svg").write_text(tall + "</svg>")
+    inlined = str(inline_svg(tmp_path / "one.svg", "What"))
+    assert re.findall('<svg viewBox="([^"]+)"><use href="#one-figure_1"/>', inlined) == [
+        "0 0 9 2", "0 2 9 1.5", "0 3.5 9 1.5",
+    ]  # fmt: skip
+
+
 def test_what_another_kernel_changes_is_told_where_there_are_two(
     html: str, tables: Mapping[str, pd.DataFrame]
 ) -> None:

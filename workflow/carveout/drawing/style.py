@@ -29,6 +29,7 @@ from matplotlib.transforms import Bbox
 
 from carveout.common.errors import CarveoutError
 from carveout.common.files import write_atomically
+from carveout.drawing.sheets import Pixels, cuts
 from carveout.wording.labels import Labels
 from carveout.wording.quantities import bytes_label, ns_label
 
@@ -60,6 +61,9 @@ _BOLD_LETTER_EM = 0.67
 # On a page of a fixed height no font may become smaller than this share of what it is to be.
 _LEAST_SCALE = 0.6
 _DPI = 200
+_POINTS_AN_INCH = 72
+# The attribute of an SVG that says where it is cut on paper: points from the top.
+CUTS = "data-cuts"
 # Of places, which are shares of the figure.
 _DIGITS = 6
 _FONT = "DejaVu Sans"
@@ -277,20 +281,42 @@ def save(figure: Figure, name: str, svg: Path, png: Path) -> None:
     for bar in figure.findobj(Rectangle):
         bar.set_visible(bool(bar.get_width() and bar.get_height() and bar.get_visible()))
     # Laid out once, not by each canvas and twice in each.
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine and figure.axes:
+        engine.execute(figure)
     figure.set_layout_engine("none")
     _snap(figure)
-    vector, raster = io.StringIO(), io.BytesIO()
+    pixels = _write_png(figure, png)
+    places_pt = [line * _POINTS_AN_INCH / _DPI for line in cuts(figure, pixels)]
+    write_atomically(svg, _with_cuts(_shortened(_as_svg(figure, name)), places_pt))
+
+
+def _write_png(figure: Figure, png: Path) -> Pixels:
+    """Write a figure as PNG, and return what it has in each line."""
+    raster = io.BytesIO()
+    canvas: Any = FigureCanvasAgg(figure)
+    # As small as with more work, which takes twice as long.
+    canvas.print_png(raster, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+    write_atomically(png, raster.getvalue())
+    pixels: Pixels = np.asarray(canvas.buffer_rgba())
+    return pixels
+
+
+def _as_svg(figure: Figure, name: str) -> str:
+    """Return a figure as SVG; the canvas leaves it with 72 points an inch."""
+    vector = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):
-        # In an SVG an inch has 72 points, and the canvas leaves the figure so.
         canvas: Any = FigureCanvasSVG(figure)
         canvas.print_svg(vector, metadata={"Date": None, "Creator": None})
-    letters = vector.getvalue().replace(f"'{_FONT}'", f"'{_FONT}', {_OTHER_FONTS}")
-    write_atomically(svg, _shortened(letters))
-    figure.dpi = _DPI
-    canvas = FigureCanvasAgg(figure)
-    canvas.print_png(raster, metadata={"Software": None})
-    write_atomically(png, raster.getvalue())
+    return vector.getvalue().replace(f"'{_FONT}'", f"'{_FONT}', {_OTHER_FONTS}")
+
+
+def _with_cuts(svg: str, places_pt: Sequence[float]) -> str:
+    """Return an SVG that says where it is to be cut on paper, if it is."""
+    if not places_pt:
+        return svg
+    places = " ".join(f"{place:.1f}" for place in places_pt)
+    return svg.replace("<svg ", f'<svg {CUTS}="{places}" ', 1)
 
 
 def _shortened(svg: str) -> str:

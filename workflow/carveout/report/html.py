@@ -6,7 +6,7 @@ import gzip
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -50,7 +50,20 @@ def inline_svg(path: Path, label: str) -> Markup:
     tag, rest = text.split(">", 1)
     tag = re.sub(r' (?:width|height)="[^"]*"', "", tag)
     described = Markup(' role="img" aria-label="{}"').format(label)
-    return Markup(f"{tag}{described}>{rest}")
+    return Markup(f"{tag}{described}>{rest}") + _sheets(text, own)
+
+
+def _sheets(svg: str, own: str) -> Markup:
+    """Return a figure once more, cut where it says for paper: each sheet shows a part of it."""
+    view = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    whole = re.search(rf'<g id="({own}-figure_\d+)"', svg)
+    cuts = re.search(r'data-cuts="([\d. ]+)"', svg)
+    if not (view and whole and cuts):
+        return Markup("")
+    ends = [0.0, *map(float, cuts[1].split()), float(view[2])]
+    form = Markup('<svg viewBox="0 {:g} {} {:g}"><use href="#{}"/></svg>')
+    parts = [form.format(top, view[1], end - top, whole[1]) for top, end in pairwise(ends)]
+    return Markup('<div class="sheets" aria-hidden="true">{}</div>').format(Markup("").join(parts))
 
 
 def packed(text: str | bytes) -> str:

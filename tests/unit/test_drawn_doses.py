@@ -116,8 +116,8 @@ def test_a_share_is_of_what_was_asked_for_and_says_what_it_stands_on(cells: pd.D
     assert "99.2 %" in written
     assert "50 %" in written
     assert "load refused" in written
-    assert [text.get_text() for text in axes.texts].count("<") == 2
-    assert [text.get_text() for text in axes.texts].count("×") == 2
+    assert lines(axes, "<") == [[[1.6, 0], [1.6, 1]]]
+    assert lines(axes, "x") == [[[3, 0], [3, 1]]]
 
 
 def test_whole_lends_are_marked_where_there_is_no_room_for_numbers(cells: pd.DataFrame) -> None:

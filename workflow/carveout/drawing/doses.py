@@ -9,8 +9,6 @@ from carveout.tables.statistics_tables import SHORT_OF_DOSE
 DOSES = ("dose_target", "dose_achieved", "physical_bytes")
 REFUSED = "load refused"
 SHORT = "load short of its dose"
-# How a cell is marked whose load was short: what was achieved is less.
-SHORT_SIGN = "<"
 
 
 def at_doses(cells: pd.DataFrame) -> pd.DataFrame:

@@ -88,13 +88,16 @@ def grid(
             )
             for column in range(len(loads))
         ]
+        part.text(
+            _MARGIN_EM / width, 1 - (top - _PANEL_ROWS / 2) / height, y_label, rotation=90,
+            ha="left", va="center", fontsize="small",
+        )  # fmt: skip
         for column, ax in enumerate(made[strategy]):
             ax.grid(visible=True, axis="y")
             ax.tick_params(labelleft=column == 0, labelbottom=strategy == list(rows)[-1])
     for ax, title in zip(next(iter(made.values())), titles, strict=True):
         ax.set_title(title)
     part.text(0.5, 0, x_label, ha="center", va="bottom")
-    part.text(_MARGIN_EM / width, 0.5, y_label, rotation=90, ha="left", va="center")
     return made
 
 

@@ -14,6 +14,8 @@ _PROPORTION = 1.55
 # it is shrunk, but not by more than this.
 _LEAST_FILLED = 0.4
 _MOST_SHRUNK = 1.3
+# Between an axis and its numbers, or a name and its panel, is less than this, for the width.
+_LEAST_GAP = 1 / 80
 _WHITE = 255
 Run = tuple[int, int]
 # Lines from the top, columns, channels.
@@ -36,7 +38,8 @@ def cuts(figure: Figure, pixels: Pixels) -> list[int]:
     gaps = [
         run
         for run in _empty_lines(pixels)
-        if any(start < run[0] and run[1] < stop for start, stop in bodies)
+        if run[1] - run[0] >= width * _LEAST_GAP
+        and any(start < run[0] and run[1] < stop for start, stop in bodies)
     ]
     found = [0]
     while height - found[-1] > most:

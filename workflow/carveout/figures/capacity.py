@@ -100,7 +100,7 @@ def _draw_machine(
         labels,
         looks,
         x_label="dose of the load, %",
-        y_label=f"MiB granted of {bytes_label(most_bytes)}",
+        y_label=f"MiB of {bytes_label(most_bytes)}",
     )
     for place, load in enumerate(multiples.loads_in(cells)):
         of_load = cells[cells["load"] == load]

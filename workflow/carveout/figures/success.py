@@ -2,11 +2,12 @@
 """Figure: how much of what was asked for each variant lends, by dose, request and granule."""
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from carveout.drawing import multiples, style
-from carveout.drawing.doses import DOSES, REFUSED, SHORT, SHORT_SIGN, at_doses
+from carveout.drawing.doses import DOSES, REFUSED, SHORT, at_doses
 from carveout.drawing.layout import Part, stacked
 from carveout.drawing.marks import Mark, beside, letter, notes
 from carveout.tables.schema import COMPARABLE
@@ -37,14 +38,29 @@ _LEAST_CELL_EM = 0.95
 # A dose has room beside the next where a cell is this wide.
 _UPRIGHT_EM = 2.4
 _SHARES = {0.0: "none granted", 0.5: "half", 1.0: "all granted"}
-# A load that no host carried: no share is known of it.
-_REFUSED_SIGN = "×"
 # The numbers stand out from cells that are darker than this.
 _DARK = 0.55
 # A share above this would be rounded to all.
 _ALMOST = 0.99
 
 _Column = tuple[str, int]
+Flags = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.float64]
+
+
+class _Sign(NamedTuple):
+    """What is drawn in cells that have no room for words."""
+
+    marker: str
+    size_pt: float
+    edge_pt: float
+    meaning: str
+
+
+_WHOLE = _Sign("o", 2, 0, "all, each time")
+# No share is known of what no host carried.
+_REFUSED = _Sign("x", 3.5, 0.8, REFUSED)
+_SHORT = _Sign("<", 3, 0, SHORT)
 
 
 def draw(summary: pd.DataFrame, labels: Labels, marks: Sequence[Mark] = ()) -> Figure:
@@ -153,40 +169,41 @@ def _draw_cells(ax: Axes, found: pd.DataFrame, doses: Sequence[float], width_em:
         ax.tick_params(axis="x", labelrotation=90, labelsize="small")
     if doses == [0]:
         ax.set_xticks([])
-    for place, (cell, share) in enumerate(zip(found.to_dict("records"), shares, strict=True)):
-        y, x = divmod(place, len(doses))
-        if not np.isnan(share):
-            _write_cell(ax, (x, y), share, cell, has_room=width_em >= _NUMBERS_EM)
-        elif refused.iloc[place]:
-            ax.text(
-                x, y, _REFUSED_SIGN, ha="center", va="center", color=style.MUTED, fontsize="small"
-            )
-
-
-def _write_cell(
-    ax: Axes,
-    place: tuple[int, int],
-    share: float,
-    cell: Mapping[Hashable, Any],
-    *,
-    has_room: bool,
-) -> None:
-    """Write what a cell's share stands on: numbers where there is room, else marks."""
-    x, y = place
-    ink = "white" if share > _DARK else style.INK
-    is_whole = cell["successes"] == cell["trials"]
+    has_room = width_em >= _NUMBERS_EM
+    y, x = np.divmod(np.arange(len(found)), len(doses))
     if has_room:
-        ax.text(
-            x, y, _numbers(cell, share), ha="center", va="center", fontsize="x-small", color=ink
-        )
-    elif is_whole:
-        ax.plot([x], [y], marker="o", markersize=2, color=ink, markeredgewidth=0)
-    if cell["short"]:
-        beside, below = (0.48, 0.0) if has_room else (0.0, 0.25 * is_whole)
-        ax.text(
-            x - beside, y + below, SHORT_SIGN, ha="left" if has_room else "center", va="center",
-            fontsize="x-small", color=ink,
+        _write_numbers(ax, found, shares, zip(x.tolist(), y.tolist(), strict=True))
+    known = ~np.isnan(shares)
+    whole = known & (found["successes"] == found["trials"]).to_numpy(bool, na_value=False)
+    short = known & found["short"].eq(other=True).to_numpy(bool)
+    # Where there are numbers a sign stands beside them, and below a dot else.
+    beside, below = (-0.4, 0 * y) if has_room else (0, 0.27 * whole)
+    for shade, ink in ((shares > _DARK, "white"), (shares <= _DARK, style.INK)):
+        _mark(ax, _WHOLE, shade & whole & ~np.array(has_room), (x, y), ink)
+        _mark(ax, _SHORT, shade & short, (x + beside, y + below), ink)
+    _mark(ax, _REFUSED, refused.to_numpy(bool), (x, y), style.MUTED)
+
+
+def _mark(ax: Axes, sign: _Sign, cells: Flags, places: tuple[Places, Places], ink: str) -> None:
+    """Draw a sign in some of the cells."""
+    if cells.any():
+        x, y = places
+        ax.plot(
+            x[cells], y[cells], linestyle="", marker=sign.marker, markersize=sign.size_pt,
+            color=ink, markeredgewidth=sign.edge_pt,
         )  # fmt: skip
+
+
+def _write_numbers(
+    ax: Axes, found: pd.DataFrame, shares: Places, places: Iterable[tuple[int, int]]
+) -> None:
+    """Write what the share of each cell stands on."""
+    for cell, share, (x, y) in zip(found.to_dict("records"), shares, places, strict=True):
+        if not np.isnan(share):
+            ink = "white" if share > _DARK else style.INK
+            ax.text(
+                x, y, _numbers(cell, share), ha="center", va="center", fontsize="x-small", color=ink
+            )
 
 
 def _numbers(cell: Mapping[Hashable, Any], share: float) -> str:
@@ -212,21 +229,17 @@ def _percent(share: float) -> str:
 
 def _legend() -> list[Artist]:
     colors = mpl.colormaps[_COLORS]
-    signs = {
-        _REFUSED_SIGN: REFUSED,
-        SHORT_SIGN: SHORT,
-    }
     return [
         *(
             Patch(facecolor=colors(share), edgecolor=style.MUTED, linewidth=0.5, label=name)
             for share, name in _SHARES.items()
         ),
         Patch(facecolor="white", edgecolor=style.FAINT, linewidth=0.5, label="not run"),
-        Line2D(
-            [], [], linestyle="", marker="o", markersize=3, color=style.INK, label="all, each time"
-        ),
         *(
-            Line2D([], [], linestyle="", marker=f"${sign}$", color=style.INK, label=name)
-            for sign, name in signs.items()
+            Line2D(
+                [], [], linestyle="", marker=sign.marker, markersize=sign.size_pt + 1,
+                markeredgewidth=sign.edge_pt, color=style.INK, label=sign.meaning,
+            )
+            for sign in (_WHOLE, _REFUSED, _SHORT)
         ),
-    ]
+    ]  # fmt: skip

@@ -56,7 +56,7 @@ def _draw_machine(
         labels,
         looks,
         x_label="guest time of a lend for each GiB lent, log scale",
-        y_label="share of lends, %",
+        y_label="% of lends",
     )
     loads = multiples.loads_in(costs)
     for place, load in enumerate(loads):

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from carveout.common.errors import CarveoutError
 from carveout.common.sizes import GIB
 from carveout.drawing import style
-from carveout.drawing.doses import DOSES, SHORT, SHORT_SIGN, at_doses
+from carveout.drawing.doses import DOSES, SHORT, at_doses
 from carveout.drawing.layout import Part, stacked
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import VARIANT, Labels
@@ -30,6 +30,7 @@ COLUMNS = {
 # Blue is what was asked for; blue is cheaper than in the first cycle, red is dearer.
 _GRANTED, _TIME = "YlGnBu", "RdBu_r"
 _MOST_TIMES = 4.0
+_SHORT_SIGN = "<"
 # What the title and the legend of a quantity take.
 _HEAD_ROWS = 2.0
 # Cells that are this wide have room for their number, and those that dark want a light one.
@@ -66,7 +67,7 @@ def _panels(cycles: pd.DataFrame) -> list[_Panel]:
 
 
 def _notes(cycles: pd.DataFrame) -> list[str]:
-    meaning = f"{SHORT_SIGN} {SHORT}: to how much of it it came, the median"
+    meaning = f"{_SHORT_SIGN} {SHORT}: to how much of it it came, the median"
     return [meaning] if cycles["short"].any() else []
 
 
@@ -157,7 +158,7 @@ def _mark_short(ax: Axes, cycles: pd.DataFrame, panel: _Panel, rows: Sequence[Ro
     short = of_panel[of_panel["short"]].groupby(VARIANT)["dose"].median()
     for row, dose in short.items():
         ax.annotate(
-            f"{SHORT_SIGN} {dose:.0f} %",
+            f"{_SHORT_SIGN} {dose:.0f} %",
             (1, rows.index(cast("Row", row))),
             xycoords=("axes fraction", "data"),
             xytext=(3, 0),

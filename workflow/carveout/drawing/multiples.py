@@ -18,6 +18,8 @@ _LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
 _PANEL_ROWS, _LEGEND_ROW, _TITLE_ROWS = 2.6, 0.55, 0.5
 # Between one strategy's panels and the next's name; and below all: ticks and the axis' name.
 _GAP_ROWS, _AXIS_ROWS = 0.45, 1.2
+# Between a strategy's name and its own.
+_BELOW_ROWS = 0.12
 _LEFT_EM, _RIGHT_EM, _GAP_EM = 4.8, 0.8, 1.4
 # Before the y axis' name: a letter's edge would be cut at the figure's.
 _MARGIN_EM = 0.3
@@ -73,10 +75,11 @@ def grid(
     made: dict[str, list[Axes]] = {}
     top = 0.0
     for strategy, variants in rows.items():
-        place = (_LEFT_EM / width, 1 - (top + _GAP_ROWS) / height)
+        top += _legend_rows(labels, variants)
+        place = (_LEFT_EM / width, 1 - (top - _BELOW_ROWS) / height)
         _legend(part, labels, {row: looks[row] for row in variants}, place)
         # Loads are named above the first panels.
-        top += _legend_rows(labels, variants) + (0 if made else titles_rows) + _PANEL_ROWS
+        top += (0 if made else titles_rows) + _PANEL_ROWS
         made[strategy] = [
             part.add_axes(
                 (
@@ -152,7 +155,7 @@ def _legend_rows(labels: Labels, variants: Sequence[Row]) -> float:
 def _legend(
     part: SubFigure, labels: Labels, looks: Mapping[Row, Look], place: tuple[float, float]
 ) -> None:
-    """Name a strategy and its variants, from a place of the part downwards."""
+    """Name a strategy and its variants, from a place of the part upwards: near its panels."""
     variants = list(looks)
     names = _names(labels, variants)
     handles = [
@@ -165,7 +168,7 @@ def _legend(
         title=labels.strategy(variants[0][0]),
         title_fontproperties={"weight": "bold"},
         alignment="left",
-        loc="upper left",
+        loc="lower left",
         bbox_to_anchor=place,
         borderaxespad=0,
         ncols=_columns(names),

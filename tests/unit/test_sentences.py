@@ -204,13 +204,13 @@ REFUSED = {
             fails,
             variant(failures=({},)),
             "fails in 4 trials, under page cache: partial at isolate, by kernel EBUSY, "
-            "a page in the way: slab",
+            "in the way: slab",
         ),
         (
             fails,
             variant(failures=({"count": 2}, {"errno": None, "reason": "no_candidate"})),
             "fails most often, in 4 trials, under page cache: partial at isolate, "
-            "by kernel no candidate, a page in the way: slab",
+            "by kernel no candidate, in the way: slab",
         ),
         (aside, variant(), "Strands nothing while idle"),
         (

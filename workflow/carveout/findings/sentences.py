@@ -104,7 +104,7 @@ def fails(variant: Variant) -> Words:
         [
             words("{} at {}", outcome(worst), said[0]) if said else outcome(worst),
             "" if who == NOTHING else words("by {}", who),
-            "" if blocker == NOTHING else words("a page in the way: {}", blocker),
+            "" if blocker == NOTHING else words("in the way: {}", blocker),
         ],
         ", ",
     )

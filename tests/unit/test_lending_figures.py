@@ -318,9 +318,9 @@ def test_a_cost_is_reached_by_a_share_of_the_lends(trials: pd.DataFrame, labels:
         lent_bytes=GIB // 2, lend_ns=pd.array([1000, 2000, 3000, 4000], "Int64"), outcome="granted"
     )
     (ax,) = cost_ecdf.draw(four, labels).get_axes()
-    line = ax.get_lines()[-1]
-    assert points(line)[::2] == [[2000, 0], [4000, 25], [6000, 50], [8000, 75]]
-    assert points(line)[-1] == [8000, 100]
+    line = ax.get_lines()[0]
+    assert line.get_drawstyle() == "steps-post"
+    assert points(line)[1:] == [[2000, 25], [4000, 50], [6000, 75], [8000, 100]]
 
 
 def test_where_nothing_was_lent_nothing_was_spent(trials: pd.DataFrame, labels: Labels) -> None:

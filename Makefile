@@ -65,8 +65,9 @@ bench: install
 	python -m benchmarks
 
 .PHONY: renew
-renew: main
-	python -m docs.renew main=results
+renew: install
+	snakemake --configfile config/excerpt.yaml
+	python -m docs.renew excerpt=results
 
 .PHONY: relock
 relock: install

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Put into the texts what runs found: ``python -m docs.renew main=results/main ...``.
+"""Put into the texts what runs found: ``python -m docs.renew excerpt=results ...``.
 
 Of each run the summary is kept in ``docs/runs``, as the run wrote it, with what the run took beside
 it, and some of its figures in ``docs/figures``. Texts show parts of such a summary, word for word,
 between lines of code after a comment that says which:
 
-    <!-- from docs/runs/main.txt: HEADING OF A MACHINE / FIRST LINE ... / LINE THAT FOLLOWS -->
+    <!-- from docs/runs/excerpt.txt: HEADING OF A MACHINE / FIRST LINE ... / LINE THAT FOLLOWS -->
 
 Without a run the texts are only made to agree with the summaries that are kept; a test wants that
 this changes nothing.
@@ -24,7 +24,7 @@ DOCS = Path("docs")
 TEXTS = (Path("README.md"), *sorted(DOCS.glob("*.md")))
 # Of which run each figure is.
 FIGURES = {
-    "main": ("decision", "frontier", "memmap_overhead", "accounts"),
+    "excerpt": ("decision", "frontier", "memmap_overhead", "accounts"),
     "review": ("memmap_by_ram",),
 }
 _SHOWN = re.compile(

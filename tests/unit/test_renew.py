@@ -39,7 +39,7 @@ By need
   Best: CMA area.
 """
 TEXT = """Before.
-<!-- from docs/runs/main.txt: another machine / By need ... /  -->
+<!-- from docs/runs/excerpt.txt: another machine / By need ... /  -->
 ```
 By need
 
@@ -54,9 +54,9 @@ def test_texts_show_what_runs_found(text: Path) -> None:
     assert renew.renewed(text) == text.read_text(encoding="utf-8")
 
 
-def test_the_readme_shows_some_of_the_main_job() -> None:
+def test_the_readme_shows_some_of_a_run() -> None:
     readme = Path("README.md").read_text(encoding="utf-8")
-    assert len(re.findall("<!-- from docs/runs/main.txt", readme)) >= 2
+    assert len(re.findall("<!-- from docs/runs/excerpt.txt", readme)) >= 2
     tables = re.sub(r"<!-- from[^`]*```\n.*?```\n", "", readme, flags=re.DOTALL)
     # A table of a run that no run has made anew.
     assert not re.findall(r"^ *strategy +.*\n.*-----", tables, re.MULTILINE)
@@ -78,7 +78,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A text that shows what a run once found, beside what it found since."""
     monkeypatch.setattr(renew, "DOCS", tmp_path)
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs/main.txt").write_text(SUMMARY)
+    (tmp_path / "runs/excerpt.txt").write_text(SUMMARY)
     (tmp_path / "text.md").write_text(TEXT)
     return tmp_path / "text.md"
 
@@ -106,8 +106,8 @@ def test_lines_that_no_run_has_are_told(text: Path) -> None:
 
 
 def test_a_run_without_a_summary_is_told(text: Path) -> None:
-    with pytest.raises(CarveoutError, match=r"summary\.txt: wanted what run main found"):
-        renew.keep("main", text.parent / "nowhere")
+    with pytest.raises(CarveoutError, match=r"summary\.txt: wanted what run excerpt found"):
+        renew.keep("excerpt", text.parent / "nowhere")
 
 
 def test_what_a_run_took_is_counted_in_its_tables(tmp_path: Path) -> None:

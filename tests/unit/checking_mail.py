@@ -138,22 +138,22 @@ def says_until(cell: Cell, known: Known) -> bool:
     load = cell.column.replace(" ", "_")
     curve = known.curve(load)
     last, turns = curve["most_dose"], curve["turning_point"]
+    carries = last if pd.isna(curve["refused_from_dose"]) else curve["carries_until_dose"]
+    goes_on = "[+]" if pd.isna(curve["refused_from_dose"]) else "r"
     whole = [row["dose_target"] for row in known.cells(load) if row["successes"] == row["trials"]]
     some = [row["dose_target"] for row in known.cells(load) if row["successes"] < row["trials"]]
     whole = [dose for dose in whole if not some or dose < min(some)]
+    half = last if pd.isna(turns) and pd.notna(curve["half_until_dose"]) else turns
+    is_refusal = curve["fall"] == "load_refused"
     wanted = [
         (min(whole[-1], last) if whole else float("nan"), ""),
-        (float("nan"), "")
-        if pd.isna(curve["half_until_dose"])
-        else (last, "")
-        if pd.isna(turns)
-        else (turns, "r" if curve["fall"] == "load_refused" else ""),
-        (last, "") if pd.isna(curve["refused_from_dose"]) else (curve["carries_until_dose"], ""),
+        (half, "r" if is_refusal else ""),
+        (carries, "" if goes_on == "r" else "[+]"),
     ]
-    for text, (dose, mark) in zip(cell.text.split("/"), wanted, strict=True):
+    for place, (text, (dose, mark)) in enumerate(zip(cell.text.split("/"), wanted, strict=True)):
         if pd.isna(dose) and text == "-":
             continue
-        end = mark or ("[+]" if dose == last else "")
+        end = mark or (goes_on if dose == carries and place < 2 else "")
         match = re.fullmatch(rf"([\d.]+){end}", text)
         if match is None or abs(float(match[1]) - dose) > 0.0501:
             return False

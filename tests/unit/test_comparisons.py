@@ -180,7 +180,9 @@ def test_a_load_that_missed_its_dose_is_of_another_and_a_refused_one_is_not() ->
     trimmed, refused, other = (of_variant(OTHER, [[512, 100]] * 3, doses=doses) for _ in range(3))
     high = trimmed["dose_target"] == 50
     trimmed["dose_achieved"] = trimmed["dose_achieved"].mask(high, 35.0)
-    refused["dose_achieved"] = refused["dose_achieved"].mask(high)
+    # What the load came to until it was refused.
+    refused["dose_achieved"] = refused["dose_achieved"].mask(high, 35.0)
+    refused["outcome"] = refused["outcome"].mask(high, "load_refused")
     refused["granted_bytes"] = refused["granted_bytes"].mask(high, 0)
     reference = of_variant(REFERENCE, [[512, 200]] * 3, doses=doses)
     ends = ("least_dose", "most_dose", "difference")

@@ -81,7 +81,8 @@ def test_where_nothing_is_ever_granted_there_is_nothing_to_halve(curve: pd.DataF
 def test_a_fall_that_is_a_refusal_has_no_dose_between_two(curve: pd.DataFrame) -> None:
     """Between a load that the host carries, and one that it does not, nothing is known."""
     granted: dict[float, float] = {0: 512, 10: 512, 20: 128, 40: 0}
-    found = turning_point(curve, granted, {20: 3, 40: 4})
+    # Of a load that is refused it is known what it came to until then.
+    found = turning_point(curve, granted, {20: 3, 40: 4}, {40: 25})
     assert (found["half_until_dose"], found["less_from_dose"]) == (10, 20)
     assert (found["fall"], found["turning_point"]) == ("load_refused", 10)
     # The one host that carries the load is granted next to nothing.

@@ -107,7 +107,10 @@ def turning_point(curve: Row) -> Words:
         said = joined([spread, "then load refused" if is_refusal else ""], ", ")
         return words("{}" + (" ({})" if said else ""), curve.dose("turning_point"), said)
     if curve.knows("half_until_dose"):
-        return words("≥ {}", curve.dose("most_dose"))
+        is_refused = curve.knows("refused_from_dose")
+        return words(
+            "≥ {}" + (" (then load not carried)" if is_refused else ""), curve.dose("most_dose")
+        )
     return Words((NOTHING,))
 
 

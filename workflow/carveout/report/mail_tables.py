@@ -242,39 +242,46 @@ def _ends_of(load: str) -> Callable[[Variant], Part]:
         if curve is None:
             return NOTHING
         whole = whole_until(variant.cells_of(load))
-        last = curve["most_dose"]
         # A dose that the load missed is no part of the curve.
-        is_open = whole is not None and whole["dose_target"] >= last
+        is_open = whole is not None and whole["dose_target"] >= curve["most_dose"]
         ends = [
-            _open(curve) if is_open else _percent(whole, "dose_target", last),
-            _half(curve, last),
-            _percent(curve, "carries_until_dose", last)
+            _end(curve, "most_dose") if is_open else _dose(whole, "dose_target", curve),
+            _half(curve),
+            _number(curve, "carries_until_dose")
             if curve.knows("refused_from_dose")
-            else _open(curve),
+            else _end(curve, "most_dose"),
         ]
         return "/".join(ends)
 
     return told
 
 
-def _half(curve: Row, last: float) -> str:
+def _half(curve: Row) -> str:
     if not curve.knows("half_until_dose"):
         return "-"
     if not curve.knows("turning_point"):
-        return _open(curve)
-    return _percent(curve, "turning_point", last) + ("r" if curve["fall"] == "load_refused" else "")
+        return _end(curve, "most_dose")
+    if curve["fall"] == "load_refused":
+        return f"{_number(curve, 'turning_point')}r"
+    return _end(curve, "turning_point")
 
 
-def _open(curve: Row) -> str:
-    """Return the last dose that was tried, as one that is not the end."""
-    return _percent(curve, "most_dose", curve["most_dose"])
-
-
-def _percent(row: Row | None, column: str, last: float) -> str:
-    """Return a dose without its unit; + where none that is higher was tried."""
+def _dose(row: Row | None, column: str, curve: Row) -> str:
+    """Return a dose up to which something is so, and whether the curve goes on from there."""
     if row is None or not row.knows(column):
         return "-"
-    return plain(row.dose(column)).removesuffix("%") + ("+" if row[column] == last else "")
+    if curve.knows("refused_from_dose"):
+        return _number(row, column) + ("r" if row[column] == curve["carries_until_dose"] else "")
+    return _number(row, column) + ("+" if row[column] == curve["most_dose"] else "")
+
+
+def _end(curve: Row, column: str) -> str:
+    return _dose(curve, column, curve)
+
+
+def _number(row: Row, column: str) -> str:
+    """Return a dose without its unit."""
+    return plain(row.dose(column)).removesuffix("%") if row.knows(column) else "-"
 
 
 def _aside(machine: Machine) -> Grid:

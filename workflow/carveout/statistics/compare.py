@@ -176,7 +176,7 @@ class _Run:
 
 def _comparable(trials: pd.DataFrame) -> Iterator[_Run]:
     """Yield what was run on each machine with each granule."""
-    there = trials[~misses_dose(trials)]
+    there = trials[~misses_dose(trials, trials["outcome"] == "load_refused")]
     for common, run in with_quantities(there).groupby(list(COMPARABLE), sort=False):
         # Sorted, so that nothing depends on the order of the trials.
         numbers = run.groupby(_PARTNERS).ngroup().to_numpy()

@@ -12,6 +12,18 @@ from carveout.tables.schema import CURVE
 from carveout.tables.statistics_tables import CURVES, SHORT_OF_DOSE
 
 
+def misses_dose(rows: pd.DataFrame, refused: "pd.Series[bool]") -> "pd.Series[bool]":
+    """Return which loads were not refused and yet never there, as page cache that is trimmed is.
+
+    Args:
+        rows: of any table with `dose_target` and `dose_achieved`, which of a load that was refused
+            is what it came to until then.
+        refused: which rows are of loads that were.
+    """
+    is_short = rows["dose_achieved"] < rows["dose_target"] - SHORT_OF_DOSE
+    return is_short.fillna(value=False).astype(bool) & ~refused
+
+
 class _Trials(NamedTuple):
     """Trials of one curve or of all: what each counts as, and what came of it."""
 
@@ -35,17 +47,6 @@ class _Trials(NamedTuple):
         return _Trials(*(column[places] for column in self))
 
 
-def misses_dose(rows: pd.DataFrame) -> "pd.Series[bool]":
-    """Return which loads were not refused and yet never there, as page cache that is trimmed is.
-
-    Args:
-        rows: of any table with `dose_target` and `dose_achieved`, which is null where the load was
-            refused.
-    """
-    is_short = rows["dose_achieved"] < rows["dose_target"] - SHORT_OF_DOSE
-    return is_short.fillna(value=False).astype(bool)
-
-
 def describe_curves(summary: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Return the table `curves`: one row per curve.
 
@@ -66,7 +67,8 @@ def describe_curves(summary: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
     places = trials.groupby(list(CURVE), sort=False).indices
     rows = []
     for key, curve in curves:
-        there = curve[~misses_dose(curve) | (curve["dose_target"] == curve["dose_target"].min())]
+        is_lowest = curve["dose_target"] == curve["dose_target"].min()
+        there = curve[~misses_dose(curve, curve["load_refused"] > 0) | is_lowest]
         rows.append(
             dict(zip(CURVE, key, strict=True))
             | _turning_point(there)
@@ -170,7 +172,8 @@ def _turning_point(curve: pd.DataFrame) -> dict[str, Any]:
 def _carried(curve: pd.DataFrame) -> dict[str, float | None]:
     """Return up to which dose the host carried the load, whose rows ascend by dose."""
     doses = curve["dose_target"].tolist()
-    refused = ((curve["load_refused"] > 0) | misses_dose(curve)).tolist()
+    is_refused = curve["load_refused"] > 0
+    refused = (is_refused | misses_dose(curve, is_refused)).tolist()
     first = refused.index(True) if True in refused else len(doses)
     return {
         "carries_until_dose": doses[first - 1] if first else None,

@@ -9,7 +9,7 @@ from carveout.wording.marks import Part
 
 WIDTH = 72
 # Below this a strategy's title is torn into too many lines.
-_LEAST_STUB = 18
+_LEAST_STUB = 16
 _GAP = "  "
 # What a mail reader in a terminal may not have.
 _ASCII = str.maketrans(

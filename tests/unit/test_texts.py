@@ -9,6 +9,7 @@ import pytest
 from carveout.common.schemas import load_yaml
 from carveout.study.matrix import read_matrix
 from carveout.wording.labels import Labels
+from carveout.wording.short import shortened
 
 TEXTS = [Path(name) for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + [
     *Path("docs").glob("*.md"),
@@ -35,15 +36,15 @@ def test_files_that_are_named_exist(text: Path) -> None:
             assert any(place.exists() for place in places), name
 
 
-def test_the_run_that_the_readme_shows_is_of_the_main_job_as_it_is() -> None:
-    config = load_yaml(Path("config/config.yaml"))
-    cells = read_matrix(config, "config/config.yaml", WORKFLOW).cells
+def test_the_run_that_the_readme_shows_is_of_its_config_as_it_is() -> None:
+    config = load_yaml(Path("config/excerpt.yaml"))
+    cells = read_matrix(config, "config/excerpt.yaml", WORKFLOW).cells
     labels = Labels.read(sorted(WORKFLOW.glob("strategies/*/strategy.yaml")))
     # A cell of a table may be broken into lines.
-    summary = Path("docs/runs/main.txt").read_text(encoding="utf-8")
+    summary = Path("docs/runs/excerpt.txt").read_text(encoding="utf-8")
     words = " ".join(re.sub(r"(?<=\S)  +.*$", "", summary, flags=re.MULTILINE).split())
     for cell in cells:
-        title = labels.variant(cell.variant.strategy, cell.variant.name)
+        title = shortened(labels.variant(cell.variant.strategy, cell.variant.name))
         assert title in words, title
 
 

@@ -13,10 +13,10 @@ from scipy.stats import binomtest, false_discovery_control, wilcoxon
 from carveout.common.sizes import GIB, MIB
 from carveout.findings.kernels import Change, changes_of
 from carveout.statistics.differences import LEVEL
+from carveout.statistics.intervals import LEAST_FOR_BOOTSTRAP
 from carveout.statistics.pair import (
     COLUMNS,
     LEAST_SEEDS,
-    LEAST_SEEDS_OF_INTERVAL,
     find_changes,
     ratio_interval,
 )
@@ -305,7 +305,7 @@ def test_doses_of_one_seed_are_not_independent(old: pd.DataFrame) -> None:
         row = of_quantity(find_changes(with_new(few, lend_ns=few["lend_ns"] * 2), PAIRS), COST)
         assert (row["pairs"], row["seeds"]) == (8 * seeds, seeds)
         assert row["verdict"] == verdict
-        assert pd.isna(row["difference_low"]) == (seeds < LEAST_SEEDS_OF_INTERVAL)
+        assert pd.isna(row["difference_low"]) == (seeds < LEAST_FOR_BOOTSTRAP)
         assert pd.isna(row["seeds_needed"]) == (verdict == "worse")
 
 

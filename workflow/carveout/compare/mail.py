@@ -14,7 +14,8 @@ from carveout.compare.changes import sizes_asked_in_several_ways
 from carveout.compare.comparison import Comparison
 from carveout.compare.robot import rows_text
 from carveout.compare.sides import Side
-from carveout.statistics.pair import LEAST_CHANGE, LEAST_SEEDS, LEAST_SEEDS_OF_INTERVAL
+from carveout.statistics.intervals import LEAST_FOR_BOOTSTRAP
+from carveout.statistics.pair import LEAST_CHANGE, LEAST_SEEDS
 from carveout.wording.labels import Labels
 from carveout.wording.plain import command_lines, heading, listed, wrapped
 from carveout.wording.quantities import bytes_label
@@ -302,7 +303,7 @@ def _how(command: str) -> str:
         "third build, whose patch adds as much and does nothing, tells.",
         f"p: Wilcoxon's signed-rank test, of successes the sign test (with one dose McNemar's), "
         f"corrected over all comparisons (Benjamini-Hochberg), from {LEAST_SEEDS} differing seeds "
-        f"on. 95%: bootstrap of the seeds, from {LEAST_SEEDS_OF_INTERVAL} on. What does not vary "
+        f"on. 95%: bootstrap of the seeds, from {LEAST_FOR_BOOTSTRAP} on. What does not vary "
         "with the seed needs neither.",
         "Worse is: success, granted_bytes or regained_bytes down, lend_ns_per_gib, "
         "give_back_ns_per_gib or memmap_bytes_per_gib up.",

@@ -178,7 +178,7 @@ def strategy_colors(labels: Labels, frame: pd.DataFrame) -> Mapping[str, str]:
 def draw_variant_rows(ax: Axes, labels: Labels, rows: Sequence[tuple[str, str]]) -> None:
     """Make the y axis a list of variants, the first on top, with a line between strategies."""
     names = [in_lines(name(labels, *row)) for row in rows]
-    ax.set_yticks(range(len(rows)), names, linespacing=1.0)
+    ax.set_yticks(range(len(rows)), names, linespacing=1.12)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     for place in range(1, len(rows)):
         if rows[place][0] != rows[place - 1][0]:

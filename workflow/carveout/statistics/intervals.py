@@ -95,10 +95,8 @@ def quantile_interval(values: Numbers, quantile: float) -> tuple[float | None, f
 def mean_intervals(samples: Numbers) -> Numbers:
     """Return the interval of each row's mean, as columns low and high, by resampling its values.
 
-    The percentile bootstrap (Efron 1979, as in scipy's `bootstrap`), at percentiles that are moved
-    outwards for few values: those at which it is Student's interval where that holds (Hesterberg
-    2015, The American Statistician 69:371-386, section 4.6.2). NaN for fewer than
-    `LEAST_FOR_BOOTSTRAP` values a row.
+    The percentile bootstrap (Efron 1979, as in scipy's `bootstrap`) at the `expanded_level`. NaN
+    for fewer than `LEAST_FOR_BOOTSTRAP` values a row.
     """
     rows, count = samples.shape
     if not rows or count < LEAST_FOR_BOOTSTRAP:
@@ -110,7 +108,7 @@ def mean_intervals(samples: Numbers) -> Numbers:
         vectorized=True,
         n_resamples=_RESAMPLES,
         batch=batch_of(samples),
-        confidence_level=_expanded_level(count),
+        confidence_level=expanded_level(count),
         method="percentile",
         rng=np.random.default_rng(_RESAMPLING_SEED),
     )
@@ -126,7 +124,11 @@ def batch_of(samples: Numbers) -> int:
     return max(1, _BATCH_NUMBERS // samples.size)
 
 
-def _expanded_level(count: int) -> float:
-    """Return the level at which the percentiles of resampled means are as wide as Student's."""
+def expanded_level(count: int) -> float:
+    """Return the level at which the percentiles of resampled means are as wide as Student's.
+
+    Hesterberg 2015 (The American Statistician 69:371-386, section 4.6.2): the "expanded percentile
+    interval", which of few values, too, covers as often as it says.
+    """
     reach = math.sqrt(count / (count - 1)) * t.ppf((1 + CONFIDENCE) / 2, count - 1)
     return float(1 - 2 * norm.sf(reach))

@@ -23,13 +23,12 @@ from scipy.stats import (
     norm,
     permutation_test,
     rankdata,
-    t,
     wilcoxon,
 )
 
 from carveout.common.errors import entry_point
 from carveout.statistics.differences import LEVEL, mcnemar_p_value
-from carveout.statistics.intervals import Numbers
+from carveout.statistics.intervals import LEAST_FOR_BOOTSTRAP, Numbers, expanded_level
 from carveout.statistics.summarize import with_quantities
 from carveout.tables.comparison_tables import BEFORE, CHANGES, QUANTITIES
 from carveout.tables.parquet import read_metadata, read_table, write_table
@@ -40,8 +39,6 @@ LEAST_CHANGE = 0.01
 # With fewer differing seeds no test of theirs can come below the level: the least two-sided p of
 # n of them, all to one side, is 2^(1-n).
 LEAST_SEEDS = 6
-# With fewer seeds no interval by resampling them keeps its level.
-LEAST_SEEDS_OF_INTERVAL = 10
 _RESAMPLES = 4999
 # Of which quantities less is worse, and of which more is. Migrated pages are neither: what they
 # cost is in the lend's time.
@@ -193,7 +190,7 @@ def _change(quantity: str, old: Numbers, new: Numbers, seeds: _Whole) -> dict[st
 def _ends(name: str, sums: Numbers, weights: Numbers) -> dict[str, float]:
     """Return the ends of an interval, where there are seeds enough for one and they vary."""
     shares = (sums / weights).round(12)
-    if len(sums) < LEAST_SEEDS_OF_INTERVAL or shares.min() == shares.max():
+    if len(sums) < LEAST_FOR_BOOTSTRAP or shares.min() == shares.max():
         return {}
     low, high = ratio_interval(sums, weights)
     return {f"{name}_low": low, f"{name}_high": high}
@@ -202,23 +199,19 @@ def _ends(name: str, sums: Numbers, weights: Numbers) -> dict[str, float]:
 def ratio_interval(sums: Numbers, weights: Numbers) -> tuple[float, float]:
     """Return the 95 % interval of a mean or ratio over pairs, by resampling the seeds of these.
 
-    The bootstrap of clusters by percentiles (Efron 1979), as wide as its percentiles must be so
-    that of few seeds, too, it covers as Student's t does (Hesterberg 2015, "expanded percentile
-    interval").
+    The bootstrap of clusters by percentiles (Efron 1979) at the `expanded_level`.
 
     Args:
         sums: of each seed, of its pairs' differences.
         weights: how many pairs these are, or the sum of what was before.
     """
-    seeds = len(sums)
-    quantile = t.ppf(1 - LEVEL / 2, seeds - 1) * math.sqrt(seeds / (seeds - 1))
     found = bootstrap(
         (sums, weights),
         lambda of_sums, of_weights, axis: of_sums.sum(axis=axis) / of_weights.sum(axis=axis),
         paired=True,
         vectorized=True,
         n_resamples=_RESAMPLES,
-        confidence_level=1 - 2 * float(norm.sf(quantile)),
+        confidence_level=expanded_level(len(sums)),
         method="percentile",
         rng=np.random.default_rng(1),
     ).confidence_interval

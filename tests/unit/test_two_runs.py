@@ -328,7 +328,8 @@ def test_the_program_writes_all_and_ends_with_the_status(write: Write, tmp_path:
     assert sorted(path.name for path in (tmp_path / "to").iterdir()) == sorted(OUTPUTS)
     changes = read_table("changes", tmp_path / "to/changes.parquet")
     assert (changes["verdict"] == "worse").any()
-    assert "carveout v1" in done.stdout
+    # Where lines end depends on how long the folders' names are.
+    assert "carveout v1" in " ".join(done.stdout.split())
     again = run(*sides, "--to", tmp_path / "again", "--only-write")
     assert (again.returncode, again.stdout) == (0, "")
     for name in set(OUTPUTS) - {"changes.txt"}:  # which has the folders' names

@@ -107,14 +107,35 @@ def test_those_that_qualify_are_ranked(runs: Runs) -> None:
     assert found["tells_apart"][["cma", "baseline"]].all()
 
 
-def test_what_one_lends_nothing_under_is_no_easier_for_another(runs: Runs) -> None:
-    hard = runs.trials[runs.of("mem") | runs.of("cma")].copy()
+def test_what_is_hard_for_some_is_held_against_them_alone(runs: Runs) -> None:
+    hard = runs.trials.copy()
     hard["trial_id"] += "-hard"
-    hard[["dose_target", "lend_ns", "lend_rest_ns"]] = [50.0, 9000, 9000]
-    runs.trials = pd.concat([runs.trials, hard])
+    hard["dose_target"] = 50.0
+    slower = hard["strategy"] != "baseline"
+    hard.loc[slower, ["lend_ns", "lend_rest_ns"]] = 9000
+    runs.trials = pd.concat([runs.trials, hard], ignore_index=True)
     found = runs.needs()
     assert found["measure"].to_dict() == {"mem": 9000, "cma": 9000, "baseline": 4000}
     assert found["rank"]["baseline"] == 1
+
+
+def test_a_dose_that_one_alone_was_asked_counts_for_none(runs: Runs) -> None:
+    """A ladder tried it where its own answer changes, and nobody else."""
+    quarter = int(runs.trials["request_bytes"].iloc[0]) // 4
+    asked_more = runs.trials[runs.of("mem")].assign(
+        dose_target=15.0,
+        outcome="partial",
+        largest_extent_bytes=4096,
+        granted_bytes=quarter,
+        lent_bytes=quarter,
+    )
+    asked_more["trial_id"] += "-more"
+    runs.trials = pd.concat([runs.trials, asked_more], ignore_index=True)
+    assert runs.needs()["qualifies"]["mem"]
+    others = runs.trials[~runs.of("mem")].assign(dose_target=15.0)
+    others["trial_id"] += "-more"
+    runs.trials = pd.concat([runs.trials, others], ignore_index=True)
+    assert not runs.needs()["qualifies"]["mem"]
 
 
 def test_one_that_does_not_says_why_and_has_no_rank(runs: Runs) -> None:
@@ -137,8 +158,8 @@ def test_the_worst_is_told_and_how_often(runs: Runs) -> None:
         short = runs.of("mem") & (runs.trials["seed"] == seed)
         granted = dict.fromkeys(("granted_bytes", "lent_bytes"), request_bytes // part)
         runs.set(short, outcome="partial", largest_extent_bytes=4096, **granted)
-    runs.set(runs.of("mem") & (runs.trials["seed"] == 4), dose_target=20.0)
-    runs.set(runs.of("mem") & (runs.trials["seed"] == 5), dose_target=10.0)
+    runs.set(runs.trials["seed"] == 4, dose_target=20.0)
+    runs.set(runs.trials["seed"] == 5, dose_target=10.0)
     said = "12.5 % of 256 MiB with idle, seed 5, the worst of 3 failures in 5 requests"
     assert runs.needs()["why_not"]["mem"] == said
 

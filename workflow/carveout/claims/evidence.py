@@ -93,6 +93,32 @@ class Evidence:
         )
 
 
+class CommonDoses(Evidence):
+    """The same tables, of doses that every variant ran: so variants are held against each other.
+
+    A ladder adds doses where a variant's own answer changes: judged by these, too, a variant would
+    be asked what others are not.
+    """
+
+    def __init__(self, whole: Evidence) -> None:
+        self._whole = whole
+
+    @functools.cache  # noqa: B019
+    def rows(self, table: str) -> pd.DataFrame | None:
+        """Return a table's rows, as all of the evidence has them."""
+        rows = self._whole.rows(table)
+        if rows is None or "dose_target" not in rows:
+            return rows
+        load = [name for name in (*COMPARABLE, "load", "requests", "cycle") if name in rows]
+        variants = rows[list(VARIANT)].agg("/".join, axis="columns").where(rows["_run"])
+        grouped = rows.assign(_variant=variants)
+        of_load, of_dose = (
+            grouped.groupby(keys)["_variant"].transform("nunique")
+            for keys in (load, [*load, "dose_target"])
+        )
+        return rows[~rows["_run"] | (of_load == of_dose)]
+
+
 def _was_run(frame: pd.DataFrame) -> "pd.Series[bool]":
     if "outcome" in frame:
         return (frame["outcome"] != "not_available").astype(bool)

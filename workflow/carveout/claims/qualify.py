@@ -2,7 +2,7 @@
 """Who gives what a need takes, and which of them does it best.
 
 Variants are ranked by the worst that they do with each seed, over the loads and doses that the need
-is about: a mean over loads would be of a mixture that nobody has. Where there are several hosts
+is about and that all variants ran: a mean over loads would be of a mixture that nobody has. Where there are several hosts
 these count, each with the mean of its seeds. Where a variant lends nothing it does nothing, so a
 need says in its conditions where it has to lend.
 """
@@ -16,7 +16,7 @@ import pandas as pd
 
 from carveout.claims import numbers
 from carveout.claims.check import HELD, Check, tell
-from carveout.claims.evidence import VARIANT, Evidence
+from carveout.claims.evidence import VARIANT, CommonDoses, Evidence
 from carveout.claims.needs import Condition, Measure, Need
 from carveout.claims.verdicts import counterexamples, is_fulfilled
 from carveout.common.errors import CarveoutError
@@ -79,7 +79,8 @@ def judge_needs(needs: Iterable[Need], evidence: Evidence) -> pd.DataFrame:
     asked = evidence.rows("trials")
     if asked is None:
         raise CarveoutError("wanted the table trials to judge needs by, found none")
-    parts = [_judged(need, evidence, asked) for need in needs]
+    common = CommonDoses(evidence)
+    parts = [_judged(need, common, asked) for need in needs]
     parts = [part for part in parts if not part.empty]
     columns = list(NEEDS.columns)
     return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns)

@@ -163,8 +163,8 @@ def list_failures(trials: pd.DataFrame) -> pd.DataFrame:
     """
     failed = trials[~succeeded(trials) & (trials["outcome"] != "not_available")]
     failed = failed.assign(
-        # A granted lend is only here because its verification failed.
-        outcome=failed["outcome"].replace("granted", "verify failed"),
+        # Whatever it was granted, it got nothing of it.
+        outcome=failed["outcome"].mask(failed["verify"] == "failed", "verify failed"),
         blocker_type=failed["blocker"].str.extract(r'"type": ?"([^"]*)"', expand=False),
         blocker_owner=failed["blocker"].str.extract(r'"owner": ?"([^"]+)"', expand=False),
         count=1,
@@ -197,10 +197,16 @@ def usable_bytes(trials: pd.DataFrame) -> "pd.Series[int]":
     return trials["granted_bytes"].where(trials["verify"] != "failed", 0)
 
 
+def _lent_bytes(trials: pd.DataFrame) -> "pd.Series[int]":
+    """Return what each lend really lent: null where that is nothing, or was not the VM's alone."""
+    lent = trials["lent_bytes"]
+    return lent.where((lent > 0) & (trials["verify"] != "failed"))
+
+
 def with_quantities(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials that were run, with what is compared from one side to another."""
     run = trials[trials["outcome"] != "not_available"]
-    lent_gib = run["lent_bytes"].where(run["lent_bytes"] > 0) / GIB
+    lent_gib = _lent_bytes(run) / GIB
     return run.assign(
         success=succeeded(run),
         granted_bytes=usable_bytes(run),
@@ -213,7 +219,7 @@ def with_quantities(trials: pd.DataFrame) -> pd.DataFrame:
 def _derive(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials with columns to be counted and averaged, null where they do not apply."""
     success = succeeded(trials)
-    lent_bytes = trials["lent_bytes"].where(trials["lent_bytes"] > 0)
+    lent_bytes = _lent_bytes(trials)
     return trials.assign(
         success=success,
         granted_bytes=usable_bytes(trials),

@@ -49,8 +49,8 @@ def _part(
 ) -> Part:
     best = best_of_strategies(cells, labels)
     handles = [
-        Line2D([], [], color=colors[name], linewidth=3, label=labels.strategy(name))
-        for name in labels.strategies(cells)
+        Line2D([], [], color=colors[name], linewidth=3, label=style.name(labels, *row))
+        for name, row in best.items()
     ]
     handles += [
         Line2D(
@@ -155,8 +155,8 @@ def _draw_curve(ax: Axes, curve: pd.DataFrame, color: str, width_pt: float) -> N
 
 def _notes(rows: Sequence[multiples.Row], labels: Labels) -> list[str]:
     """Return which variants are drawn."""
-    names = "; ".join(style.name(labels, *row) for row in rows)
     return [
-        f"Drawn is of each strategy the variant that lends most: {names}.",
+        "Of each strategy the variant that lends most is drawn; of several that lend as much within "
+        "1 %, the first.",
         *style.caveats(labels, rows),
     ]

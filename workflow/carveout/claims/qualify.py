@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Who gives what a need takes, and which of them does it best.
 
-Variants are ranked by the worst that they do with each seed, over the loads and doses that the need
-is about and that all variants ran: a mean over loads would be of a mixture that nobody has. Where there are several hosts
-these count, each with the mean of its seeds. Where a variant lends nothing it does nothing, so a
-need says in its conditions where it has to lend.
+Variants are judged and ranked by doses that all of them ran, and ranked by the worst that they do
+with each seed, over the loads and doses that the need is about: a mean over loads would be of a
+mixture that nobody has. Where there are several hosts these count, each with the mean of its seeds.
+Where a variant lends nothing it does nothing, so a need says in its conditions where it has to
+lend.
 """
 
 from collections.abc import Iterable, Sequence

@@ -156,7 +156,7 @@ def _draw_curve(ax: Axes, curve: pd.DataFrame, color: str, width_pt: float) -> N
 def _notes(rows: Sequence[multiples.Row], labels: Labels) -> list[str]:
     """Return which variants are drawn."""
     return [
-        "Of each strategy the variant that lends most is drawn; of several that lend as much within "
-        "1 %, the first.",
+        "Of each strategy the variant that lends most is drawn; of several that lend as much "
+        "within 1 %, the first.",
         *style.caveats(labels, rows),
     ]

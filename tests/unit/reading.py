@@ -275,7 +275,7 @@ def strangers(page: str, tables: Tables, names: Mapping[tuple[str, str], str]) -
                 (row["strategy"], row["variant"]), f"{row['strategy']} {row['variant']}"
             )
             beside = variants_beside(number)
-            if title not in beside:
+            if title not in beside and strategy_of_all(number) != row["strategy"]:
                 wrong.append(f"{number.text()} of {title} stands at {beside}")
         machine = number.above(of_class="machine")
         if machine and "granule" in row:
@@ -297,6 +297,20 @@ def variants_beside(number: Element) -> list[str]:
     sentence = number.above("li", "p")
     assert sentence, number.attributes
     return [part.text() for part in sentence.every("bdi")]
+
+
+def strategy_of_all(number: Element) -> str:
+    """The strategy that a number is of, where the words behind it say that all variants have it."""
+    sentence, place = number.above("p"), number.above("dd")
+    if not sentence or not place or not place.parent:
+        return ""
+    behind = sentence.children[sentence.children.index(number) + 1 :]
+    text = "".join(part if isinstance(part, str) else part.text() for part in behind)
+    if not re.match(r"[^();]*\(all variants\)", text):
+        return ""
+    around = [part for part in place.parent.children if isinstance(part, Element)]
+    (link,) = around[around.index(place) - 1].every("a")
+    return link.attributes["href"].removeprefix("#strategy-")
 
 
 def loose_digits(page: str) -> list[str]:

@@ -289,6 +289,8 @@ NEED = {
     "granule": "2M",
 }
 OTHER = {"measure": 16.0 * MIB, "rank": 2, "best": False}
+# As good as the best to the bit.
+SAME = {"tells_apart": False}
 UNFIT = {
     "qualifies": False,
     "broken": "strands too much",
@@ -319,6 +321,17 @@ def pairs(*rows: Mapping[str, Any]) -> list[tuple[Variant, Row]]:
             [{"measure": None, "rank": None, "best": False}],
             "Qualify, and no measure ranks them: A.",
         ),
+        (
+            best,
+            [SAME, UNFIT, {}, OTHER | {"rank": 1, "best": True, "tells_apart": False}],
+            "Best, alike (host pays 8 MiB): A; C.",
+        ),
+        (
+            also,
+            [SAME, {}, OTHER | {"rank": 1, "best": True, "tells_apart": False}],
+            "As good, within 5 %: C (16 MiB).",
+        ),
+        (also, [SAME, {}], ""),
         (also, [{}, OTHER | {"tells_apart": True}], "Qualify too, and do worse: B (16 MiB)."),
         (
             also,

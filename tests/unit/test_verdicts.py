@@ -14,6 +14,9 @@ from carveout.wording.marks import Name
 from carveout.wording.rows import Row
 from tests.unit.test_sentences import NEED, OTHER, REFUSED, TURNS, UNFIT, variant
 
+NOTHING_AGAINST = (
+    "Of loads carried, lends halved, memory stranded and what comes back nothing speaks against it."
+)
 NEEDS = {"static_vms": "A few static VMs", "comes_back": "Memory must come back"}
 
 
@@ -44,7 +47,7 @@ def test_for_which_needs_it_is_best_fit_and_not_fit() -> None:
 @pytest.mark.parametrize(
     ("made", "wanted"),
     [
-        (variant(), "Nothing that was measured speaks against it."),
+        (variant(), NOTHING_AGAINST),
         (
             variant(request={"stranded_bytes": 512.0 * MIB}),
             "Against it: strands 512 MiB while idle (A).",
@@ -73,7 +76,7 @@ def test_what_speaks_against_it(made: Variant, wanted: str) -> None:
 def test_what_all_suffer_from_speaks_against_none() -> None:
     own = named("A", variant(curve=TURNS | REFUSED | {"fall": "lends_less"}))
     alike = replace(machine(own), variants=[own, own])
-    assert str(against(alike, [own])) == "Nothing that was measured speaks against it."
+    assert str(against(alike, [own])) == NOTHING_AGAINST
 
 
 def test_of_several_variants_the_worst_is_named() -> None:
@@ -85,3 +88,20 @@ def test_of_several_variants_the_worst_is_named() -> None:
         "By need: among the best for A few static VMs.",
         "Against it: strands 2 MiB while idle (B).",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "wanted"),
+    [
+        ((2.0, 2.0, 1.0), "Against it: strands 2 MiB while idle (A and B)."),
+        ((2.0, 2.0, 2.0), "Against it: strands 2 MiB while idle (all variants)."),
+    ],
+)
+def test_all_variants_that_share_the_worst_are_named(
+    sizes: tuple[float, ...], wanted: str
+) -> None:
+    some = [
+        named(title, variant(request={"stranded_bytes": size * MIB}))
+        for title, size in zip("ABC", sizes, strict=True)
+    ]
+    assert str(against(machine(*some), some)) == wanted

@@ -69,27 +69,39 @@ def sentences(rows: Sequence[Pair]) -> list[Words]:
     return [said for said in (best(rows), *also(rows), *not_told(rows), *unfit(rows)) if said]
 
 
+def winners(rows: Sequence[Pair]) -> list[Pair]:
+    """Return the best variant, and every other whose measure is the very same."""
+    first = [pair for pair in rows if _is(pair, "best") and not _is_not_told(pair)]
+    measures = {row["measure"] for _, row in first if row.knows("measure")}
+    return [
+        pair
+        for pair in rows
+        if _is(pair, "best") and (not _is_not_told(pair) or pair[1]["measure"] in measures)
+    ]
+
+
 def best(rows: Sequence[Pair]) -> Words:
     """Return which variants do best and by what measure, or that none qualifies."""
-    winners = [pair for pair in rows if _is(pair, "best") and not _is_not_told(pair)]
+    firsts = winners(rows)
     fit = [pair for pair in rows if _is(pair, "qualifies")]
     if not fit:
         return Words(("No variant qualifies.",))
-    if not winners:
+    if not firsts:
         return words("Qualify, and no measure ranks them: {}.", _list(_names(fit)))
-    one = winners[0][1]
+    one = firsts[0][1]
     measure: Part = ""
     if one.knows("measure"):
         measure = words(" ({} {})", measure_label(one), measured(one))
-    how = "Best" if len(winners) == 1 else "Best, alike"
-    return words("{}{}: {}.", how, measure, _list(_names(winners)))
+    how = "Best" if len(firsts) == 1 else "Best, alike"
+    return words("{}{}: {}.", how, measure, _list(_names(firsts)))
 
 
 def also(rows: Sequence[Pair]) -> list[Words]:
     """Return which others qualify, and whether the best is told apart from them."""
     fit = [pair for pair in rows if _is(pair, "qualifies")]
     others = sorted(fit, key=lambda pair: pair[1]["rank"] if pair[1].knows("rank") else len(rows))
-    alike = [pair for pair in others if _is_not_told(pair)]
+    firsts = winners(rows)
+    alike = [pair for pair in others if _is_not_told(pair) and pair not in firsts]
     worse = [pair for pair in others if not _is(pair, "best") and pair not in alike]
     told = [pair for pair in worse if _is(pair, "tells_apart")]
     unsure = [pair for pair in worse if pair not in told]

@@ -5,7 +5,7 @@ What every strategy of a machine suffers from speaks against none: a host that i
 nothing, whoever asks.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from carveout.findings.machines import Machine, Variant
 from carveout.wording.labels import load_label
@@ -16,6 +16,9 @@ from carveout.wording.rows import Row
 _POINTS = 5
 # Less than this share of what was lent is not all of it.
 _NEARLY_ALL = 0.9
+_NOTHING_AGAINST = (
+    "Of loads carried, lends halved, memory stranded and what comes back nothing speaks against it."
+)
 
 _Found = tuple[Variant, Row]
 
@@ -57,7 +60,7 @@ def good_for(variants: Sequence[Variant], needs: Mapping[str, str]) -> Words:
 
 
 def against(machine: Machine, variants: Sequence[Variant]) -> Words:
-    """Return what speaks against a strategy, each with the variant of which it is worst."""
+    """Return what speaks against a strategy, each with the variants of which it is worst."""
     said = [
         *_lends_nothing(variants),
         *_refused(machine, variants),
@@ -66,7 +69,7 @@ def against(machine: Machine, variants: Sequence[Variant]) -> Words:
         *_stays_away(variants),
     ]
     if not said:
-        return Words(("Nothing that was measured speaks against it.",))
+        return Words((_NOTHING_AGAINST,))
     return words("Against it: {}.", joined(said))
 
 
@@ -104,15 +107,15 @@ def _refused(machine: Machine, variants: Sequence[Variant]) -> list[Words]:
     said = []
     for load in machine.loads:
         most = max((_carried(row) for _, row in _curves(machine.variants, load)), default=0)
-        worst = _least(_curves(variants, load), _carried)
-        if worst and _carried(worst[1]) < most - _POINTS:
-            variant, curve = worst
+        worst = _worst(_curves(variants, load), _carried)
+        if worst and _carried(worst[0][1]) < most - _POINTS:
+            curve, who = worst[0][1], _whose(worst, variants)
             name = Name(load_label(load, 0))
             if curve.knows("carries_until_dose"):
                 dose = curve.dose("carries_until_dose")
-                said.append(words("the host carries {} up to {} ({})", name, dose, variant.title))
+                said.append(words("the host carries {} up to {} ({})", name, dose, who))
             else:
-                said.append(words("the host carries no {} ({})", name, variant.title))
+                said.append(words("the host carries no {} ({})", name, who))
     return said
 
 
@@ -126,11 +129,11 @@ def _halved(machine: Machine, variants: Sequence[Variant]) -> list[Words]:
             for variant, row in _curves(variants, load)
             if row["fall"] == "lends_less"
         ]
-        worst = _least(lending, _half)
-        if worst and _half(worst[1]) < most - _POINTS:
-            variant, curve = worst
-            dose, name = curve.dose("turning_point"), Name(load_label(load, 0))
-            said.append(words("it lends half up to {} of {} ({})", dose, name, variant.title))
+        worst = _worst(lending, _half)
+        if worst and _half(worst[0][1]) < most - _POINTS:
+            dose, name = worst[0][1].dose("turning_point"), Name(load_label(load, 0))
+            who = _whose(worst, variants)
+            said.append(words("it lends half up to {} of {} ({})", dose, name, who))
     return said
 
 
@@ -141,22 +144,21 @@ def _stranded(machine: Machine, variants: Sequence[Variant]) -> list[Words]:
         for some in (machine.variants, variants)
     )
     least = min((row["stranded_bytes"] for _, row in of_all), default=0)
-    worst = _least(rows, lambda row: -float(row["stranded_bytes"]))
-    if not worst or worst[1]["stranded_bytes"] <= least:
+    worst = _worst(rows, lambda row: -float(row["stranded_bytes"]))
+    if not worst or worst[0][1]["stranded_bytes"] <= least:
         return []
-    variant, row = worst
-    return [words("strands {} while idle ({})", row.bytes("stranded_bytes"), variant.title)]
+    stranded, who = worst[0][1].bytes("stranded_bytes"), _whose(worst, variants)
+    return [words("strands {} while idle ({})", stranded, who)]
 
 
 def _stays_away(variants: Sequence[Variant]) -> list[Words]:
     """Return how little of what was lent serves Linux again."""
     rows = [(own, own.lent) for own in variants if own.lent.knows("regained_share")]
-    worst = _least(rows, lambda row: float(row["regained_share"]))
-    if not worst or worst[1]["regained_share"] >= _NEARLY_ALL:
+    worst = _worst(rows, lambda row: float(row["regained_share"]))
+    if not worst or worst[0][1]["regained_share"] >= _NEARLY_ALL:
         return []
-    variant, row = worst
-    share = row.share("regained_share")
-    return [words("{} of what was lent comes back ({})", share, variant.title)]
+    share, who = worst[0][1].share("regained_share"), _whose(worst, variants)
+    return [words("{} of what was lent comes back ({})", share, who)]
 
 
 def _curves(variants: Sequence[Variant], load: str) -> list[_Found]:
@@ -164,8 +166,17 @@ def _curves(variants: Sequence[Variant], load: str) -> list[_Found]:
     return [(variant, curve) for variant, curve in found if curve is not None]
 
 
-def _least(found: Iterable[_Found], value: Callable[[Row], float]) -> _Found | None:
-    return min(found, key=lambda pair: value(pair[1]), default=None)
+def _worst(found: Sequence[_Found], value: Callable[[Row], float]) -> list[_Found]:
+    """Return every variant that has the least value of all."""
+    least = min((value(row) for _, row in found), default=None)
+    return [pair for pair in found if value(pair[1]) == least]
+
+
+def _whose(worst: Sequence[_Found], variants: Sequence[Variant]) -> Part:
+    """Return of which variants of a strategy something is worst."""
+    if len(worst) == len(variants) > 1:
+        return "all variants"
+    return listed(variant.title for variant, _ in worst)
 
 
 def _carried(curve: Row) -> float:

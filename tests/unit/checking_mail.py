@@ -3,7 +3,6 @@
 
 import functools
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -69,10 +68,14 @@ class Known:
         return largest(pick(self.rows["curves"], self.pair, load=load))
 
     def cells(self, load: str) -> Rows:
-        """The cells of that curve, the lowest dose first."""
+        """The cells of that curve whose load was there or refused, the lowest dose first."""
         curve = self.curve(load)
         where = {name: curve[name] for name in ("load", "requests", "cycle", "request_bytes")}
-        own = pick(self.rows["summary"], self.pair, **where)
+        own = [
+            row
+            for row in pick(self.rows["summary"], self.pair, **where)
+            if row["load_refused"] or not row["dose_achieved"] < row["dose_target"] - 2
+        ]
         return sorted(own, key=lambda row: float(row["dose_target"]))
 
     def compared(self, load: str, quantity: str) -> dict[str, Any] | None:
@@ -96,7 +99,8 @@ def says_compared(cell: Cell, tables: Tables, known: Known, quantity: str) -> bo
         if (row["load"], row["quantity"]) == (load, quantity)
         and row["request_bytes"] == known.curve(load)["request_bytes"]
     ]
-    (usual, _), *_ = Counter((row["least_dose"], row["most_dose"]) for row in others).most_common(1)
+    most = max(row["most_dose"] for row in others)
+    usual = (min(row["least_dose"] for row in others if row["most_dose"] == most), most)
     ends = [f"{dose:g}%" for dose in dict.fromkeys(usual)]
     if usual[1] and f"{load.replace('_', ' ')} {' to '.join(ends)}" not in cell.title:
         return False
@@ -109,12 +113,25 @@ def says_compared(cell: Cell, tables: Tables, known: Known, quantity: str) -> bo
     row = known.compared(load, quantity)
     if row is None:
         return cell.text == "-"
-    value, gain = re.fullmatch(r"(.*?) ([(*].*?[)*])!?", cell.text).groups()  # type: ignore[union-attr]
-    is_other = (row["least_dose"], row["most_dose"]) != usual
-    is_told = gain.startswith("*") and gain.endswith("*")
-    if cell.text.endswith("!") != is_other or is_told != (row["verdict"] in TOLD):
+    value, gain = re.fullmatch(r"(.*?) ([(*].*?[)*])", cell.text).groups()  # type: ignore[union-attr]
+    if not checked(value, row["value"], unit):
         return False
-    return checked(value, row["value"], unit) and says_gain(str(gain).strip("()* "), row)
+    if (row["least_dose"], row["most_dose"]) != usual:
+        return says_range(gain, row, usual[0])
+    is_told = gain.startswith("*") and gain.endswith("*")
+    return is_told == (row["verdict"] in TOLD) and says_gain(str(gain).strip("()* "), row)
+
+
+def says_range(text: str, row: Mapping[str, Any], usual_least: float) -> bool:
+    """Whether it is said up to which dose a variant was compared, or over which doses."""
+    match = re.fullmatch(r"\( *(?:(at|to) |([\d.]+)% to )([\d.]+)%\)", text)
+    if match is None or abs(float(match[3]) - row["most_dose"]) > 0.0501:
+        return False
+    if row["least_dose"] == row["most_dose"]:
+        return match[1] == "at"
+    if row["least_dose"] == usual_least:
+        return match[1] == "to"
+    return match[2] is not None and abs(float(match[2]) - row["least_dose"]) <= 0.0501
 
 
 def says_gain(gain: str, row: Mapping[str, Any]) -> bool:
@@ -146,7 +163,7 @@ def says_until(cell: Cell, known: Known) -> bool:
     half = last if pd.isna(turns) and pd.notna(curve["half_until_dose"]) else turns
     is_refusal = curve["fall"] == "load_refused"
     wanted = [
-        (min(whole[-1], last) if whole else float("nan"), ""),
+        (whole[-1] if whole else float("nan"), ""),
         (half, "r" if is_refusal else ""),
         (carries, "" if goes_on == "r" else "[+]"),
     ]
@@ -201,15 +218,19 @@ def _reason(letter: str, title: str) -> str:
 def says_need(cell: Cell, tables: Tables, known: Known) -> bool:
     """Whether a word is what became of a variant for a need."""
     (need,) = (name for name, title in NEEDS.items() if title == cell.column)
-    (row,) = pick(of_machine(tables, "needs", cell.machine), known.pair, need=need)
+    rows = [row for row in of_machine(tables, "needs", cell.machine) if row["need"] == need]
+    (row,) = pick(rows, known.pair)
     if pd.isna(row["qualifies"]):
         return cell.text == "not told"
     if not row["qualifies"]:
         reasons = [_reason(letter, cell.title) for letter in cell.text.split()[1:]]
         return cell.text.startswith("no ") and "; ".join(reasons) == row["broken"]
+    first = [r["measure"] for r in rows if r["best"] and pd.isna(r["tells_apart"])]
+    if row["best"] and row["measure"] in first:
+        return cell.text == "best"
     if pd.notna(row["tells_apart"]):
         return cell.text == ("worse" if row["tells_apart"] else "as good")
-    return cell.text == ("best" if row["best"] else "fit")
+    return cell.text == "fit"
 
 
 def says_vm(cell: Cell, known: Known) -> bool:

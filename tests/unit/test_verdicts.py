@@ -97,9 +97,7 @@ def test_of_several_variants_the_worst_is_named() -> None:
         ((2.0, 2.0, 2.0), "Against it: strands 2 MiB while idle (all variants)."),
     ],
 )
-def test_all_variants_that_share_the_worst_are_named(
-    sizes: tuple[float, ...], wanted: str
-) -> None:
+def test_all_variants_that_share_the_worst_are_named(sizes: tuple[float, ...], wanted: str) -> None:
     some = [
         named(title, variant(request={"stranded_bytes": size * MIB}))
         for title, size in zip("ABC", sizes, strict=True)

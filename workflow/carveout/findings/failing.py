@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What failed, and what stood in the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from carveout.findings.lending import trials_of
 from carveout.findings.machines import Machine, Variant
@@ -23,6 +23,24 @@ def failure_grids(machine: Machine) -> list[Grid]:
         Column[Row]("", "the kernel's log, for example", _log, is_number=False),
     ]
     return _of_rows(machine, "failures", "count", columns)
+
+
+def most_frequent(variants: Sequence[Variant]) -> list[tuple[Variant, Row]]:
+    """Return of each strategy the kind of failure that most trials had.
+
+    What the careful monitor's own cap ended counts where a strategy has nothing else.
+    """
+    found: dict[str, tuple[Variant, Row]] = {}
+    for variant in variants:
+        for row in variant.rows["failures"]:
+            most = found.get(variant.strategy)
+            if most is None or _weight(row) > _weight(most[1]):
+                found[variant.strategy] = (variant, row)
+    return list(found.values())
+
+
+def _weight(row: Row) -> tuple[bool, int]:
+    return row["reason"] != "host_needs_the_rest", row["count"]
 
 
 def blocker_grids(machine: Machine) -> list[Grid]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from carveout.statistics.curves import misses_dose
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import (
     VARIANT,
@@ -34,7 +35,8 @@ class Variant:
         title: how people call it.
         requests: of `variants`, one a size, the smallest first.
         curves: of `curves`, the last ones of the largest request, by load.
-        cells: of `summary`, those of the curves, by load and dose.
+        cells: of `summary`, those of the curves whose load came to its dose or was refused, by load
+            and dose.
         rows: of the other tables.
     """
 
@@ -145,6 +147,8 @@ def _variants(tables: Mapping[str, pd.DataFrame], labels: Labels) -> list[Varian
     shown = largest.drop_duplicates([*VARIANT, "load"], keep="last")
     own = shown[[*VARIANT, "load", *_REQUEST]].drop_duplicates()
     cells = tables["summary"].reset_index().merge(own, how="inner").set_index("index")
+    # What was lent beside less load than was asked for says nothing of that dose.
+    cells = cells[~misses_dose(cells, cells["load_refused"] > 0)]
     by_variant = {
         name: _by_variant(name, frame)
         for name, frame in {**tables, "curves": shown, "summary": cells}.items()

@@ -194,8 +194,11 @@ def _in_part(curves: Sequence[Row], variant: Variant) -> list[Words]:
 
 def _least_to_most(curve: Row, cells: Sequence[Row]) -> Part:
     """Return the least and the most that is lent at any dose, in the mean."""
+    most = curve.bytes("granted_most_bytes")
+    if not cells:
+        return most
     least = min(cells, key=lambda cell: cell["granted_mean_bytes"])
-    lent, most = least.bytes("granted_mean_bytes"), curve.bytes("granted_most_bytes")
+    lent = least.bytes("granted_mean_bytes")
     return lent if str(lent) == str(most) else words("{} to {}", lent, most)
 
 

@@ -29,15 +29,9 @@ def run_facts(tables: Mapping[str, pd.DataFrame]) -> dict[str, Part]:
         if str(boots) != "0"
         else "booted for every trial",
         "Outcomes": listed(
-            [
-                words(
-                    "{} {}",
-                    tally("trials", trials, where={"outcome": outcome}),
-                    outcome.replace("_", " "),
-                )
-                for outcome in trials["outcome"].value_counts().index
-                if outcome != "not_available"
-            ]
+            _outcome(trials, outcome)
+            for outcome in trials["outcome"].value_counts().index
+            if outcome != "not_available"
         ),
         "Seeds": seeds(trials),
         "Seeds end early": _each(trials, "replication") or "never",
@@ -47,6 +41,17 @@ def run_facts(tables: Mapping[str, pd.DataFrame]) -> dict[str, Part]:
             tally("runs", runs, "median", "wall_ns", label=ns_label, where=made),
         ),
     }
+
+
+def _outcome(trials: pd.DataFrame, outcome: str) -> Words:
+    """Return how many lends had an outcome, and of how many of them verification failed."""
+    where: dict[str, str | float] = {"outcome": outcome}
+    count = tally("trials", trials, where=where)
+    failed = tally("trials", trials, where=where | {"verify": "failed"})
+    told = words("{} {}", count, outcome.replace("_", " "))
+    if str(failed) == "0":
+        return told
+    return words("{} ({} of them failed their verification)", told, failed)
 
 
 def seeds(trials: pd.DataFrame) -> Words:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from carveout.findings.failing import outcome, refusal
+from carveout.findings.failing import most_frequent, outcome, refusal
 from carveout.findings.kernels import changes_of
 from carveout.findings.machines import Machine, Variant, machines_of
-from carveout.findings.needs import Answer, also, answers, best
+from carveout.findings.needs import Answer, also, answers, best, winners
 from carveout.report.facts import run_facts, what_varied
 from carveout.report.mail_tables import machine_tables, titled
 from carveout.wording.columns import heading, paragraph, plain
@@ -29,8 +29,12 @@ _HOW_TO_READ = (
     "In brackets: better (+) or worse (-) than the baseline, as mmtests has it, = the same to the "
     "bit, x25 or 1/25 where it is so many times as much or such a part, from ten on; in stars "
     "where a test tells it, where the seed changes neither side, or where seeds are too few for a "
-    "test and change less than a tenth of it. Of doses: + where no higher one was tried, r where "
-    "the host does not carry the next. With intervals all of it is in report.html and tables/."
+    "test and change less than a tenth of it. To 30%: beyond that dose the load was not carried, "
+    "or nothing was lent, so the mean is of lighter loads and not to be held against the others. "
+    "Of doses: + where no higher one was tried, r where the host does not carry the next. Host "
+    "needs the rest: the careful monitor's own cap, which asks for no more than what is available "
+    "less a reserve; no strategy failed there. With intervals all of it is in report.html and "
+    "tables/."
 )
 _WORDS_OF_NEEDS = (
     "By need. As good: within 5% of the best; worse: fit, and the best is told from it; fit: not "
@@ -117,16 +121,19 @@ def _reasons(row: Row) -> list[str]:
 
 def _word_of(answer: Answer, letters: Mapping[str, str]) -> Callable[[Variant], Part]:
     by_title = {str(variant.title): row for variant, row in answer.rows}
+    firsts = {str(variant.title) for variant, _ in winners(answer.rows)}
 
     def told(variant: Variant) -> Part:
-        row = by_title.get(str(variant.title))
-        return NOTHING if row is None else _word(row, letters)
+        title = str(variant.title)
+        if title in firsts:
+            return "best"
+        return _word(by_title[title], letters) if title in by_title else NOTHING
 
     return told
 
 
 def _word(row: Row, letters: Mapping[str, str]) -> str:
-    """Return what becomes of a variant for a need, in a word."""
+    """Return what becomes of a variant for a need, in a word, unless it is the best."""
     if not row.knows("qualifies"):
         return "not told"
     if not row["qualifies"]:
@@ -134,7 +141,7 @@ def _word(row: Row, letters: Mapping[str, str]) -> str:
         return " ".join(["no", *(letters.get(reason, "?") for reason in _reasons(row))])
     if row.knows("tells_apart"):
         return "worse" if row["tells_apart"] else "as good"
-    return "best" if row.knows("best") and row["best"] else "fit"
+    return "fit"
 
 
 def _best(answer: Answer) -> Words:
@@ -145,14 +152,9 @@ def _best(answer: Answer) -> Words:
 
 def _failed(machine: Machine) -> str:
     """Return of each strategy the kind of failure that most trials had."""
-    lines = ["What failed most often of each strategy, in how many trials"]
-    most: dict[str, tuple[Variant, Row]] = {}
-    for variant in machine.variants:
-        for row in variant.rows["failures"]:
-            _, known = most.get(variant.strategy, (variant, None))
-            if known is None or row["count"] > known["count"]:
-                most[variant.strategy] = (variant, row)
-    for variant, row in most.values():
+    lines = ["What most often ended lends short, of each strategy, in how many trials"]
+    most = most_frequent(machine.variants)
+    for variant, row in most:
         who = refusal(row)
         said = words(
             "{}  {}: {}{}{}{}; under {}",

@@ -5,7 +5,6 @@ As mmtests has it, a cell is a value and in brackets by how much it is better (+
 the baseline, in stars where that is told.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,6 +32,9 @@ TOLD = ("differs", "exact", "clear")
 # From this factor on a difference is told as one.
 _FACTOR = 10
 _LARGE_PERCENT = 10
+# Of what stands in brackets, so that it is beneath each other.
+_LEAST_WIDTH = 5
+_MEDIANS = "medians over all lends of all loads"
 # What of the page's grid of VMs a mail has room for, under short names.
 _OF_VMS = {
     "VM, ran": "ran",
@@ -50,7 +52,7 @@ class _Against:
     Attributes:
         reference: what the others are held against.
         rows: by variant.
-        doses: the lowest and the highest dose over which most were compared.
+        doses: the lowest and the highest dose of the widest range over which any was compared.
     """
 
     reference: Variant
@@ -59,13 +61,12 @@ class _Against:
 
     @property
     def usual(self) -> Row:
-        """A row that was compared over the same doses as most."""
+        """A row that was compared over that range, as is the reference's value that is shown."""
         return next(row for row in self.rows.values() if _doses_of(row) == self.doses)
 
-    def is_usual(self, variant: Variant) -> bool:
-        """Return whether a variant was compared over the same doses as most, if at all."""
-        row = self.rows.get((variant.strategy, variant.name))
-        return row is None or _doses_of(row) == self.doses
+    def row_of(self, variant: Variant) -> Row | None:
+        """Return what was compared of a variant, if it was."""
+        return self.rows.get((variant.strategy, variant.name))
 
 
 def machine_tables(machine: Machine) -> Iterator[str]:
@@ -86,8 +87,9 @@ def machine_tables(machine: Machine) -> Iterator[str]:
         "the load before any lend",
         _until(machine),
     )
-    yield from titled("memmap, and what is set aside while idle", _aside(machine))
-    yield from titled("What comes back of what was lent, and how a lend looks", _back(machine))
+    yield from titled(f"memmap, and what is set aside while idle; {_MEDIANS}", _aside(machine))
+    back = f"What comes back of what was lent, and how a lend looks; {_MEDIANS}"
+    yield from titled(back, _back(machine))
     for found in vm_grids(machine):
         yield from titled("A VM in what is lent", _renamed(found, _OF_VMS))
 
@@ -123,11 +125,8 @@ def _compared(
     known = {load: against for load, against in found.items() if against is not None}
     if not known:
         return
-    are_marked = not all(
-        against.is_usual(variant) for against in known.values() for variant in machine.variants
-    )
     columns = [
-        Column("", load_label(load, 0), _cell_of(against, unit, are_marked))
+        Column("", load_label(load, 0), _cell_of(against, unit, machine.variants))
         for load, against in known.items()
     ]
     doses = [
@@ -137,17 +136,16 @@ def _compared(
     ]
     told = [words("{}; baseline: {}", title, reference.title)]
     told += [words("Doses: {}", joined(doses, ", "))] if doses else []
-    told += [words("!: over others, {}", joined(_others(machine, known)))] if are_marked else []
     yield from titled(joined(told, ". "), _of_variants(machine, "comparisons", columns))
 
 
 def _against(machine: Machine, reference: Variant, load: str, quantity: str) -> _Against | None:
-    """Return what was compared under a load, and over which doses most was."""
+    """Return what was compared under a load, and the widest range of doses of any."""
     rows = compared(machine, load, quantity)
     if not rows:
         return None
-    (usual, _), *_ = Counter(map(_doses_of, rows.values())).most_common(1)
-    return _Against(reference, rows, usual)
+    widest = max(map(_doses_of, rows.values()), key=lambda doses: (doses[1], -doses[0]))
+    return _Against(reference, rows, widest)
 
 
 def _doses_of(row: Row) -> tuple[float, float]:
@@ -160,55 +158,67 @@ def _range(row: Row) -> Words:
     return row.between("least_dose", "most_dose", Row.dose)
 
 
-def _others(machine: Machine, known: Mapping[str, _Against]) -> list[Words]:
-    """Return the variants that were compared over other doses than most, by load and range."""
-    found: dict[str, tuple[Words, list[str]]] = {}
-    for load, against in known.items():
-        for variant in machine.variants:
-            if not against.is_usual(variant):
-                own = _range(against.rows[variant.strategy, variant.name])
-                told = words("{} {}", load_label(load, 0), own)
-                _, names = found.setdefault(str(told), (told, []))
-                names.append(shortened(str(variant.title)))
-    return [words("{} of {}", told, ", ".join(names)) for told, names in found.values()]
-
-
 def _cell_of(
-    against: _Against, unit: Callable[[Row, str], Part], are_marked: bool
+    against: _Against, unit: Callable[[Row, str], Part], variants: Sequence[Variant]
 ) -> Callable[[Variant], Part]:
+    brackets = {str(variant.title): _in_brackets(against, variant) for variant in variants}
+    width = max(_LEAST_WIDTH, *(len(text) for text, _ in brackets.values()))
+
     def told(variant: Variant) -> Part:
-        row = against.rows.get((variant.strategy, variant.name))
-        mark = "" if not are_marked else " " if against.is_usual(variant) else "!"
+        row = against.row_of(variant)
         if variant is against.reference:
-            return words("{} {}{}", unit(against.usual, "against_value"), _gain("="), mark)
-        if row is None:
+            value = unit(against.usual, "against_value")
+        elif row is None:
             return NOTHING
-        return words("{} {}{}", unit(row, "value"), _difference(row), mark)
+        else:
+            value = unit(row, "value")
+        text, is_told = brackets[str(variant.title)]
+        form = "{} *{}*" if is_told else "{} ({})"
+        return words(form, value, f"{text:>{width}}")
 
     return told
 
 
-def _difference(row: Row) -> str:
-    """Return by how much a value is better than the baseline's, or how many times it is that."""
+def _in_brackets(against: _Against, variant: Variant) -> tuple[str, bool]:
+    """Return how a variant compares, or up to which dose it was; and whether that is told."""
+    row = against.row_of(variant)
+    if row is None:
+        return ("=" if variant is against.reference else ""), False
+    if _doses_of(row) != against.doses:
+        return plain(_other_range(row, against)), False
+    return _difference(row)
+
+
+def _other_range(row: Row, against: _Against) -> Words:
+    """Return over which doses a row was compared that was not over the widest range."""
+    if row["least_dose"] == row["most_dose"]:
+        return words("at {}", row.dose("most_dose"))
+    if row["least_dose"] == against.usual["least_dose"]:
+        return words("to {}", row.dose("most_dose"))
+    return _range(row)
+
+
+def _difference(row: Row) -> tuple[str, bool]:
+    """Return by how much a value is better than the baseline's, or how many times it is that.
+
+    Returns:
+        It, and whether it is told that there is a difference.
+    """
     value, baseline = row["value"], row["against_value"]
     if row["verdict"] == "equal" or value == baseline:
-        return _gain("=")
+        return "=", False
     if not baseline:
-        return _gain("-")
-    told = row["verdict"] in TOLD
+        return "-", False
+    is_told = row["verdict"] in TOLD
     if value / baseline > _FACTOR:
-        return _gain(f"x{value / baseline:.0f}", told=told)
+        return f"x{value / baseline:.0f}", is_told
     if value and baseline / value > _FACTOR:
-        return _gain(f"1/{baseline / value:.0f}", told=told)
+        return f"1/{baseline / value:.0f}", is_told
     change = (value - baseline) / baseline * 100
     if row["quantity"] != "granted_bytes":
         change = -change
     digits = 0 if round(abs(change), 1) >= _LARGE_PERCENT else 1
-    return _gain(f"{change:+.{digits}f}%", told=told)
-
-
-def _gain(text: str, *, told: bool = False) -> str:
-    return f"*{text:>5}*" if told else f"({text:>5})"
+    return f"{change:+.{digits}f}%", is_told
 
 
 def _of_curve(load: str, cell: Callable[[Row], Part]) -> Callable[[Variant], Part]:
@@ -241,11 +251,8 @@ def _ends_of(load: str) -> Callable[[Variant], Part]:
         curve = variant.curve(load)
         if curve is None:
             return NOTHING
-        whole = whole_until(variant.cells_of(load))
-        # A dose that the load missed is no part of the curve.
-        is_open = whole is not None and whole["dose_target"] >= curve["most_dose"]
         ends = [
-            _end(curve, "most_dose") if is_open else _dose(whole, "dose_target", curve),
+            _dose(whole_until(variant.cells_of(load)), "dose_target", curve),
             _half(curve),
             _number(curve, "carries_until_dose")
             if curve.knows("refused_from_dose")

@@ -99,6 +99,22 @@ def test_a_wrong_number_is_found(
     assert not says(replace(shown, text=changed), tables, names)
 
 
+def test_a_wrong_range_of_doses_is_found(
+    text: str, tables: Tables, names: dict[str, tuple[str, str]]
+) -> None:
+    of_fewer = [cell for cell in cells(text) if re.search(r"\((at|to) ", cell.text)]
+    assert {cell.text[cell.text.index("(") :] for cell in of_fewer} == {
+        "(at 10%)",
+        "(at 50%)",
+        "(to 20%)",
+    }
+    for cell in of_fewer:
+        for before, after in (("at ", "to "), ("to ", "at "), ("0%", "1%"), ("(", "( +9.0%) (")):
+            if before in cell.text:
+                changed = replace(cell, text=cell.text.replace(before, after))
+                assert not says(changed, tables, names)
+
+
 def test_the_head_says_what_was_run(text: str, tables: Tables) -> None:
     runs, trials = tables["runs"], tables["trials"]
     head = " ".join(text.partition("=" * 72)[0].split())

@@ -91,6 +91,18 @@ def test_a_number_of_another_variant_is_found(html: str, tables: Tables) -> None
     assert strangers(moved, tables, titles(STRATEGIES))
 
 
+def test_a_number_of_all_variants_stands_under_their_strategy(tables: Tables) -> None:
+    form = (
+        '<dl><dt><a href="#strategy-{}">of it</a></dt><dd><p>Against it: strands <data value="1" '
+        'data-table="variants" data-row="1" data-column="stranded_bytes">1</data> while idle '
+        "({}).</p></dd></dl>"
+    )
+    own, names = tables.row("variants", 1)["strategy"], titles(STRATEGIES)
+    assert strangers(form.format(own, "all variants"), tables, names) == []
+    assert strangers(form.format("another", "all variants"), tables, names)
+    assert strangers(form.format(own, "some"), tables, names)
+
+
 def test_a_digit_that_is_no_number_of_a_table_is_found(html: str) -> None:
     assert loose_digits(
         html.replace("No VM", "12 VMs").replace("Conclusion</h2>", "Conclusion 7</h2>")

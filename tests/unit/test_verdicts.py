@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from carveout.common.sizes import MIB
+from carveout.findings.failing import most_frequent
 from carveout.findings.machines import Machine, Variant
 from carveout.findings.verdicts import against, good_for, verdict
 from carveout.wording.marks import Name
@@ -103,3 +104,16 @@ def test_all_variants_that_share_the_worst_are_named(sizes: tuple[float, ...], w
         for title, size in zip("ABC", sizes, strict=True)
     ]
     assert str(against(machine(*some), some)) == wanted
+
+
+def test_what_the_monitor_itself_capped_counts_where_there_is_nothing_else() -> None:
+    capped = {"reason": "host_needs_the_rest", "count": 9}
+    rows = [capped, {"count": 3}, {"count": 5}]
+    some = [variant(failures=(own,)) for own in rows]
+    assert [row["count"] for _, row in most_frequent(some)] == [5]
+    assert [row["count"] for _, row in most_frequent(some[:1])] == [9]
+    others = [replace(own, strategy="mem") for own in some[:1]]
+    assert [(own.strategy, row["count"]) for own, row in most_frequent([*some, *others])] == [
+        ("cma", 5),
+        ("mem", 9),
+    ]

@@ -107,7 +107,11 @@ def _refused(machine: Machine, variants: Sequence[Variant]) -> list[Words]:
     said = []
     for load in machine.loads:
         most = max((_carried(row) for _, row in _curves(machine.variants, load)), default=0)
-        worst = _worst(_curves(variants, load), _carried)
+        # Where none was refused, no higher dose was tried.
+        refused = [
+            found for found in _curves(variants, load) if found[1].knows("refused_from_dose")
+        ]
+        worst = _worst(refused, _carried)
         if worst and _carried(worst[0][1]) < most - _POINTS:
             curve, who = worst[0][1], _whose(worst, variants)
             name = Name(load_label(load, 0))

@@ -108,7 +108,7 @@ def test_all_variants_that_share_the_worst_are_named(sizes: tuple[float, ...], w
 
 def test_what_the_monitor_itself_capped_counts_where_there_is_nothing_else() -> None:
     capped = {"reason": "host_needs_the_rest", "count": 9}
-    rows = [capped, {"count": 3}, {"count": 5}]
+    rows: list[Mapping[str, Any]] = [capped, {"count": 3}, {"count": 5}]
     some = [variant(failures=(own,)) for own in rows]
     assert [row["count"] for _, row in most_frequent(some)] == [5]
     assert [row["count"] for _, row in most_frequent(some[:1])] == [9]

@@ -89,14 +89,14 @@ def census_of(trial: Trial, phase: str) -> dict[str, Any]:
 
 def test_what_a_load_takes_is_gone_from_free_memory(trials: list[Trial]) -> None:
     for trial in trials:
-        unloaded, loaded = (census_of(trial, phase) for phase in ("unloaded", "loaded"))
+        unloaded, before = (census_of(trial, phase) for phase in ("unloaded", "before"))
         (load,) = records(trial, "load")
-        gone = unloaded["mem_free_bytes"] - loaded["mem_free_bytes"]
+        gone = unloaded["mem_free_bytes"] - before["mem_free_bytes"]
         assert abs(gone - load["physical_bytes"]) < MIB, trial["cell"]
 
 
 def accounts_before_the_lend(trial: Trial) -> dict[str, int]:
-    return dict(census_of(trial, "loaded")["accounts"])
+    return dict(census_of(trial, "before")["accounts"])
 
 
 def test_a_load_reaches_its_dose_and_the_census_finds_it(of_the_kernel: list[Trial]) -> None:
@@ -137,7 +137,7 @@ def test_ageing_does_the_work_that_it_is_to_do(aged: list[Trial]) -> None:
 def test_ageing_scatters_what_is_free_and_what_cannot_move(aged: list[Trial]) -> None:
     found = {}
     for trial in aged:
-        census = census_of(trial, "loaded")
+        census = census_of(trial, "before")
         free = census["free_blocks"]
         scattered = sum(count << order for order, count in enumerate(free[:9]))
         found[trial["dose_permille"], trial["seed"]] = (census["blocked_pageblocks"], scattered)
@@ -152,7 +152,7 @@ def test_clusters_leave_larger_ranges_than_single_pages(checkout: Checkout) -> N
     single: list[tuple[int, int]] = []
     clusters: list[tuple[int, int]] = []
     for trial in trials_of(checkout, "clusters", doses):
-        census = census_of(trial, "loaded")
+        census = census_of(trial, "before")
         runs = re.findall("[FM]+", census["pageblocks"])
         of_load = clusters if trial["cell"]["load"] == "unmovable_clusters" else single
         of_load.append((census["blocked_pageblocks"], max(map(len, runs))))

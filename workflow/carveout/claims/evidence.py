@@ -110,7 +110,7 @@ class CommonDoses(Evidence):
         if rows is None or "dose_target" not in rows:
             return rows
         load = [name for name in (*COMPARABLE, "load", "requests", "cycle") if name in rows]
-        variants = rows[list(VARIANT)].agg("/".join, axis="columns").where(rows["_run"])
+        variants = rows.groupby(list(VARIANT)).ngroup().where(rows["_run"])
         grouped = rows.assign(_variant=variants)
         of_load, of_dose = (
             grouped.groupby(keys)["_variant"].transform("nunique")

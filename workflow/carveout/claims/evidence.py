@@ -12,6 +12,7 @@ from carveout.study.geometry import huge_page_bytes_of, section_bytes_of
 from carveout.tables.definitions import TABLES
 from carveout.tables.parquet import read_table
 from carveout.tables.schema import COMPARABLE, KERNEL_COLUMNS
+from carveout.tables.statistics_tables import SHORT_OF_DOSE
 
 # What is made of trials is no witness of them.
 CHECKABLE = tuple(name for name in TABLES if name not in ("runs", "changes", "claims", "needs"))
@@ -19,6 +20,9 @@ VARIANT = ("strategy", "variant")
 # Sizes that every row of a kernel has, whatever its table.
 _COUNTED = ("page_bytes", "pageblock_bytes", "struct_page_bytes")
 GEOMETRY = (*_COUNTED, "huge_page_bytes", "section_bytes")
+# Of a trial, whether its host carried the load: it was not refused, and came to its dose.
+LOAD_CARRIED = "load_carried"
+_OF_CARRIED = ("outcome", "dose_target", "dose_achieved")
 # Columns that say that nothing was run. A row of which they do counts only where a check names one.
 NOT_RUN = ("not_available", "why_not_available", "available", "message")
 _KINDS = {"Int64": NUMBERS, "Float64": NUMBERS, "boolean": TRUTHS, "str": TEXTS}
@@ -28,7 +32,8 @@ _OF_ONE_SIDE = ("trial_id", *VARIANT)
 def kinds_of(table: str) -> dict[str, str]:
     """Return what the columns of a table are, with those of the kernel's sizes, by their names."""
     own = {name: _KINDS[dtype.name] for name, dtype in TABLES[table].dtypes().items()}
-    return own | dict.fromkeys(GEOMETRY, NUMBERS)
+    carried = {LOAD_CARRIED: TRUTHS} if set(_OF_CARRIED) <= own.keys() else {}
+    return own | carried | dict.fromkeys(GEOMETRY, NUMBERS)
 
 
 def pairing_of(table: str) -> tuple[str, ...]:
@@ -57,7 +62,11 @@ class Evidence:
         known = TABLES[table].columns
         wanted = self._columns[table] | {*VARIANT, *TABLES[table].key, *pairing_of(table)}
         wanted |= {"trials", "outcome", *NOT_RUN}
+        if LOAD_CARRIED in wanted:
+            wanted |= set(_OF_CARRIED)
         frame = read_table(table, path, [name for name in known if name in wanted])
+        if LOAD_CARRIED in wanted:
+            frame[LOAD_CARRIED] = _is_carried(frame)
         texts = {name: TEXT for name, kind in kinds_of(table).items() if kind == TEXTS}
         frame = frame.astype({name: kind for name, kind in texts.items() if name in frame})
         frame = frame.assign(_run=_was_run(frame))
@@ -117,6 +126,12 @@ class CommonDoses(Evidence):
             for keys in (load, [*load, "dose_target"])
         )
         return rows[~rows["_run"] | (of_load == of_dose)]
+
+
+def _is_carried(trials: pd.DataFrame) -> "pd.Series[bool]":
+    """Return whether hosts carried their loads; null where it is not known what a load came to."""
+    came = trials["dose_achieved"] >= trials["dose_target"] - SHORT_OF_DOSE
+    return (trials["outcome"] != "load_refused") & (came | (trials["dose_target"] == 0))
 
 
 def _was_run(frame: pd.DataFrame) -> "pd.Series[bool]":

@@ -10,9 +10,9 @@ import pandas as pd
 from carveout.claims.expressions import NUMBERS, TEXT, TEXTS, TRUTHS
 from carveout.study.geometry import huge_page_bytes_of, section_bytes_of
 from carveout.tables.definitions import TABLES
+from carveout.tables.loads import is_short_of_dose
 from carveout.tables.parquet import read_table
 from carveout.tables.schema import COMPARABLE, KERNEL_COLUMNS
-from carveout.tables.statistics_tables import SHORT_OF_DOSE
 
 # What is made of trials is no witness of them.
 CHECKABLE = tuple(name for name in TABLES if name not in ("runs", "changes", "claims", "needs"))
@@ -130,8 +130,8 @@ class CommonDoses(Evidence):
 
 def _is_carried(trials: pd.DataFrame) -> "pd.Series[bool]":
     """Return whether hosts carried their loads; null where it is not known what a load came to."""
-    came = trials["dose_achieved"] >= trials["dose_target"] - SHORT_OF_DOSE
-    return (trials["outcome"] != "load_refused") & (came | (trials["dose_target"] == 0))
+    came = ~is_short_of_dose(trials) | (trials["dose_target"] == 0)
+    return (trials["outcome"] != "load_refused") & came
 
 
 def _was_run(frame: pd.DataFrame) -> "pd.Series[bool]":

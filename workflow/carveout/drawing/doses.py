@@ -3,7 +3,7 @@
 
 import pandas as pd
 
-from carveout.tables.statistics_tables import SHORT_OF_DOSE
+from carveout.tables.loads import misses_dose
 
 # What is needed to know it, of the table `summary`.
 DOSES = ("dose_target", "dose_achieved", "physical_bytes")
@@ -23,5 +23,5 @@ def at_doses(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(
         dose=achieved.where(achieved.notna() & ~refused, target),
         refused=refused,
-        short=(achieved < target - SHORT_OF_DOSE) & ~refused,
+        short=misses_dose(cells, refused),
     )

@@ -26,7 +26,6 @@ import pandas as pd
 
 from carveout.common.errors import entry_point
 from carveout.statistics import pair
-from carveout.statistics.curves import misses_dose
 from carveout.statistics.differences import (
     LEVEL,
     boschloo_p_value,
@@ -48,6 +47,7 @@ from carveout.statistics.intervals import (
 from carveout.statistics.sides import Side, of_common_doses
 from carveout.statistics.summarize import with_quantities
 from carveout.tables.comparison_tables import AGAINST, COMPARED, COMPARISONS
+from carveout.tables.loads import misses_dose
 from carveout.tables.parquet import read_metadata, read_table, write_table
 from carveout.tables.schema import COMPARABLE
 

@@ -8,20 +8,9 @@ import pandas as pd
 
 from carveout.common.rates import last_with_half
 from carveout.statistics.intervals import Numbers, quantile_interval, units_of
+from carveout.tables.loads import misses_dose
 from carveout.tables.schema import CURVE
-from carveout.tables.statistics_tables import CURVES, SHORT_OF_DOSE
-
-
-def misses_dose(rows: pd.DataFrame, refused: "pd.Series[bool]") -> "pd.Series[bool]":
-    """Return which loads were not refused and yet never there, as page cache that is trimmed is.
-
-    Args:
-        rows: of any table with `dose_target` and `dose_achieved`, which of a load that was refused
-            is what it came to until then.
-        refused: which rows are of loads that were.
-    """
-    is_short = rows["dose_achieved"] < rows["dose_target"] - SHORT_OF_DOSE
-    return is_short.fillna(value=False).astype(bool) & ~refused
+from carveout.tables.statistics_tables import CURVES
 
 
 class _Trials(NamedTuple):

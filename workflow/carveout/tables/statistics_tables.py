@@ -23,8 +23,6 @@ from carveout.tables.schema import (
 )
 
 QUANTILES = (5, 25, 50, 75, 95)
-# By so many points a load may miss its dose and still count as carried.
-SHORT_OF_DOSE = 2
 
 
 def _quantiles(prefix: str) -> dict[str, pa.Column]:

@@ -10,10 +10,10 @@ from tests.conftest import Checkout, Run
 
 
 def run_config(checkout: Checkout, config: Mapping[str, object]) -> Run:
-    """A run of a config, with its tables, in the folder that the config names."""
+    """A run of a config, with the tables of its trials, in the folder that the config names."""
     results = str(config["results"])
     (checkout.path / f"{results}.yaml").write_text(yaml.safe_dump(dict(config)))
-    checkout.snakemake("tables", "--configfile", f"{results}.yaml")
+    checkout.snakemake("collect_trials", "--configfile", f"{results}.yaml")
     return Run(checkout, checkout.path / results)
 
 

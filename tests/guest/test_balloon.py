@@ -31,7 +31,7 @@ KEPT = [variant for variant in VARIANTS if variant[1] != "free_page_reporting"]
 @pytest.fixture(scope="module")
 def run(checkout: Checkout) -> Run:
     config = ("--configfile", "tests/guest/balloon.yaml", "--config", "results=balloon")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     return Run(checkout, checkout.path / "balloon")
 
 
@@ -146,7 +146,7 @@ def trials_of(checkout: Checkout, boot: str) -> dict[str, str]:
     config["loads"] = {"anonymous_memory": [30]}
     config["strategies"] = {"virtio-balloon": "all", "virtio-mem": ["auto_movable"]}
     (checkout.path / f"balloon_{boot}.yaml").write_text(yaml.safe_dump(config))
-    checkout.snakemake("tables", "--configfile", f"balloon_{boot}.yaml")
+    checkout.snakemake("collect_trials", "--configfile", f"balloon_{boot}.yaml")
     made = checkout.path / f"balloon_{boot}" / "trials"
     return {str(path.relative_to(made)): path.read_text() for path in made.glob("**/*.jsonl")}
 
@@ -160,7 +160,7 @@ def test_forks_and_cold_boots_give_the_same_bytes(checkout: Checkout) -> None:
 @pytest.fixture(scope="module")
 def exhausted(checkout: Checkout) -> Run:
     config = ("--configfile", "tests/guest/balloon_exhausted.yaml")
-    checkout.snakemake("tables", *config, "--config", "results=balloon_exhausted")
+    checkout.snakemake("collect_trials", *config, "--config", "results=balloon_exhausted")
     return Run(checkout, checkout.path / "balloon_exhausted")
 
 

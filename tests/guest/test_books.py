@@ -31,7 +31,7 @@ BOTH_SIZES = ["smoke", pytest.param("large", marks=pytest.mark.long)]
 def large(checkout: Checkout) -> Run:
     """One run of every strategy on hosts of 4 GiB."""
     config = ("--configfile", "tests/guest/books.yaml", "--config", "results=large")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     return Run(checkout, checkout.path / "large")
 
 
@@ -59,7 +59,7 @@ def test_memmap_is_what_the_kernel_counts_and_what_lies_in_ram(
 def test_what_is_for_movable_pages_alone_is_counted_once(checkout: Checkout) -> None:
     """A CMA area lies within ZONE_MOVABLE, all of whose frames are known."""
     config = ("--configfile", "tests/guest/area_in_zone.yaml", "--config", "results=area_in_zone")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     run = Run(checkout, checkout.path / "area_in_zone")
     phases = censuses(run, "area_in_zone", phase="before")
     assert (phases[account("cma_idle")] + phases[account("cma_used")] > 2**25).all()
@@ -121,7 +121,7 @@ def test_a_pageblock_that_is_lent_in_part_says_so(smoke: Run) -> None:
 
 def test_one_reference_too_many_is_named_as_what_stands_in_the_way(checkout: Checkout) -> None:
     config = ("--configfile", "tests/guest/pins.yaml", "--config", "results=pins")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     (row,) = Run(checkout, checkout.path / "pins").table("trials").to_dict("records")
     assert row["outcome"] == "refused"
     assert (row["exhausted"], row["refused_by"]) == (True, "kernel")

@@ -28,7 +28,7 @@ CELL = "anonymous_memory.once.page"
 @pytest.fixture(scope="module")
 def run(checkout: Checkout) -> Run:
     """The run of the config."""
-    checkout.snakemake("tables", "--configfile", CONFIG, "--config", "results=second_boot")
+    checkout.snakemake("collect_trials", "--configfile", CONFIG, "--config", "results=second_boot")
     return Run(checkout, checkout.path / "second_boot")
 
 

@@ -21,7 +21,7 @@ WITHOUT_BLOCKER = "FM"
 def capacity(checkout: Checkout) -> Run:
     """Hosts that are asked for half of their RAM, in pieces of each size."""
     config = ("--configfile", "tests/guest/capacity.yaml", "--config", "results=capacity")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     return Run(checkout, checkout.path / "capacity")
 
 

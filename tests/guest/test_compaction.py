@@ -91,7 +91,7 @@ def run(checkout: Checkout) -> Run:
     """Hosts that run the kernel's test of compaction before a lend and after it."""
     put_selftests(["kselftest.h", "mm/compaction_test.c"], checkout.path / LOAD / "selftests")
     config = ("--configfile", "tests/guest/compaction.yaml", "--config", "results=compaction")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     return Run(checkout, checkout.path / "compaction")
 
 

@@ -24,7 +24,7 @@ PHASES = ["before", "lent", "after"]
 def told(request: pytest.FixtureRequest, checkout: Checkout) -> dict[str, list[dict[str, int]]]:
     """What both counted at each census of a host, by `snapshot` and `vmstat`."""
     config = ("--configfile", "tests/guest/counters.yaml", "--config", "results=counters")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     (log,) = (checkout.path / "counters/logs/boots").glob(f"**/{request.param}*.log")
     lines = re.findall(
         r"counters: phase=(\w+) snapshot (.*) vmstat (.*)", log.read_text(errors="replace")

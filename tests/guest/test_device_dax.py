@@ -266,7 +266,8 @@ def test_a_pinned_page_keeps_a_hot_added_device(checkout: Checkout) -> None:
     assert before["mem_total_bytes"] == after["mem_total_bytes"]
 
 
-@pytest.mark.parametrize("made", ["usual", "newer"])
+# On the newer kernel one trial is not the same: see "Boot once" in docs/measuring.md.
+@pytest.mark.parametrize("made", ["usual", pytest.param("newer", marks=pytest.mark.long)])
 def test_forks_and_cold_boots_give_the_same_bytes(
     made: str, request: pytest.FixtureRequest, checkout: Checkout
 ) -> None:

@@ -79,7 +79,7 @@ def test_virtio_mems_memmap_goes_with_its_blocks(smoke: Run) -> None:
 def gigantic(checkout: Checkout) -> Run:
     """Pages of 1 GiB."""
     config = ("--configfile", "tests/guest/gigantic.yaml", "--config", "results=gigantic")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     return Run(checkout, checkout.path / "gigantic")
 
 
@@ -117,7 +117,7 @@ def test_a_huge_page_from_elsewhere_is_none_out_of_cma(tmp_path: Path) -> None:
     config |= {"ram": ["10GiB"], "lendable": "2GiB", "requests": {"whole": ["2GiB"]}}
     config["strategies"] = {"hugetlbfs": ["1G_cma"]}
     (checkout.path / "elsewhere.yaml").write_text(yaml.safe_dump(config))
-    checkout.snakemake("tables", "--configfile", "elsewhere.yaml")
+    checkout.snakemake("collect_trials", "--configfile", "elsewhere.yaml")
     run = Run(checkout, checkout.path / "results")
     table = trials(run, "hugetlbfs").set_index("variant")
     assert dict(table["granted_bytes"] // GIB) == {"1G_cma": 1}
@@ -179,7 +179,7 @@ def test_the_seeds_of_a_load_differ(smoke: Run) -> None:
 def guests(checkout: Checkout) -> Run:
     """One run of the hosts that misbehave."""
     config = ("--configfile", "tests/guest/guests.yaml", "--config", "results=guests")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     return Run(checkout, checkout.path / "guests")
 
 
@@ -264,7 +264,7 @@ def test_the_pageblock_map_agrees_with_kpageflags(guests: Run) -> None:
 
 def test_a_load_that_does_not_fit_says_how_far_it_came(checkout: Checkout) -> None:
     config = ("--configfile", "tests/guest/out_of_memory.yaml", "--config", "results=oom")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     found = row(Run(checkout, checkout.path / "oom"), "baseline")
     assert (found["outcome"], found["cause"], found["stage"]) == ("load_refused", "oom", "load")
     # How far it came: the host of 1 GiB has its kernel, and little else.

@@ -51,7 +51,7 @@ class Named:
 def named(checkout: Checkout) -> list[Named]:
     """Every pageblock of a host."""
     config = ("--configfile", "tests/guest/in_the_way.yaml", "--config", "results=in_the_way")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     (log,) = (checkout.path / "in_the_way" / "logs" / "boots").glob("**/in_the_way*.log")
     lines = re.findall(
         r"in the way of \d+: (\w+) (\d+) ([0-9a-f]+) (\S+) (\S+); (\d+)",

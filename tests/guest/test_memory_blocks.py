@@ -30,7 +30,7 @@ GUARD = r"^ ?\[[0-9a-f]+ [0-9a-f]+\] splits a leaf entry in vmemmap$"
 @pytest.fixture(scope="module")
 def run(checkout: Checkout) -> Run:
     """The run of the config."""
-    checkout.snakemake("tables", "--configfile", CONFIG, "--config", "results=blocks")
+    checkout.snakemake("collect_trials", "--configfile", CONFIG, "--config", "results=blocks")
     return Run(checkout, checkout.path / "blocks")
 
 
@@ -212,7 +212,7 @@ def test_what_has_holes_or_is_offline_is_no_block_to_take_offline(run: Run) -> N
 def told(checkout: Checkout) -> Run:
     """Hosts that tell how the kernel counts page tables, of added blocks that come and go."""
     config = ("--configfile", "tests/guest/added_blocks.yaml", "--config", "results=added_blocks")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     return Run(checkout, checkout.path / "added_blocks")
 
 
@@ -246,7 +246,7 @@ def censuses_of(run: Run, variant: str) -> pd.DataFrame:
 
 def test_forked_as_cold(run: Run, checkout: Checkout) -> None:
     config = ("--configfile", CONFIG, "--config", "results=blocks_cold", "boot=cold")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     forked = sorted((run.results / "trials").rglob("*.jsonl"))
     assert len(forked) == 2 * 2 + 2 * 2 + 1 + 2
     for file in forked:

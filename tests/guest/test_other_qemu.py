@@ -20,7 +20,7 @@ def run(checkout: Checkout, boot: str) -> Run:
     """One run of the config whose QEMU is another suite's."""
     results = f"other_qemu_{boot}"
     config = ("--config", f"results={results}", f"boot={boot}")
-    checkout.snakemake("tables", "--configfile", "tests/guest/other_qemu.yaml", *config)
+    checkout.snakemake("collect_trials", "--configfile", "tests/guest/other_qemu.yaml", *config)
     return Run(checkout, checkout.path / results)
 
 

@@ -15,7 +15,7 @@ PARTS = ("search", "migrate", "reclaim", "map", "rest")
 def lends(checkout: Checkout) -> list[dict[str, Any]]:
     """The lends of hosts that are full."""
     config = ("--configfile", "tests/guest/pressure.yaml", "--config", "results=pressure")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     rows = Run(checkout, checkout.path / "pressure").table("trials").to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]
 

@@ -15,7 +15,7 @@ MOST_PROGRESS, LEAST_PROGRESS = 0.9, 0.2
 @pytest.fixture(scope="module")
 def questions(checkout: Checkout) -> Run:
     config = ("--configfile", "tests/guest/questions.yaml", "--config", "results=questions")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     return Run(checkout, checkout.path / "questions")
 
 

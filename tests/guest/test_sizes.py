@@ -20,7 +20,7 @@ HOST = ["strategy", "variant", "granule", "dose_target", "seed"]
 def trials(checkout: Checkout) -> pd.DataFrame:
     """Hosts near the turning point of success, asked for half of their RAM or for less."""
     config = ("--configfile", "tests/guest/sizes.yaml", "--config", "results=sizes")
-    checkout.snakemake("tables", *config)
+    checkout.snakemake("collect_trials", *config)
     return Run(checkout, checkout.path / "sizes").table("trials")
 
 

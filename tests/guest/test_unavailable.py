@@ -27,7 +27,7 @@ def trials(request: pytest.FixtureRequest, checkout: Checkout) -> pd.DataFrame:
     results = f"unavailable_{request.param}"
     config = checkout.path / f"{results}.yaml"
     config.write_text(yaml.safe_dump({**CONFIG, "results": results, "boot": request.param}))
-    checkout.snakemake("tables", "--configfile", config.name)
+    checkout.snakemake("collect_trials", "--configfile", config.name)
     return Run(checkout, checkout.path / results).table("trials")
 
 

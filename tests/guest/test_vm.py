@@ -35,7 +35,7 @@ CLOCKS_NS = 2_000
 def run(checkout: Checkout) -> Run:
     """The run of vm.yaml."""
     checkout.snakemake(
-        "tables", "--configfile", "tests/guest/vm.yaml", "--config", "results=with_vms"
+        "collect_trials", "--configfile", "tests/guest/vm.yaml", "--config", "results=with_vms"
     )
     return Run(checkout, checkout.path / "with_vms")
 
@@ -199,7 +199,7 @@ def run_made(checkout: Checkout, name: str) -> Run:
         "results": name,
     }
     (checkout.path / f"{name}.yaml").write_text(yaml.safe_dump(config))
-    checkout.snakemake("tables", "--configfile", f"{name}.yaml")
+    checkout.snakemake("collect_trials", "--configfile", f"{name}.yaml")
     return Run(checkout, checkout.path / name)
 
 
@@ -246,7 +246,7 @@ def test_without_a_wish_no_vm_runs_and_forks_are_cold_boots(checkout: Checkout) 
         config = checkout.path / f"vms_{boot}.yaml"
         text = yaml.safe_dump({**CONFIG, **part, "boot": boot, "results": f"vms_{boot}"})
         config.write_text(text)
-        checkout.snakemake("tables", "--configfile", config.name)
+        checkout.snakemake("collect_trials", "--configfile", config.name)
         tables.append(checkout.path / f"vms_{boot}/tables/trials.parquet")
     assert tables[0].read_bytes() == tables[1].read_bytes()
     trials = Run(checkout, checkout.path / "vms_fork").table("trials")

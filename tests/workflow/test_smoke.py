@@ -57,7 +57,7 @@ def part_of_smoke(checkout: Checkout, name: str, **changes: object) -> Run:
 
 def test_forks_and_cold_boots_give_the_same_bytes(smoke: Run) -> None:
     cold = part_of_smoke(smoke.checkout, "cold", boot="cold", loads={"anonymous_memory": [50]})
-    smoke.checkout.snakemake("tables", "--configfile", "cold.yaml")
+    smoke.checkout.snakemake("collect_trials", "--configfile", "cold.yaml")
     assert set(cold.table("runs")["process"]) == {"trial"}
     variants = ["strategy", "variant"]
     assert set(cold.table("trials").groupby(variants).groups) == set(
@@ -70,7 +70,7 @@ def test_one_core_another_order_and_an_interruption_give_the_same_bytes(smoke: R
     strategies = {"virtio-mem": ["online_movable"], "cma": ["area"], "baseline": "all"}
     loads = {"unmovable_pages": [10], "anonymous_memory": [50]}
     second = part_of_smoke(smoke.checkout, "second", strategies=strategies, loads=loads)
-    args = ("tables", "--configfile", "second.yaml")
+    args = ("collect_trials", "--configfile", "second.yaml")
     interrupt(smoke.checkout, "second", *args)
     assert list(second.results.glob("trials/**/*.jsonl")), "some cells were done"
     assert list(second.results.glob("journals/**/*.jsonl")), "one was half done"

@@ -7,16 +7,20 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from carveout.common.errors import entry_point
-from carveout.common.files import write_atomically
+from carveout.common.cache import cached_folder
+from carveout.common.errors import CarveoutError, entry_point
+from carveout.common.files import sha256_of, sha256_of_json, write_atomically
 from carveout.common.processes import run_program
 from carveout.kernels.kernel import Kernel, unpacked_kernel
 
 _CROSS = "aarch64-linux-gnu-"
+_MODULE, _DIGEST = "module.ko", "module.sha256"
 
 
 def build_module(kernel: Kernel, source: Path, includes: Sequence[Path], output: Path) -> None:
     """Cross-build the module of a folder with a Kbuild file; same inputs give the same bytes.
+
+    It is built once for all folders of results: the cache has one for each of what it is made of.
 
     Args:
         kernel: the kernel that shall load it.
@@ -24,15 +28,52 @@ def build_module(kernel: Kernel, source: Path, includes: Sequence[Path], output:
         includes: further folders of headers.
         output: the .ko file to write.
     """
-    with tempfile.TemporaryDirectory(prefix="carveout-module-") as name:
-        folder = Path(name) / source.name
-        shutil.copytree(source, folder)
-        command = _make_command(kernel, folder, includes)
-        purpose = f"build {source} for kernel {kernel.release}"
-        print(run_program(command, purpose, is_apart=True), flush=True)
-        (module,) = folder.glob("*.ko")
-        run_program([f"{_CROSS}strip", "--strip-debug", str(module)], f"strip {module.name}")
-        write_atomically(output, module.read_bytes())
+
+    def build(built: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="carveout-module-") as name:
+            module = _built_module(kernel, source, includes, Path(name) / source.name)
+            write_atomically(built / _MODULE, module.read_bytes())
+            write_atomically(built / _DIGEST, sha256_of(module).encode())
+
+    made_of = _digest_of_inputs(kernel, [source, *includes])
+    cached = cached_folder("modules", made_of, build)
+    wanted, found = (cached / _DIGEST).read_text(encoding="utf-8"), sha256_of(cached / _MODULE)
+    if found != wanted:
+        raise CarveoutError(
+            f"{cached / _MODULE} is corrupt: wanted sha256 {wanted}, found {found}; "
+            "remove its folder, and it is built anew"
+        )
+    write_atomically(output, (cached / _MODULE).read_bytes())
+
+
+def _built_module(kernel: Kernel, source: Path, includes: Sequence[Path], folder: Path) -> Path:
+    """Return the module as it is built in a copy of its source."""
+    shutil.copytree(source, folder)
+    command = _make_command(kernel, folder, includes)
+    purpose = f"build {source} for kernel {kernel.release}"
+    print(run_program(command, purpose, is_apart=True), flush=True)
+    (module,) = folder.glob("*.ko")
+    run_program([f"{_CROSS}strip", "--strip-debug", str(module)], f"strip {module.name}")
+    return module
+
+
+def _digest_of_inputs(kernel: Kernel, folders: Sequence[Path]) -> str:
+    """Return the digest of all that the module's bytes depend on.
+
+    The kernel's own folder in the cache is named by all that it consists of.
+    """
+    files = [
+        (str(path.relative_to(folder.parent)), sha256_of(path))
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    tools = [
+        run_program([f"{_CROSS}{tool}", "--version"], f"ask for the version of {tool}")
+        for tool in ("gcc", "ld")
+    ]
+    this = sha256_of(Path(__file__))
+    return sha256_of_json([this, kernel.root.name, kernel.release, files, tools])
 
 
 def _make_command(kernel: Kernel, folder: Path, includes: Sequence[Path]) -> list[str]:

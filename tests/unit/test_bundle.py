@@ -9,11 +9,18 @@ from typing import Any
 import pytest
 import yaml
 
-from carveout.bundle.contents import check_config, committed_revision
+from carveout.archive.lockfile import Entry, Lock
+from carveout.archive.package import PackageSet
+from carveout.bundle import contents
+from carveout.bundle.contents import check_config, committed_revision, made_files
 from carveout.bundle.pack import write_bundle
 from carveout.bundle.rerun import prepare
 from carveout.common.errors import CarveoutError
 from carveout.common.revision import git_revision
+from carveout.kernels.kernel import Kernel
+from carveout.machines import emulators
+from carveout.machines.emulators import QEMU_PROGRAM
+from tests.unit.made_packages import host_program, libc_files, made_deb
 from tests.unit.test_tools import shell
 
 CONFIG: dict[str, Any] = {
@@ -162,6 +169,31 @@ def test_what_is_not_committed_is_not_bundled(
     (tmp_path / "new").touch()
     with pytest.raises(CarveoutError, match=r"git status has '\?\? new'; commit the changes"):
         committed_revision()
+
+
+def test_an_unpacked_qemu_and_a_built_kernel_go_in_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    files = {QEMU_PROGRAM: host_program("bash"), **libc_files("bash")}
+    program = made_deb(tmp_path, "qemu-system-arm", files, architecture="amd64")
+    monkeypatch.setattr(emulators, "with_dependencies", lambda package: [package])
+    pinned = PackageSet({"program": program})
+    lock = Lock({"qemus.other": Entry(pinned, program.version)})
+    root = emulators.unpacked([program]).root
+    found = made_files(lock, [])
+    place = f"cache/qemus/{root.name}/{QEMU_PROGRAM}"
+    assert found[place] == root / QEMU_PROGRAM
+    assert f"{place}.elf" in found
+    folder, kernel = tmp_path / "carveout/built/aa", tmp_path / "carveout/kernels/bb"
+    for path in (folder, kernel):
+        path.mkdir(parents=True)
+        (path / "Image").touch()
+    for path, wanted in ((folder, {"cache/built/aa/Image"}), (kernel, set())):
+        monkeypatch.setattr(
+            contents, "unpacked_kernel", lambda _, root=path: Kernel("6.12", 4096, root)
+        )
+        assert made_files(Lock({}), [tmp_path / "kernel.json"]).keys() == wanted
 
 
 def opened(folder: Path) -> Path:

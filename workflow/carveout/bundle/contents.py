@@ -17,7 +17,7 @@ from carveout.common.cache import cache_folder
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import run_program
 from carveout.kernels.kernel import unpacked_kernel
-from carveout.machines.emulators import HOST_QEMU
+from carveout.machines.emulators import HOST_QEMU, unpacked
 
 Files = dict[str, Path]
 
@@ -98,14 +98,24 @@ def _linked(bundled: set[str]) -> Files:
     return files
 
 
-def built_kernel_files(descriptions: Sequence[Path]) -> Files:
-    """Return the kernels that are built from source, so that nobody needs to build them again."""
-    built = cache_folder("built")
-    roots = [unpacked_kernel(description).root for description in descriptions]
+def made_files(lock: Lock, descriptions: Sequence[Path]) -> Files:
+    """Return what takes more than packages to make again: a compiler, or a question to the archive.
+
+    Args:
+        lock: its QEMUs, whose libraries the archive was asked for, go in as they were unpacked.
+        descriptions: of kernels; those that are built from source go in.
+    """
+    cache = cache_folder()
+    qemus = [
+        unpacked(list(entry.used.packages.values())).root
+        for key, entry in lock.entries.items()
+        if key.startswith("qemus.")
+    ]
+    kernels = [unpacked_kernel(description).root for description in descriptions]
+    built = [root for root in kernels if root.parent == cache_folder("built")]
     return {
-        f"cache/built/{path.relative_to(built)}": path
-        for root in roots
-        if root.parent == built
+        f"cache/{path.relative_to(cache)}": path
+        for root in (*qemus, *built)
         for path in root.rglob("*")
         if path.is_symlink() or path.is_file()
     }

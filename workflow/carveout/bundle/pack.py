@@ -22,10 +22,10 @@ from carveout.archive.lockfile import Lock
 from carveout.archive.pins import Pins
 from carveout.bundle.contents import (
     Files,
-    built_kernel_files,
     check_config,
     checkout_files,
     committed_revision,
+    made_files,
     package_files,
     tool_files,
     tools_folder,
@@ -150,7 +150,7 @@ def main() -> None:
             **tree,
             **_generated_files(Path(name), args.config, lock, revision),
             **package_files(lock),
-            **built_kernel_files(args.kernels),
+            **made_files(lock, args.kernels),
             **tool_files(tools),
             **wheel_files(tools),
         }

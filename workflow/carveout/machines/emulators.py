@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from carveout.archive.debs import GoneError
-from carveout.archive.foreign import packages_to_run, wrap_program
+from carveout.archive.debs import GoneError, with_dependencies
+from carveout.archive.foreign import linked_packages, wrap_program
 from carveout.archive.package import Package, PackageSet
 from carveout.archive.unpacked import Unpacked, lost, unpacked_together
 from carveout.common.errors import CarveoutError
@@ -86,7 +86,7 @@ def unpacked(packages: Sequence[Package]) -> Unpacked:
     (program,) = packages
 
     def find_tools() -> list[Package]:
-        linked = packages_to_run(program, QEMU_PROGRAM)
+        linked = linked_packages(QEMU_PROGRAM, with_dependencies(program))
         return sorted((p for p in linked if p.name != program.name), key=lambda p: p.name)
 
     def finish(folder: Path) -> None:

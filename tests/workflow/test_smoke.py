@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.compute  # type: ignore[import-untyped]
+import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -279,6 +281,19 @@ def test_figures_and_report_are_redrawn_from_the_tables_alone(clone: Checkout, t
     drawn = list((clone.path / "first" / "figures").glob("*.svg"))
     assert len(drawn) >= 4
     assert (clone.path / "first" / "report.html").exists() == (target == "report")
+
+
+@pytest.mark.parametrize("target", ["report", "all"])
+def test_a_table_that_was_edited_is_refused(clone: Checkout, target: str) -> None:
+    path = clone.path / "first/tables/trials.parquet"
+    rows = pyarrow.parquet.read_table(path)
+    place = rows.column_names.index("give_back_ns")
+    more = pyarrow.compute.add(rows["give_back_ns"], 1)
+    pyarrow.parquet.write_table(rows.set_column(place, rows.schema.field(place), more), path)
+    done = clone.snakemake(target, *SMOKE, fails=True)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("carveout: ")]
+    assert "first/tables/trials.parquet: wanted the table as carveout wrote it" in line
+    assert "Traceback" not in done.stderr
 
 
 def test_a_figure_is_drawn_alone_by_its_name_as_it_is_wanted(clone: Checkout) -> None:

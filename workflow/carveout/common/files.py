@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_END_BYTES = 2**20
+
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file's content, in hex."""
@@ -22,6 +24,18 @@ def sha256_of_json(value: object) -> str:
     """Return the sha256 of a value's one canonical JSON text, in hex."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_ends(path: Path) -> str:
+    """Return a text of whatever size: of a large one its beginning and its end, a MiB each."""
+    with path.open("rb") as stream:
+        text = stream.read(2 * _END_BYTES)
+        left_out_bytes = stream.seek(0, os.SEEK_END) - len(text)
+        if left_out_bytes:
+            stream.seek(-_END_BYTES, os.SEEK_END)
+            words = f"\n[... {left_out_bytes} bytes are left out ...]\n".encode()
+            text = text[:_END_BYTES] + words + stream.read()
+    return text.decode("utf-8", "replace")
 
 
 @contextmanager

@@ -11,6 +11,7 @@
 # make faults   plants errors in the measuring and sees whether the tests catch each; takes long
 # make bare     runs a small job on a bare machine: without root, and from a bundle without network
 # make same-kernel  builds the kernel `lab` twice from nothing and compares all of its bytes
+# make test-slurm  runs a small job through a Slurm on this machine (as root)
 # make kernels  runs the small job, the review and a user's own trees on every kernel; takes hours
 # make bench    measures what carveout itself costs (docs/benchmarks.md); wants an idle machine
 # make relock   pins the newest packages (config/kernels.yaml, config/qemus.yaml)
@@ -47,6 +48,12 @@ test: lint
 .PHONY: test-long
 test-long: install
 	pytest --numprocesses 2 --dist loadfile -m long tests/guest
+
+.PHONY: test-slurm
+test-slurm: install
+	@dpkg-query --show munge slurm-wlm >/dev/null || { apt-get -q update && \
+		apt-get -q -y install --no-install-recommends munge slurm-wlm; }
+	pytest -s tests/cluster
 
 .PHONY: lint
 lint: install

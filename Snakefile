@@ -20,6 +20,7 @@ if not IS_COMPARISON:
         include: "workflow/rules/machines.smk"
         include: "workflow/rules/initramfs.smk"
         include: "workflow/rules/boots.smk"
+        include: "workflow/rules/bundle.smk"
 
         for strategy in MATRIX.strategies.values():
 
@@ -29,7 +30,6 @@ if not IS_COMPARISON:
     include: "workflow/rules/claims.smk"
     include: "workflow/rules/figures.smk"
     include: "workflow/rules/report.smk"
-    include: "workflow/rules/bundle.smk"
 
     rule all:
         default_target: True
@@ -51,19 +51,12 @@ if not IS_COMPARISON:
 
     include: "workflow/rules/merge.smk"
 
+    # Only boots take long; all else wants the archive, or is done before a queue has seen it.
+    snakemake_internals.run_here(workflow, but=["boot_", "run_part"])
+
     onstart:
         if not IS_MERGE:
-            progress.begin(
-                Path(PROGRESS_FILE),
-                [
-                    cell_of(wildcards)
-                    for wildcards in snakemake_internals.jobs_to_run(
-                        workflow.dag, "boot_"
-                    )
-                ],
-                cores=snakemake_internals.cores_at_once(workflow),
-                boots_each=config["boot"] == "cold",
-            )
+            begin_progress()
 
     onsuccess:
         summary, page = (

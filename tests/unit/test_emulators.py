@@ -180,3 +180,19 @@ def test_virtio_devices_that_have_another_thread_are_told_not_to(tmp_path: Path)
     args = ["-device", "virtio-new-pci,id=a", "-device", "virtio-old-pci", "-device", "other"]
     assert synchronous_args(str(qemu), args) == ["-global", "virtio-new-pci.ioeventfd=off"]
     assert synchronous_args("no such program, nor asked", ["-m", "1G"]) == []
+
+
+def test_a_machine_with_another_qemu_than_the_one_described_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "qemu.json"
+    content = emulators.describe_host_qemu("bash", [])
+    path.write_text(json.dumps(content))
+    assert emulators.checked_qemu(str(path)) == ("bash", content["version"])
+    path.write_text(json.dumps({**content, "version": "0.1"}))
+    words = rf"wanted QEMU 0.1 \({path}\), found QEMU {re.escape(content['version'])} on this"
+    with pytest.raises(CarveoutError, match=words):
+        emulators.checked_qemu(str(path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CarveoutError, match=r"bash: wanted QEMU 0.1 \(.*\), found none on this"):
+        emulators.checked_qemu(str(path))

@@ -213,6 +213,30 @@ def test_trials_of_other_code_are_refused_and_those_half_done_left_out(tmp_path:
     assert merged == whole_lines(tmp_path / "whole")
 
 
+def test_what_jobs_have_made_of_a_large_cell_is_merged_before_its_own_job_ends(
+    tmp_path: Path,
+) -> None:
+    """Of its parts one has ended, another is at work, and the cell's own job has begun."""
+    write_facts(tmp_path / "a")
+    path = tmp_path / "a/journals" / f"{WHOLE.path}.jsonl"
+    ended, at_work = (Journal(path, "code", part) for part in ("1-of-2", "2-of-2"))
+    own = Journal(path, "code")
+    struck = result(POINTS[5], ending={"cause": "wall_limit", "message": "slow"}, records=[])
+    ended.start([boot(), *map(result, POINTS[:2])])
+    at_work.start([boot(), *map(result, POINTS[2:5]), struck])
+    own.start([boot(), *map(result, (POINTS[1], POINTS[5]))])
+    ended.pack([])
+    part = Part(tmp_path / "a")
+    assert part.cells() == {str(WHOLE.path)}
+    assert len([file for file in part.files() if "journals" in file.parts]) == 3
+    merged = merge([part], tmp_path / "merged")
+    assert merged == whole_lines(tmp_path / "whole")
+    stamp = (tmp_path / "merged/merged.yaml").read_text()
+    assert "in_several_folders: 0" in stamp, "one folder contradicts and repeats nothing"
+    own.pack([])
+    assert part.cells() == set(), "what has ended is told by its trials"
+
+
 def test_what_is_not_available_needs_no_run(tmp_path: Path) -> None:
     lacks = {"ending": {"cause": None, "message": "no CMA"}, "records": []}
     trials = [{"trial": result(point, **lacks)["trial"]} for point in POINTS]
@@ -261,3 +285,9 @@ def test_folders_that_cannot_be_merged(tmp_path: Path) -> None:
         write_part(tmp_path / target, list(map(result, POINTS)))
         with pytest.raises(CarveoutError, match="wanted a new folder"):
             check_target(tmp_path / target, parts)
+    for made in ("boots", "parts"):
+        (tmp_path / made / "logs/merge").mkdir(parents=True)
+        check_target(tmp_path / made, parts)
+        (tmp_path / made / "logs" / made).mkdir()
+        with pytest.raises(CarveoutError, match="found trials that were made there"):
+            check_target(tmp_path / made, parts)

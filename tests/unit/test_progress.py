@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from carveout.boots.progress import Progress, begin, describe, foretell
+from carveout.boots.progress import Progress, begin, describe, errors, foretell
 from carveout.common.sizes import GIB, MIB
 from tests.unit.made_cells import made_cell
 
@@ -96,3 +96,23 @@ def test_what_is_not_booted_takes_no_time_and_a_ladder_takes_more() -> None:
     )
     ends = made_cell(replication={"interval_width": 0.3, "least_seeds": 1})
     assert "with at most 1 trials" in foretell([ends], 1, boots_each=False)
+
+
+def test_why_jobs_on_other_machines_failed_is_told_once(tmp_path: Path) -> None:
+    progress = Progress(tmp_path / "progress")
+    for reason in ("node1: no QEMU", "node2: no room", "node1: no QEMU"):
+        progress.fail(reason)
+    progress.count("completed", ["granted"])
+    assert errors(tmp_path / "progress") == ["node1: no QEMU", "node2: no room"]
+    assert errors(tmp_path / "nothing") == []
+
+
+def test_what_two_machines_tore_does_not_end_a_job() -> None:
+    plan = {"trials": 4, "cells": 1, "start_s": 0.0}
+    line = describe(plan, ["skip 1trial completed", "skip", "skip \0\0", "skip 1"], now_s=60.0)
+    assert line.startswith("carveout: 0/3 trials")
+
+
+def test_what_parts_have_made_before_is_not_planned(tmp_path: Path) -> None:
+    begin(tmp_path / "progress", [made_cell(seeds=9)], cores=1, boots_each=False, made=6)
+    assert '"trials": 3,' in (tmp_path / "progress").read_text()

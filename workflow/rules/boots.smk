@@ -2,29 +2,143 @@
 # Boots: every cell is one job, which runs the cell's seeds and writes one line per trial.
 #
 # `boot_guest` itself matches no strategy: each strategy's rules.smk makes a rule of its own from it.
+# Where a cell would take too long for one job, `run_part` makes its trials in several; then the cell's
+# own job finds them in their journals. Where jobs run elsewhere, small cells share one.
 
 from carveout.boots import progress
+from carveout.boots.parts import Part, batches, job_minutes, parts_of
 from carveout.guests.limits import job_disk_mb, job_memory_mb
 
 PROGRESS_FILE = f"{config['results']}/progress"
+JOB_S = config["limits"]["job_s"]
+BOOTS_EACH = config["boot"] == "cold"
+
+PARTS = {
+    path: parts_of(cell, JOB_S, boots_each=BOOTS_EACH) for path, cell in CELLS.items()
+}
+BATCHES = {
+    str(cell.path): f"boots_{number}"
+    for number, batch in enumerate(
+        batches(
+            [cell for path, cell in CELLS.items() if not PARTS[path]],
+            JOB_S,
+            boots_each=BOOTS_EACH,
+        )
+    )
+    for cell in batch
+}
+snakemake_internals.name_groups(workflow, "boots", BATCHES.values())
+
+
+# One after another: the cells of a batch are as long as a job may be.
+resource_scopes:
+    cells_at_once="local",
+
+
+if snakemake_internals.jobs_run_elsewhere(workflow):
+    workflow.register_resource("cells_at_once", 1)
+
+
+# What a host is made of.
+HOST_FILES = {
+    "qemu": "<results>/qemu.json",
+    "kernel": "<results>/kernels/{kernel}/kernel.json",
+    # Snakemake compares small files by content: an image has changed when its digest has.
+    "images": [
+        ancient("<results>/guest/{kernel}/base.cpio"),
+        ancient("<results>/guest/{kernel}/strategies/{strategy}.cpio"),
+        ancient("<results>/guest/{kernel}/loads/{load}.cpio"),
+    ],
+    "digests": [
+        "<results>/guest/{kernel}/base.sha256",
+        "<results>/guest/{kernel}/strategies/{strategy}.sha256",
+        "<results>/guest/{kernel}/loads/{load}.sha256",
+    ],
+    "record_schema": "workflow/schemas/record.schema.yaml",
+}
+# What runs a cell, or a part of it.
+RUNNER = {
+    "code": code_digest("carveout.boots.cell_run"),
+    "cell": lambda wildcards: cell_of(wildcards).to_json(),
+    # A host that is only counted has one trial and may be large: no state of it is worth saving.
+    "engine": lambda wildcards: config["boot"] if cell_of(wildcards).lends else "cold",
+    "wall_limit_s": config["limits"]["wall_s"],
+    "state_limit_bytes": MATRIX.state_limit_bytes,
+    # Outlives the outputs: whatever is the reason to run a cell again, no trial that would come out
+    # the same is made anew.
+    "journal": f"{config['results']}/journals/{CELL_PATH}.jsonl",
+    "progress": PROGRESS_FILE,
+}
+RUN = (
+    "python -m carveout.boots.run --cell {params.cell:q} --qemu {input.qemu:q}"
+    " --engine {params.engine} --wall-limit-s {params.wall_limit_s}"
+    " --state-limit-bytes {params.state_limit_bytes} --at-once {threads}"
+    " --kernel {input.kernel:q} --images {input.images:q}"
+    " --code {params.code} --record-schema {input.record_schema:q}"
+    " --journal {params.journal:q} --log {log:q} --progress {params.progress:q}"
+)
+
+
+def part_of(wildcards):
+    """Return the part that a job makes, or None when it makes the whole cell."""
+    return Part.parse(wildcards.part) if "part" in wildcards.keys() else None
+
+
+def layouts_of(wildcards):
+    """Return how many hosts a job boots."""
+    part, cell = part_of(wildcards), cell_of(wildcards)
+    return part.layouts_of(cell) if part else cell.layouts
+
+
+def trials_of(wildcards):
+    """Return how many trials a job makes, as far as it is known before any is made."""
+    part, cell = part_of(wildcards), cell_of(wildcards)
+    if part:
+        return len(part.points_of(cell))
+    return 0 if PARTS[str(cell.path)] else cell.planned_trials()
+
+
+def begin_progress():
+    """Start the progress of a run."""
+    cells, parts = (
+        snakemake_internals.jobs_to_run(workflow.dag, rule)
+        for rule in ("boot_", "run_part")
+    )
+    split = [cell for cell in map(cell_of, cells) if PARTS[str(cell.path)]]
+    progress.begin(
+        Path(PROGRESS_FILE),
+        list(map(cell_of, cells)),
+        cores=snakemake_internals.cores_at_once(workflow),
+        boots_each=BOOTS_EACH,
+        made=sum(cell.planned_trials() for cell in split) - sum(map(trials_of, parts)),
+    )
+
+
+# What a job takes. Memory and disk bound what runs side by side here; elsewhere a queue is asked for
+# them, and for the time.
+TAKES = {
+    "mem_mb": lambda wildcards, threads: job_memory_mb(
+        cell_of(wildcards).touched_bytes, threads * layouts_of(wildcards)
+    ),
+    "disk_mb": lambda wildcards, threads: (
+        layouts_of(wildcards) * job_disk_mb(MATRIX.state_limit_bytes, threads)
+        if cell_of(wildcards).lends
+        else 0
+    ),
+    "runtime": lambda wildcards, attempt: job_minutes(
+        cell_of(wildcards), trials_of(wildcards), attempt, boots_each=BOOTS_EACH
+    ),
+    "cells_at_once": 1,
+}
 
 
 rule boot_guest:
     input:
-        qemu="<results>/qemu.json",
-        kernel="<results>/kernels/{kernel}/kernel.json",
-        # Snakemake compares small files by content: an image has changed when its digest has.
-        images=[
-            ancient("<results>/guest/{kernel}/base.cpio"),
-            ancient("<results>/guest/{kernel}/strategies/{strategy}.cpio"),
-            ancient("<results>/guest/{kernel}/loads/{load}.cpio"),
+        **HOST_FILES,
+        parts=lambda wildcards: [
+            f"<results>/parts/{CELL_PATH}/{part}"
+            for part in PARTS[CELL_PATH.format(**wildcards)]
         ],
-        digests=[
-            "<results>/guest/{kernel}/base.sha256",
-            "<results>/guest/{kernel}/strategies/{strategy}.sha256",
-            "<results>/guest/{kernel}/loads/{load}.sha256",
-        ],
-        record_schema="workflow/schemas/record.schema.yaml",
     output:
         trials=f"<results>/trials/{CELL_PATH}.jsonl",
         runs=f"<results>/runs/{CELL_PATH}.jsonl",
@@ -32,34 +146,42 @@ rule boot_guest:
         f"<logs>/boots/{CELL_PATH}.log",
     wildcard_constraints:
         strategy="(?!)",
+    group:
+        lambda wildcards: BATCHES.get(CELL_PATH.format(**wildcards))
     conda:
         CONDA_ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=lambda wildcards, threads: job_memory_mb(
-            cell_of(wildcards).touched_bytes, threads * cell_of(wildcards).layouts
-        ),
-        disk_mb=lambda wildcards, threads: (
-            cell_of(wildcards).layouts * job_disk_mb(MATRIX.state_limit_bytes, threads)
-            if cell_of(wildcards).lends
-            else 0
-        ),
+        **TAKES,
     params:
-        code=code_digest("carveout.boots.cell_run"),
-        cell=lambda wildcards: cell_of(wildcards).to_json(),
-        # A host that is only counted has one trial and may be large: no state of it is worth saving.
-        engine=lambda wildcards: config["boot"] if cell_of(wildcards).lends else "cold",
-        wall_limit_s=config["limits"]["wall_s"],
-        state_limit_bytes=MATRIX.state_limit_bytes,
-        # Outlives the outputs: whatever is the reason to run a cell again, no trial that would come
-        # out the same is made anew.
-        journal=f"{config['results']}/journals/{CELL_PATH}.jsonl",
-        progress=PROGRESS_FILE,
+        **RUNNER,
+        parts=lambda wildcards, input: len(input.parts),
     shell:
-        "python -m carveout.boots.run --cell {params.cell:q} --qemu {input.qemu:q}"
-        " --engine {params.engine} --wall-limit-s {params.wall_limit_s}"
-        " --state-limit-bytes {params.state_limit_bytes} --at-once {threads}"
-        " --kernel {input.kernel:q} --images {input.images:q}"
-        " --code {params.code} --record-schema {input.record_schema:q}"
-        " --trials {output.trials:q} --runs {output.runs:q} --journal {params.journal:q}"
-        " --log {log:q} --progress {params.progress:q}"
+        RUN
+        + " --parts {params.parts} --trials {output.trials:q} --runs {output.runs:q}"
+
+
+rule run_part:
+    input:
+        **HOST_FILES,
+    output:
+        done=f"<results>/parts/{CELL_PATH}/{{part}}",
+    log:
+        f"<logs>/parts/{CELL_PATH}/{{part}}.log",
+    wildcard_constraints:
+        part="[0-9]+-of-[0-9]+",
+    conda:
+        CONDA_ENVIRONMENT
+    threads: 1
+    resources:
+        **TAKES,
+    params:
+        **RUNNER,
+    shell:
+        RUN + " --part {wildcards.part} --done {output.done:q}"
+
+
+onerror:
+    if snakemake_internals.jobs_run_elsewhere(workflow):
+        for error in progress.errors(Path(PROGRESS_FILE)):
+            print(f"carveout: {error}", file=sys.stderr)

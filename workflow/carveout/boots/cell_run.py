@@ -36,6 +36,7 @@ class CellRun:
         boots: what determines the boot of each of its hosts, by their layouts.
         made_by: the digest of what decides about a trial and is not part of its id.
         log: the file that gets the guests' consoles.
+        points: the only ones that are run, of a part of the cell; None for all.
     """
 
     cell: Cell
@@ -45,14 +46,16 @@ class CellRun:
     at_once: int
     made_by: str
     log: Path
+    points: frozenset[Point] | None = None
 
     def boot_of(self, point: Point) -> Boot:
         """Return what determines the boot of the host that a trial is of."""
         return self.boots[self.cell.layout_of(point.seed)]
 
     def trial_ids(self) -> dict[Point, str]:
-        """Return the ids of all trials that the cell may have, by their points."""
-        return {point: trial_id(self.boot_of(point), point) for point in self.cell.points()}
+        """Return the ids of all trials that may be run, by their points."""
+        points = self.cell.points() if self.points is None else sorted(self.points)
+        return {point: trial_id(self.boot_of(point), point) for point in points}
 
     def boot_ids(self) -> list[str]:
         """Return the ids of the boots of its hosts, by their layouts."""
@@ -163,7 +166,7 @@ async def run_cell(
         return [
             {"trial": trial} for trial in unavailable_trials(run, run.cell.variant.why_no_other)
         ]
-    trials = CellTrials(run.cell, made)
+    trials = CellTrials(run.cell, made, run.points)
     async with _Hosts(run, keep) as hosts:
         try:
             await _run_missing(run, hosts, trials, keep)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The trials of one cell: those that are made, those to come, and when there are enough."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from carveout.boots.ladder import Ladder, mean_share
@@ -26,8 +26,18 @@ class CellTrials:
     trial ended first.
     """
 
-    def __init__(self, cell: Cell, made: Iterable[Result]) -> None:
+    def __init__(
+        self, cell: Cell, made: Iterable[Result], points: Container[Point] | None = None
+    ) -> None:
+        """Begin with what is made.
+
+        Args:
+            cell: the cell.
+            made: results of an earlier run that still hold.
+            points: the only ones that are run; None for all.
+        """
         self._cell = cell
+        self._points = points
         self._made: dict[Point, Result] = {}
         self._ladder = Ladder(**cell.ladder) if cell.ladder else None
         self._doses: dict[int, _DoseTrials] = {}
@@ -66,8 +76,10 @@ class CellTrials:
     def next_point(self) -> Point | None:
         """Return the next point that nobody has been given; None when there is none to run now."""
         for dose_permille, dose in self._doses.items():
-            if (seed := dose.next_seed(self._made)) is not None:
-                return Point(dose_permille, seed)
+            while (seed := dose.next_seed(self._made)) is not None:
+                point = Point(dose_permille, seed)
+                if self._points is None or point in self._points:
+                    return point
         return None
 
     def in_order(self) -> list[Result]:

@@ -4,12 +4,17 @@
 A trial is a pure function of what its id digests and of the code that made it. So whatever is the
 reason to run a cell again, a trial with the same id and code would come out the same, and is taken
 over. A job at work appends each result to a file, whole, by one write; a job that has ended
-packs all of its results into another, which is renamed into place.
+packs all of its results into another, which is renamed into place. Parts of a cell that are jobs
+of their own have a journal each, beside the cell's, until the job that puts the cell together has
+taken them in.
 """
 
+import glob
 import gzip
+import itertools
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +23,9 @@ from typing import Any
 from carveout.boots.cell_trials import Result, point_of
 from carveout.common.files import sha256_of, sha256_of_json, write_atomically
 from carveout.study.cell import Point
+
+# The name of a journal: a cell's or a part's, of a job at work or packed.
+_NAME = re.compile(r"(?P<cell>.+?)(?P<part>\.[0-9]+-of-[0-9]+)?\.jsonl(?P<packed>\.gz)?")
 
 
 def made_by(code: str, record_schema: Path, engine: str) -> str:
@@ -54,18 +62,35 @@ def read_packed(path: Path) -> list[Result]:
     return [json.loads(line) for line in gzip.decompress(packed.read_bytes()).splitlines()]
 
 
+def journals_half_done(folder: Path) -> dict[Path, str]:
+    """Return the files of cells whose own job has not ended, with the paths of these cells.
+
+    Args:
+        folder: that of all journals of a run.
+    """
+    found = {}
+    for path in sorted(folder.glob("*/*/*/*/*.jsonl*")):
+        name = _NAME.fullmatch(path.name)
+        if name and (name["part"] or not name["packed"]):
+            found[path] = str(path.relative_to(folder).with_name(name["cell"]))
+    return found
+
+
 class Journal:
     """The results of one cell that hold: its trials, and the boot of which they are forks."""
 
-    def __init__(self, path: Path, made_by: str) -> None:
-        """Name a cell's journal.
+    def __init__(self, path: Path, made_by: str, part: str | None = None) -> None:
+        """Name the journal of a cell, or of a part of it.
 
         Args:
-            path: the file of a job at work; it need not exist. The packed one lies beside it.
+            path: the file of a job at work on the cell; it need not exist. The packed one lies
+                beside it.
             made_by: the digest of what decides about a result beside what its id digests.
+            part: the part that is the job's, or None for the cell's own job.
         """
-        self._path = path
-        self._packed = _packed(path)
+        self._cell_path = path
+        self._path = path if part is None else path.with_name(f"{path.stem}.{part}.jsonl")
+        self._is_of_cell = part is None
         self._made_by = made_by
 
     def trials(self, trial_ids: Mapping[Point, str]) -> list[Result]:
@@ -76,7 +101,7 @@ class Journal:
         """
         found = {
             point_of(result["trial"]): result
-            for result in self._results()
+            for result in self._results(self._files())
             if "trial" in result
             and trial_ids.get(point_of(result["trial"])) == result["trial"]["trial_id"]
             # It says what the machine was like that day.
@@ -88,7 +113,7 @@ class Journal:
         """Return the last boot of which the trials are forks, if there was one."""
         found = [
             result
-            for result in self._results()
+            for result in self._results(self._files())
             if "trial" not in result and result["run"]["trial_id"] == boot_id
         ]
         return found[-1:]
@@ -110,21 +135,39 @@ class Journal:
         """End the job's file, and keep its results for whenever the cell is run again.
 
         What the same code has made before is kept too: of more seeds, or of another guest image.
+        The cell's own job takes in what its parts have made.
         """
-        kept = {r["run"]["trial_id"]: r for r in (*self._results(), *results)}
+        own = [_packed(self._path), self._path]
+        taken_in = self._files() if self._is_of_cell else own
+        kept = {r["run"]["trial_id"]: r for r in (*self._results(taken_in), *results)}
         write_packed(self._path, kept.values())
-        self._path.unlink(missing_ok=True)
+        for path in set(taken_in) - {own[0]}:
+            path.unlink(missing_ok=True)
 
     def half_done(self) -> list[Result]:
-        """Return what a job that has not ended has, what it took over included."""
-        return list(self._of_same_code(self._lines()))
+        """Return what was made of a cell whose own job has not ended, what was taken over included.
 
-    def _results(self) -> Iterator[Result]:
+        Of its parts that is what those have that have ended, too. Of two results of one point, or
+        of two boots with one id, it is the newer.
+        """
+        files = (path for path in self._files() if path != _packed(self._cell_path))
+        found = {
+            point_of(result["trial"]) if "trial" in result else result["run"]["trial_id"]: result
+            for result in self._results(files)
+        }
+        return list(found.values())
+
+    def _files(self) -> list[Path]:
+        """Return all files of the cell, its parts' included, with this job's own last."""
+        folder, stem = self._cell_path.parent, glob.escape(self._cell_path.stem)
+        of_parts = sorted(folder.glob(f"{stem}.*-of-*.jsonl*"), key=_unpacked_last)
+        own = [_packed(self._path), self._path]
+        of_others = (_packed(self._cell_path), self._cell_path, *of_parts)
+        return [*(path for path in of_others if path not in own), *own]
+
+    def _results(self, files: Iterable[Path]) -> Iterator[Result]:
         """Yield what the same code has made, older results first."""
-        return self._of_same_code([*self._packed_lines(), *self._lines()])
-
-    def _of_same_code(self, lines: Iterable[bytes]) -> Iterator[Result]:
-        for line in lines:
+        for line in itertools.chain.from_iterable(map(_lines_of, files)):
             try:
                 result: dict[str, Any] = json.loads(line)
                 is_ours = result["run"]["made_by"] == self._made_by
@@ -133,14 +176,17 @@ class Journal:
             if is_ours:
                 yield result
 
-    def _packed_lines(self) -> list[bytes]:
-        try:
-            return gzip.decompress(self._packed.read_bytes()).splitlines()
-        except (OSError, EOFError, zlib.error):
-            return []  # not there, or damaged
 
-    def _lines(self) -> list[bytes]:
-        return self._path.read_bytes().splitlines() if self._path.exists() else []
+def _unpacked_last(path: Path) -> tuple[bool, Path]:
+    return path.suffix != ".gz", path
+
+
+def _lines_of(path: Path) -> list[bytes]:
+    try:
+        content = path.read_bytes()
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).splitlines()
+    except (OSError, EOFError, zlib.error):
+        return []  # not there, or damaged
 
 
 def _packed(path: Path) -> Path:

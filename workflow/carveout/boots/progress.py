@@ -13,20 +13,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from carveout.common.sizes import GIB
+from carveout.boots.parts import work_s
 from carveout.study.cell import Cell
 
 _SHOW_INTERVAL_S = 5
 _AN_HOUR_S = 3600
-
-# Wall time of one core: about the means of the table `runs` of the main job, of config/large.yaml
-# and of config/review.yaml on the machine that the README names ("What it costs").
-_BOOT_S = 5
-_CYCLE_S_PER_GIB = 4
-_CENSUS_S_PER_GIB = 0.15
+_ERROR = "error"
 
 
-def begin(path: Path, cells: Sequence[Cell], cores: int, *, boots_each: bool) -> None:
+def begin(
+    path: Path, cells: Sequence[Cell], cores: int, *, boots_each: bool, made: int = 0
+) -> None:
     """Start the progress of a run that is to make some cells, if any, and say how long it takes.
 
     Args:
@@ -34,11 +31,12 @@ def begin(path: Path, cells: Sequence[Cell], cores: int, *, boots_each: bool) ->
         cells: what it is to make.
         cores: on how many it makes them.
         boots_each: whether every trial boots, or is a fork.
+        made: how many of their trials are those of parts that an earlier run has made.
     """
     if cells:
         path.parent.mkdir(parents=True, exist_ok=True)
         plan = {
-            "trials": sum(cell.planned_trials() for cell in cells),
+            "trials": sum(cell.planned_trials() for cell in cells) - made,
             "cells": len(cells),
             "start_s": time.time(),
         }
@@ -54,23 +52,15 @@ def foretell(cells: Iterable[Cell], cores: int, *, boots_each: bool) -> str:
     """
     made = [cell for cell in cells if cell.is_available]
     trials = sum(cell.planned_trials() for cell in made)
-    work_s = sum(_work_s(cell, boots_each=boots_each or not cell.lends) for cell in made)
+    needed_s = sum(work_s(cell, cell.planned_trials(), boots_each=boots_each) for cell in made)
     least = "at least " if any(cell.ladder for cell in made) else ""
     most = "at most " if any(cell.replication for cell in made) else ""
     bound = "" if least and most else least or most
     return (
         f"carveout: to make: {len(made)} cells with {bound}{trials} trials, which takes "
-        f"{bound}{_hours(work_s / cores)} on {cores} cores like those of the README, "
+        f"{bound}{_hours(needed_s / cores)} on {cores} cores like those of the README, "
         "and what it takes to fetch and to build kernels that the cache does not have"
     )
-
-
-def _work_s(cell: Cell, *, boots_each: bool) -> float:
-    ram_gib, trials = cell.ram_bytes / GIB, cell.planned_trials()
-    cycles_s = _CYCLE_S_PER_GIB * len(cell.requests_bytes) * ram_gib
-    trial_s = cycles_s if cell.lends else _CENSUS_S_PER_GIB * ram_gib
-    boots = trials if boots_each else min(cell.layouts, cell.seeds)
-    return _BOOT_S * boots + trials * trial_s
 
 
 def _hours(seconds: float) -> str:
@@ -106,6 +96,10 @@ class Progress:
         self._append("cell")
         self._show()
 
+    def fail(self, error: str) -> None:
+        """Note why a job could not be done."""
+        self._append(f"{_ERROR} {error}")
+
     def _append(self, line: str) -> None:
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
@@ -115,9 +109,22 @@ class Progress:
 
     def _show(self) -> None:
         self._shown_s = time.monotonic()
-        head, *lines = self._path.read_text(encoding="utf-8").split("\n")[:-1]
+        head, *lines = _lines(self._path)[:-1]
         if head.startswith("{"):
             print(describe(json.loads(head), lines, time.time()), file=sys.stderr)
+
+
+def errors(path: Path) -> list[str]:
+    """Return why jobs of the run could not be done, each reason once."""
+    if not path.is_file():
+        return []
+    found = (line.partition(f"{_ERROR} ") for line in _lines(path))
+    return list(dict.fromkeys(error for before, mark, error in found if mark and not before))
+
+
+def _lines(path: Path) -> list[str]:
+    # A network's file system may tear what two machines append at once; it is only shown.
+    return path.read_text(encoding="utf-8", errors="replace").split("\n")
 
 
 def describe(plan: dict[str, float], lines: Sequence[str], now_s: float) -> str:
@@ -135,7 +142,7 @@ def describe(plan: dict[str, float], lines: Sequence[str], now_s: float) -> str:
         match line.split():
             case ["cell"]:
                 cells += 1
-            case ["skip", count]:
+            case ["skip", count] if count.removeprefix("-").isdecimal():
                 skipped += int(count)
             case ["trial", ending, *became]:
                 trials += 1

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run one cell as a job: ``python -m carveout.boots.run``; one line of JSON per trial out.
+"""Run one cell, or a part of it, as a job: ``python -m carveout.boots.run``.
+
+Out comes one line of JSON per trial; of a part, whose trials are in its journal, an empty file.
 
 A guest that panics, hangs or runs out of memory is a trial with that ending. Only an experiment
 that could not be made (QEMU missing, an image that is not there) ends with an error.
@@ -8,6 +10,7 @@ that could not be made (QEMU missing, an image that is not there) ends with an e
 import argparse
 import asyncio
 import json
+import platform
 import signal
 import sys
 import tempfile
@@ -24,6 +27,7 @@ from carveout.boots.cell_run import (
 )
 from carveout.boots.cell_trials import Result
 from carveout.boots.journal import Journal, made_by
+from carveout.boots.parts import Part
 from carveout.boots.progress import Progress
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of, write_atomically
@@ -32,7 +36,7 @@ from carveout.guests.engines import ENGINES, Boot
 from carveout.guests.limits import check_memory, check_room
 from carveout.guests.snapshots import most_snapshot_bytes
 from carveout.kernels.kernel import unpacked_kernel
-from carveout.machines.emulators import qemu_program, qemu_version
+from carveout.machines.emulators import checked_qemu
 from carveout.records.outcomes import request_outcomes
 from carveout.study.cell import Cell
 
@@ -64,8 +68,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kernel", required=True, type=Path, help="kernel.json of the kernel")
     parser.add_argument("--images", required=True, nargs="+", type=Path, help="initramfs archives")
     parser.add_argument("--code", required=True, help="the digest of what decides about a trial")
-    parser.add_argument("--trials", required=True, type=Path, help="output: one line per trial")
-    parser.add_argument("--runs", required=True, type=Path, help="output: one line per guest")
+    parser.add_argument("--trials", type=Path, help="output: one line per trial")
+    parser.add_argument("--runs", type=Path, help="output: one line per guest")
+    parser.add_argument("--part", type=Part.parse, help="run only this part of the cell: 3-of-8")
+    parser.add_argument("--done", type=Path, help="output of a part, whose trials are all made")
+    parser.add_argument("--parts", type=int, default=0, help="how many parts were run before")
     parser.add_argument("--journal", required=True, type=Path, help="trials made so far")
     parser.add_argument("--log", required=True, type=Path, help="output: the guests' consoles")
     parser.add_argument("--progress", required=True, type=Path, help="the workflow's progress file")
@@ -74,7 +81,7 @@ def _arguments() -> argparse.Namespace:
 
 def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
     """Return all that the cell's trials need, with their initrd in ``folder``."""
-    qemu = qemu_program(args.qemu)
+    qemu, version = checked_qemu(args.qemu)
     kernel = unpacked_kernel(args.kernel)
     initrd = _join_images(args.images, folder)
     machine = cell_machine(cell, qemu)
@@ -82,7 +89,7 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
     digests = {
         "kernel": sha256_of(kernel.image),
         "initrd": sha256_of(initrd),
-        "qemu": qemu_version(qemu),
+        "qemu": version,
         **({"device_tree": sha256_of(device_tree)} if device_tree else {}),
     }
     return CellRun(
@@ -104,11 +111,19 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
         at_once=args.at_once,
         made_by=made_by(args.code, args.record_schema, args.engine),
         log=args.log,
+        points=args.part.points_of(cell) if args.part else None,
     )
 
 
-def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Result]:
-    """Run the trials that are not made yet, and count all of them."""
+def _run_and_tell(run: CellRun, journal: Journal, progress: Progress, planned: int) -> list[Result]:
+    """Run the trials that are not made yet, and count all of them.
+
+    Args:
+        run: the cell.
+        journal: what was made of it.
+        progress: the run's.
+        planned: how many trials are this job's by the plan.
+    """
     cell = json.loads(run.cell.to_json())
     # A trial does not depend on how many others there are; what is written of its cell does.
     made = [
@@ -117,8 +132,8 @@ def _run_and_tell(run: CellRun, journal: Journal, progress: Progress) -> list[Re
     ]
     earlier_boots = [boot for boot_id in run.boot_ids() for boot in journal.boots(boot_id)]
     journal.start([*earlier_boots, *made])
-    taken_over = min(len(made), run.cell.planned_trials())
-    unmade = run.cell.planned_trials() - taken_over
+    taken_over = min(len(made), planned)
+    unmade = planned - taken_over
     progress.skip(taken_over)
 
     def keep(result: Result) -> None:
@@ -164,30 +179,50 @@ def write_outputs(results: Sequence[Result], trials: Path, runs: Path) -> None:
     write_atomically(trials, _lines(result["trial"] for result in results if "trial" in result))
 
 
-@entry_point
-def main() -> None:
-    """Run one cell."""
-    # A job that gets SIGTERM cleans up like one that is interrupted.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    args = _arguments()
+def _planned(cell: Cell, args: argparse.Namespace) -> int:
+    """Return how many trials are this job's by the plan: those of parts are theirs."""
+    if args.part:
+        return len(args.part.points_of(cell))
+    return 0 if args.parts else cell.planned_trials()
+
+
+def _run_job(args: argparse.Namespace, progress: Progress) -> None:
     cell = Cell.from_json(args.cell)
     # The QEMU of a layout waits for its next trial while those of others have theirs.
-    guests = args.at_once * cell.layouts
-    check_memory(guests * most_memory_bytes(cell.touched_bytes), str(cell.path))
+    layouts = args.part.layouts_of(cell) if args.part else cell.layouts
+    needed_bytes = args.at_once * layouts * most_memory_bytes(cell.touched_bytes)
+    check_memory(needed_bytes, str(cell.path))
     if args.engine == "fork":
-        room_bytes = cell.layouts * most_snapshot_bytes(args.at_once, args.state_limit_bytes)
+        room_bytes = layouts * most_snapshot_bytes(args.at_once, args.state_limit_bytes)
         check_room(Path(tempfile.gettempdir()), room_bytes)
     args.log.write_text("", encoding="utf-8")
-    progress = Progress(args.progress)
     with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
         run = _cell_run(args, cell, Path(folder))
-        journal = Journal(args.journal, run.made_by)
-        results = _run_and_tell(run, journal, progress)
+        journal = Journal(args.journal, run.made_by, args.part and str(args.part))
+        results = _run_and_tell(run, journal, progress, _planned(cell, args))
         journal.pack(result for result in results if "run" in result)
         if not cell.lends:
             _check_counted(run, results)
+    if args.part:
+        write_atomically(args.done, "")
+        return
     write_outputs(results, args.trials, args.runs)
     progress.finish_cell()
+
+
+@entry_point
+def main() -> None:
+    """Run one cell, or a part of it."""
+    # A job that gets SIGTERM cleans up like one that is interrupted.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    args = _arguments()
+    progress = Progress(args.progress)
+    try:
+        _run_job(args, progress)
+    except CarveoutError as error:
+        # Nobody looks at the terminal of a job on another machine.
+        progress.fail(f"{platform.node()}: {error}")
+        raise
 
 
 if __name__ == "__main__":

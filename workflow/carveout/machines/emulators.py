@@ -64,6 +64,32 @@ def qemu_program(name: str) -> str:
         raise lost(error, Path(name).parent / "lock.yaml") from error
 
 
+def checked_qemu(name: str) -> tuple[str, str]:
+    """Return the program to start, as `qemu_program` does, and its version.
+
+    The machine that runs it need not be the one that described it.
+
+    Args:
+        name: the .json file that describes it, or a program itself.
+
+    Raises:
+        CarveoutError: this machine has none, or another version than the one described.
+    """
+    program = qemu_program(name)
+    if not name.endswith(".json"):
+        return program, qemu_version(program)
+    wanted = json.loads(Path(name).read_text(encoding="utf-8"))["version"]
+    found = qemu_version(program) if shutil.which(program) else None
+    if found != wanted:
+        raise CarveoutError(
+            f"{program}: wanted QEMU {wanted} ({name}), found "
+            f"{f'QEMU {found}' if found else 'none'} on this machine; install that version, keep "
+            "jobs off this machine, or let the key qemu of the config name one of "
+            "config/qemus.yaml, which every machine takes from the cache"
+        )
+    return program, wanted
+
+
 def host_qemu_version(name: str) -> str | None:
     """Return the version that a program of the host reports, or None when it is no QEMU."""
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 from carveout.archive.lockfile import Lock
 from carveout.boots.cell_trials import Result
-from carveout.boots.journal import Journal
+from carveout.boots.journal import Journal, journals_half_done
 from carveout.common import schemas
 from carveout.common.errors import CarveoutError
 
@@ -26,16 +26,21 @@ class Part:
     def files(self) -> list[Path]:
         """Return all files of which something is merged."""
         kinds = ("qemu.json", "lock.yaml", "kernels/*/kernel.json", "guest/*/base.sha256")
-        lines = ("trials/**/*.jsonl", "runs/**/*.jsonl", "journals/**/*.jsonl")
-        return sorted(path for kind in (*kinds, *lines) for path in self.folder.glob(kind))
+        lines = ("trials/**/*.jsonl", "runs/**/*.jsonl")
+        found = {path for kind in (*kinds, *lines) for path in self.folder.glob(kind)}
+        return sorted(found | self._half_done().keys())
 
     def cells(self) -> set[str]:
         """Return the paths of all cells of which trials were made, in cells half done too."""
+        trials = self.folder / "trials"
+        ended = trials.glob("*/*/*/*/*.jsonl")
         return {
-            str(path.relative_to(self.folder / kind).with_suffix(""))
-            for kind in ("trials", "journals")
-            for path in (self.folder / kind).glob("*/*/*/*/*.jsonl")
+            *(str(path.relative_to(trials).with_suffix("")) for path in ended),
+            *self._half_done().values(),
         }
+
+    def _half_done(self) -> dict[Path, str]:
+        return journals_half_done(self.folder / "journals")
 
     def fact(self, name: str) -> bytes | None:
         """Return the content of one of its small files, or None if it has none of that name."""
@@ -117,7 +122,7 @@ def check_target(results: Path, parts: Sequence[Part]) -> None:
     """Refuse to merge into a folder that has trials of its own, which would be overwritten."""
     is_part = results.is_dir() and any(results.samefile(part.folder) for part in parts)
     is_run = Part(results).cells() and not (results / "logs/merge").exists()
-    if is_part or is_run or (results / "logs/boots").exists():
+    if is_part or is_run or any((results / "logs" / kind).exists() for kind in ("boots", "parts")):
         raise CarveoutError(
             f"results={results}: wanted a new folder, or one that was merged before, found trials "
             "that were made there; merge into another folder, and name this one in from= too"

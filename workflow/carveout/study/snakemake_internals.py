@@ -5,7 +5,7 @@ A test runs each of these against the installed Snakemake, to tell when an upgra
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -27,6 +27,29 @@ def words_of_the_command() -> list[str]:
     return sys.argv[1:]
 
 
+def jobs_run_elsewhere(workflow: Any) -> bool:
+    """Return whether a run hands its jobs to a queue, or is one of these jobs."""
+    return workflow.remote_exec or workflow.global_resources["_nodes"].value is not None
+
+
+def name_groups(workflow: Any, parent: str, names: Iterable[str]) -> None:
+    """Let a profile name many groups by one name, as Snakemake does with those of one wildcard."""
+    for name in names:
+        workflow.parent_groupids[name] = parent
+
+
+def run_here(workflow: Any, but: Sequence[str]) -> None:
+    """Keep jobs off a queue.
+
+    Args:
+        workflow: Snakemake's.
+        but: how names of rules begin whose jobs are for a queue.
+    """
+    workflow.localrules(
+        *(rule.name for rule in workflow.rules if not rule.name.startswith(tuple(but)))
+    )
+
+
 def bound_local_resources(workflow: Any, room: Mapping[str, int]) -> None:
     """Let a run on this machine start no more jobs than there is room for.
 
@@ -34,8 +57,8 @@ def bound_local_resources(workflow: Any, room: Mapping[str, int]) -> None:
         workflow: Snakemake's.
         room: the machine's resources by name; those of the command line are taken before them.
     """
-    if workflow.global_resources["_nodes"].value is not None:
-        return  # jobs run elsewhere
+    if jobs_run_elsewhere(workflow):
+        return
     for name in room.keys() - workflow.global_resources.keys():
         workflow.register_resource(name, room[name])
 

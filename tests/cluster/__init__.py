@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A real Slurm on this machine, and runs through it."""

@@ -2,11 +2,14 @@
 #
 # make          installs what is missing, runs the main job, prints the summary
 # make smoke    the same with the small config
+# make bundle   writes results/bundle.tar: all that the main job needs to be run without network
+# make BUNDLE=FILE   runs what is in a bundle, without network and without root
 # make test     all checks and all tests but the long ones
 # make test-long  the tests that take many trials for one answer, or large hosts
 # make lint     the checks alone
 # make sanitize builds kernels with KASAN, lockdep and KCSAN and runs everything on them (CONTRIBUTING.md)
 # make faults   plants errors in the measuring and sees whether the tests catch each; takes long
+# make bare     runs a small job on a bare machine: without root, and from a bundle without network
 # make same-kernel  builds the kernel `lab` twice from nothing and compares all of its bytes
 # make kernels  runs the small job, the review and a user's own trees on every kernel; takes hours
 # make bench    measures what carveout itself costs (docs/benchmarks.md); wants an idle machine
@@ -17,13 +20,19 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/workflow
 
+export BUNDLE
+
 .PHONY: main
 main: install
-	snakemake
+	$(if $(BUNDLE),python -m carveout.bundle.rerun .bundle,snakemake)
 
 .PHONY: smoke
 smoke: install
 	snakemake --configfile config/smoke.yaml
+
+.PHONY: bundle
+bundle: install
+	snakemake bundle
 
 .PHONY: install
 install:
@@ -50,6 +59,10 @@ sanitize: install
 .PHONY: faults
 faults: install
 	python -m tests.faults
+
+.PHONY: bare
+bare: install
+	pytest -s tests/bare
 
 .PHONY: same-kernel
 same-kernel: install

@@ -26,6 +26,7 @@ if not IS_COMPARISON:
     include: "workflow/rules/claims.smk"
     include: "workflow/rules/figures.smk"
     include: "workflow/rules/report.smk"
+    include: "workflow/rules/bundle.smk"
 
     rule all:
         default_target: True

@@ -4,6 +4,9 @@
 # Installs what carveout needs and is missing: system packages by name (envs/system-packages.txt) and
 # a Python environment pinned by hash (envs/requirements.txt). Says nothing when nothing is missing.
 #
+# Who is not root gets the packages unpacked beside the cache (tools.sh). With BUNDLE=FILE all comes
+# from that file (bundle.sh), and nobody is asked: neither the system nor the network.
+#
 # The Python environment lies in the user's cache under a name made of its content, so that another
 # checkout finds it there; `.venv` in the checkout points to it. pip and apt are used as they are
 # configured.
@@ -22,8 +25,14 @@ die() {
 	exit 1
 }
 
-missing_packages() {
-	sed 's/#.*//' "$envs/system-packages.txt" | while read -r package; do
+# shellcheck source=envs/tools.sh
+. "$envs/tools.sh"
+# shellcheck source=envs/bundle.sh
+. "$envs/bundle.sh"
+
+# Prints those of the packages on stdin that are missing.
+missing_of() {
+	while read -r package; do
 		[ -n "$package" ] || continue
 		case $(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>&1) in
 		installed) ;;
@@ -42,15 +51,37 @@ root_prefix() {
 	echo sudo
 }
 
-install_system_packages() {
+# Prints the folder of unpacked tools, or nothing where the system has all that a run needs.
+install_packages() {
+	if [ -n "$bundle" ]; then
+		unpack_tools "$bundle/tools.list"
+		return
+	fi
 	command -v dpkg-query >/dev/null ||
 		die "needs Debian 12 or newer; other systems: install what envs/system-packages.txt lists," \
 			"but kernels still come through apt and dpkg"
-	packages=$(missing_packages)
+	packages=$(sed 's/#.*//' "$envs/system-packages.txt" | missing_of)
 	[ -n "$packages" ] || return 0
-	as_root=$(root_prefix) ||
-		die "system packages are missing and this user is not root; an administrator should run:" \
-			"apt-get update && apt-get install --no-install-recommends$packages"
+	if as_root=$(root_prefix); then
+		install_as_root
+	elif [ -n "$(tool_names | tr ' ' '\n' | missing_of)" ]; then
+		own_tools
+	else
+		say "not root, so without what only the tests need:$packages"
+	fi
+}
+
+# Prints the folder of this machine's own tools.
+own_tools() {
+	list=$(tools_list)
+	[ -e "$list" ] || (
+		flock 9 # another checkout may be fetching the same
+		[ -e "$list" ] || fetch_tools "$list"
+	) 9>"$cache/tools.lock" || exit
+	unpack_tools "$list"
+}
+
+install_as_root() {
 	say "installing system packages:$packages"
 	log=$(mktemp)
 	# Unquoted on purpose: a list of words, and a prefix that may be empty.
@@ -67,17 +98,22 @@ install_system_packages() {
 	rm -f "$log"
 }
 
+check_cache() {
+	{ mkdir -p "$cache" && [ -w "$cache" ]; } 2>/dev/null ||
+		die "cannot write to the cache $cache; set XDG_CACHE_HOME to a folder that you own"
+}
+
 check_python() {
-	command -v python3 >/dev/null || die "python3 is not on PATH; install Python 3.11 or newer"
-	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-		die "needs Python 3.11 or newer, but python3 on PATH ($(command -v python3)) is" \
-			"$(python3 -c 'import platform; print(platform.python_version())')"
+	command -v "$python" >/dev/null || die "$python is not on PATH; install Python 3.11 or newer"
+	"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+		die "needs Python 3.11 or newer, but $(command -v "$python") is" \
+			"$("$python" -c 'import platform; print(platform.python_version())')"
 }
 
 # An environment belongs to the exact interpreter that made it and to the exact packages in it.
 environment_name() {
 	digest=$({
-		python3 -c 'import os, sys; print(sys.version, os.path.realpath(sys.executable))'
+		"$python" -c 'import os, sys; print(sys.version, os.path.realpath(sys.executable))'
 		cat "$envs/requirements-build.txt" "$envs/requirements.txt"
 	} | sha256sum | cut -c 1-16)
 	echo "python-$digest"
@@ -85,24 +121,55 @@ environment_name() {
 
 # Scripts in an environment name its folder, so it is built in its place; the stamp makes it valid.
 build_environment() {
-	say "making the Python environment $1 (downloads about 300 MB, once)"
+	if [ -n "$bundle" ]; then
+		say "making the Python environment $1 from the bundle"
+		# Of how pip is configured here, nothing counts.
+		export PIP_CONFIG_FILE=/dev/null
+		offline="--isolated --no-index --find-links $bundle/wheels"
+	else
+		say "making the Python environment $1 (downloads about 300 MB, once)"
+		offline=
+	fi
 	rm -rf "$1"
-	python3 -m venv "$1" || die "python3 -m venv failed (its output is above); is python3-venv there?"
-	pip="$1/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes --no-deps"
+	make_venv "$1"
+	pip() {
+		# Unquoted on purpose: words, none of them or several.
+		# shellcheck disable=SC2086
+		"$environment/bin/python" -m pip --quiet --disable-pip-version-check install \
+			--require-hashes --no-deps $offline "$@"
+	}
 	# No isolation: a package without a wheel is built by the pinned setuptools, not by the newest.
 	{
-		$pip --requirement "$envs/requirements-build.txt" &&
-			$pip --no-build-isolation --use-pep517 --requirement "$envs/requirements.txt"
+		pip --requirement "$envs/requirements-build.txt" &&
+			pip --no-build-isolation --use-pep517 --requirement "$envs/requirements.txt"
 	} || die "pip could not install envs/requirements.txt (its output is above)"
 	touch "$1/complete"
+}
+
+make_venv() {
+	if [ -z "$tools" ]; then
+		python3 -m venv "$1" || die "python3 -m venv failed (its output is above); is python3-venv there?"
+		return
+	fi
+	# The suite's venv looks for pip in the system alone.
+	"$python" -m venv --without-pip "$1" || die "$python -m venv failed (its output is above)"
+	wheel=$(echo "$tools"/usr/share/python-wheels/pip-*.whl)
+	"$1/bin/python" "$wheel/pip" --quiet install --no-index "$wheel" ||
+		die "could not install $wheel (the output is above)"
+	# With the environment go its tools: who has the one in PATH has the others.
+	for program in "$tools"/usr/bin/* "$tools"/usr/sbin/*; do
+		case $program in *.elf) continue ;; esac
+		[ -e "$1/bin/${program##*/}" ] || ln -s "$program" "$1/bin/"
+	done
+	mkdir -p "$1/share"
+	ln -s "$tools/usr/share/keyrings" "$1/share/keyrings"
+	cp "$tools/list" "$1/tools.list"
 }
 
 install_python_environment() {
 	check_python
 	environment=$cache/$(environment_name)
 	if [ ! -e "$environment/complete" ]; then
-		{ mkdir -p "$cache" && [ -w "$cache" ]; } 2>/dev/null ||
-			die "cannot write to the cache $cache; set XDG_CACHE_HOME to a folder that you own"
 		(
 			flock 9 # another checkout may be making the same environment
 			[ -e "$environment/complete" ] || build_environment "$environment"
@@ -112,5 +179,14 @@ install_python_environment() {
 		ln -sfn "$environment" "$checkout/.venv"
 }
 
-install_system_packages
+check_cache
+if [ "${1:-}" = tools ]; then
+	# For a bundle: the tools of a list, or this machine's own, wherever a run takes them from.
+	if [ -n "${2:-}" ]; then unpack_tools "$2"; else own_tools; fi
+	exit
+fi
+bundle=${BUNDLE:+$(open_bundle "$BUNDLE")}
+tools=$(install_packages)
+[ -z "$bundle" ] || ln -sfn "$bundle" "$checkout/.bundle"
+python=${tools:+$tools/usr/bin/}python3
 install_python_environment

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from carveout.archive import debs
+from carveout.archive import apt, debs
 from carveout.archive.apt import UnreachableError, asked
 from carveout.archive.debs import GoneError
 from carveout.archive.package import Package
@@ -382,3 +382,17 @@ def test_security_updates_come_from_their_own_mirror(archive: Archive) -> None:
     archive.publish()
     with pytest.raises(CarveoutError, match="no mirror of Debian-Security, wanted for suite made-"):
         debs.fetch([package])
+
+
+def test_debians_keys_are_the_systems_or_else_the_tools(
+    tmp_path: Path, host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.mkdir()
+    (host / "apt.conf").write_text("")
+    system, tools = (tmp_path / name / "debian-archive-keyring.gpg" for name in ("system", "tools"))
+    monkeypatch.setattr(apt, "_KEYRINGS", (system.parent, tools.parent))
+    assert apt._keyring() == system, "is named where there is none"
+    for keyring in (tools, system):
+        keyring.parent.mkdir()
+        keyring.touch()
+        assert apt._keyring() == keyring

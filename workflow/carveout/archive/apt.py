@@ -7,6 +7,7 @@ host's apt configuration.
 
 import functools
 import re
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from carveout.common.cache import cache_folder
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import ProgramError, run_program
 
-# The keyring of Debian's own archive; apt.conf's Carveout::Keyring names another, for a mirror that
-# is signed by a key of its own.
-_DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+# Where the keyring of Debian's own archive is: in the system, or in the environment where tools
+# were unpacked without root. apt.conf's Carveout::Keyring names another, for a mirror that is
+# signed by a key of its own.
+_KEYRINGS = (Path("/usr/share/keyrings"), Path(sys.prefix, "share/keyrings"))
 # Fetched packages run in the arm64 host under test, or on amd64 to build for it.
 _ARCHITECTURES = ("amd64", "arm64")
 # What apt says when no server answered, as opposed to a wrong answer. A proxy answers 5xx in place
@@ -167,7 +169,11 @@ def _keyring() -> Path:
     said = run_program(
         ["apt-config", "shell", "keyring", "Carveout::Keyring"], "read the host's apt configuration"
     )
-    return Path(said.partition("=")[2].strip("'") or _DEBIAN_KEYRING)
+    named = said.partition("=")[2].strip("'")
+    if named:
+        return Path(named)
+    debian = [folder / "debian-archive-keyring.gpg" for folder in _KEYRINGS]
+    return next((keyring for keyring in debian if keyring.exists()), debian[0])
 
 
 def _mirror(suite: str) -> str:

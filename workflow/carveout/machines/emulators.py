@@ -17,6 +17,8 @@ from carveout.common.processes import run_program
 
 # Where the program lies in its package.
 QEMU_PROGRAM = "usr/bin/qemu-system-aarch64"
+# The host's own, which the package of that name installs, and by which a config asks for it.
+HOST_QEMU = "qemu-system-aarch64"
 
 
 def describe_qemu(name: str, used: PackageSet) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tools beside the cache: unpacked from pinned packages, run with their own libraries."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHECKOUT
+from tests.unit.made_packages import host_program, libc_files, made_deb
+
+SHELL = """
+set -eu
+say() { echo "carveout: $*" >&2; }
+die() { say "$@"; exit 1; }
+envs=$1
+cache=$2
+. "$envs/tools.sh"
+. "$envs/bundle.sh"
+shift 2
+"$@"
+"""
+
+
+def shell(cache: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Calls a function of envs/tools.sh or envs/bundle.sh."""
+    command = ["sh", "-c", SHELL, "sh", CHECKOUT / "envs", cache, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(params=["plain", "with a 'quote' and $PATH"])
+def cache(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache whose path has what a shell would take for something else."""
+    home = tmp_path / str(request.param)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    return home / "carveout"
+
+
+@pytest.fixture
+def pins(tmp_path: Path, cache: Path) -> Path:
+    """The list of two packages in the cache: a program, and the libraries that it needs."""
+    assert cache
+    files = {"bin/bash": host_program("bash"), "usr/bin/said": b"#!/bin/sh\necho a script\n"}
+    packages = [
+        made_deb(tmp_path, "bash", files, architecture="amd64"),
+        made_deb(tmp_path, "libc6", libc_files("bash"), architecture="amd64"),
+    ]
+    path = tmp_path / "made.list"
+    path.write_text("".join(f"{p.sha256}  {p.name}_1_amd64.deb\n" for p in packages))
+    return path
+
+
+def test_a_tool_runs_with_the_libraries_beside_it_by_whatever_name(
+    tmp_path: Path, cache: Path, pins: Path
+) -> None:
+    done = shell(cache, "unpack_tools", pins)
+    assert done.returncode == 0, done.stderr
+    root = Path(done.stdout.strip())
+    assert root.is_relative_to(cache)
+    (tmp_path / "link").symlink_to(root / "usr/bin/bash")
+    ask = 'echo "$0"; while read -r line; do echo "$line"; done </proc/self/maps'
+    said = subprocess.run(
+        [tmp_path / "link", "-c", ask], capture_output=True, text=True, check=True
+    ).stdout
+    mapped = re.findall(r" (/.*\.so.*)$", said, re.MULTILINE)
+    assert len(mapped) > 0
+    assert [path for path in mapped if not Path(path).is_relative_to(root)] == []
+    assert said.splitlines()[0] == str(tmp_path / "link")
+    assert (root / "usr/bin/said").read_bytes().endswith(b"echo a script\n"), "scripts stay"
+
+
+def test_tools_are_unpacked_once(cache: Path, pins: Path) -> None:
+    first, second = (shell(cache, "unpack_tools", pins) for _ in range(2))
+    assert first.stdout == second.stdout
+    assert "unpacking tools" in first.stderr
+    assert second.stderr == ""
+
+
+def test_a_damaged_or_missing_package_is_refused_in_one_line(cache: Path, pins: Path) -> None:
+    first, second = (
+        cache / f"archive/{line.split()[0]}.deb" for line in pins.read_text().splitlines()
+    )
+    first.write_bytes(first.read_bytes()[:-1])
+    second.unlink()
+    done = shell(cache, "unpack_tools", pins)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"found these damaged or missing: {first.name} {second.name}; remove them" in line
+    assert not (cache / "tools").exists()
+
+
+def test_names_are_those_of_what_a_run_needs_and_none_of_the_tests(cache: Path) -> None:
+    names = shell(cache, "tool_names").stdout.split()
+    assert {"qemu-system-arm", "gcc-aarch64-linux-gnu", "python3-venv"} <= set(names)
+    assert not {"chromium", "shellcheck", "Tests"} & set(names)
+
+
+def test_where_nothing_is_missing_nothing_is_said_and_no_tool_is_taken() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "BUNDLE"}
+    done = subprocess.run(
+        [CHECKOUT / "envs/install.sh"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout + done.stderr == ""

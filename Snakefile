@@ -14,13 +14,16 @@ include: "workflow/rules/compare.smk"
 if not IS_COMPARISON:
 
     include: "workflow/rules/study.smk"
-    include: "workflow/rules/machines.smk"
-    include: "workflow/rules/initramfs.smk"
-    include: "workflow/rules/boots.smk"
 
-    for strategy in MATRIX.strategies.values():
+    if not IS_MERGE:
 
-        include: strategy.folder.absolute() / "rules.smk"
+        include: "workflow/rules/machines.smk"
+        include: "workflow/rules/initramfs.smk"
+        include: "workflow/rules/boots.smk"
+
+        for strategy in MATRIX.strategies.values():
+
+            include: strategy.folder.absolute() / "rules.smk"
     include: "workflow/rules/tables.smk"
     include: "workflow/rules/statistics.smk"
     include: "workflow/rules/claims.smk"
@@ -46,18 +49,21 @@ if not IS_COMPARISON:
             rules.pair_trials.output,
             rules.judge_claims.output,
 
+    include: "workflow/rules/merge.smk"
+
     onstart:
-        progress.begin(
-            Path(PROGRESS_FILE),
-            [
-                cell_of(wildcards)
-                for wildcards in snakemake_internals.jobs_to_run(
-                    workflow.dag, "boot_"
-                )
-            ],
-            cores=snakemake_internals.cores_at_once(workflow),
-            boots_each=config["boot"] == "cold",
-        )
+        if not IS_MERGE:
+            progress.begin(
+                Path(PROGRESS_FILE),
+                [
+                    cell_of(wildcards)
+                    for wildcards in snakemake_internals.jobs_to_run(
+                        workflow.dag, "boot_"
+                    )
+                ],
+                cores=snakemake_internals.cores_at_once(workflow),
+                boots_each=config["boot"] == "cold",
+            )
 
     onsuccess:
         summary, page = (

@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from carveout.archive.apt import asked
 from tests.unit.made_archive import Archive, SigningKey, configure_host, update_host
 from tests.unit.made_tables import AFTER, BEFORE, rich_trials, write_tables
+
+# The same examples each time: a run of the tests is to be repeatable, and leaves no folder behind.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture

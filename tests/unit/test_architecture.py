@@ -129,12 +129,13 @@ def test_every_room_has_a_door_and_is_drawn() -> None:
 
 
 def test_every_stage_has_a_room_and_rules_of_its_name() -> None:
-    lines = Path("Snakefile").read_text(encoding="utf-8").splitlines()
+    text = Path("Snakefile").read_text(encoding="utf-8")
+    lines = [line.strip() for line in text.splitlines()]
     (stages,) = [line.strip("# ").split(" -> ") for line in lines if line.startswith("# study -> ")]
     assert len(stages) >= 6
     for stage in stages:
         assert stage in ROOMS
-        assert f'    include: "workflow/rules/{stage}.smk"' in lines
+        assert f'include: "workflow/rules/{stage}.smk"' in lines
         assert Path(f"workflow/rules/{stage}.smk").exists()
 
 

@@ -144,3 +144,36 @@ def test_a_qemu_pin_that_vanished_and_no_other_is_wanted(relocked: Checkout) -> 
     assert "config/qemus.yaml: debian-13.packages.program" in message
     assert "1:10.0.0-1" in message
     assert "make relock" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"results": "a\nb"}, "key results: 'a\\nb' does not match"),
+        ({"cpu_model": "max -nic user"}, "key cpu_model"),
+        ({"ram": ["99999999999999999GiB"]}, "key ram.0"),
+        ({"loads": {"idle": [float("nan")]}}, "key loads.idle.0: nan is not of type 'number'"),
+    ],
+)
+def test_a_hostile_config(fresh: Checkout, changes: dict[str, object], wanted: str) -> None:
+    done = fresh.snakemake("--configfile", write_config(fresh, **changes), fails=True)
+    assert wanted in one_line(done.stderr)
+
+
+def test_an_alias_bomb_is_refused_before_it_goes_off(fresh: Checkout) -> None:
+    inner = {level: ", ".join([f"*a{level - 1}"] * 10) for level in range(1, 12)}
+    bomb = [f"a{level}: &a{level} [{aliases}]" for level, aliases in inner.items()]
+    path = fresh.path / write_config(fresh)
+    path.write_text("\n".join(["a0: &a0 [x]", *bomb, path.read_text()]))
+    done = fresh.snakemake("--configfile", "job.yaml", fails=True)
+    assert "job.yaml: wanted at most 1000000 values" in one_line(done.stderr)
+
+
+def test_paths_that_look_like_commands_are_paths(tmp_path: Path) -> None:
+    strange = copy_checkout(tmp_path / 'it\'s "a" $(touch x) checkout; touch y &')
+    results = 'its\' "results" $(touch x) `touch y`; touch z'
+    config = write_config(strange, results=results)
+    strange.snakemake(f"{results}/guest/carveout", "--configfile", config)
+    assert (strange.path / results / "guest/carveout").is_file()
+    folders = (tmp_path, strange.path, strange.path / results)
+    assert not {"x", "y", "z"} & {path.name for folder in folders for path in folder.iterdir()}

@@ -80,6 +80,7 @@ def test_tables_that_changed_are_compared_again(fresh: Checkout) -> None:
         (["before=before", "after=nowhere"], "after=nowhere: wanted a results folder"),
         (["before=before", "after=config"], "after=config: wanted trials.parquet"),
         (["before=before", "after=before/tables"], "found the same folder"),
+        (["before=before", "after={x}"], "after: wanted the path of a folder, found: key (top"),
         (["before=before", "after=same", "seeds=3"], "unknown key seeds of a comparison"),
         (["before=before", "after=same", "partners=a/b"], "partners=a/b: wanted a kernel"),
     ],

@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.compute  # type: ignore[import-untyped]
+import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from tests.conftest import Checkout, Run, snakemake_command
+from tests.conftest import Checkout, Run, copy_checkout, snakemake_command
 
 SMOKE = ("--configfile", "config/smoke.yaml", "--config", "results=first")
 
@@ -281,6 +283,19 @@ def test_figures_and_report_are_redrawn_from_the_tables_alone(clone: Checkout, t
     assert (clone.path / "first" / "report.html").exists() == (target == "report")
 
 
+@pytest.mark.parametrize("target", ["report", "all"])
+def test_a_table_that_was_edited_is_refused(clone: Checkout, target: str) -> None:
+    path = clone.path / "first/tables/trials.parquet"
+    rows = pyarrow.parquet.read_table(path)
+    place = rows.column_names.index("give_back_ns")
+    more = pyarrow.compute.add(rows["give_back_ns"], 1)
+    pyarrow.parquet.write_table(rows.set_column(place, rows.schema.field(place), more), path)
+    done = clone.snakemake(target, *SMOKE, fails=True)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("carveout: ")]
+    assert "first/tables/trials.parquet: wanted the table as carveout wrote it" in line
+    assert "Traceback" not in done.stderr
+
+
 def test_a_figure_is_drawn_alone_by_its_name_as_it_is_wanted(clone: Checkout) -> None:
     for folder in ("trials", "runs", "guest", "kernels", "figures"):
         shutil.rmtree(clone.path / "first" / folder, ignore_errors=True)
@@ -296,3 +311,55 @@ def test_a_figure_without_data_says_why(clone: Checkout) -> None:
     assert (
         "carveout: wanted several kernels for the figure kernels, found debian-6.12" in done.stderr
     )
+
+
+def give_part(smoke: Run, folder: Path, strategies: set[str], seeds: set[int]) -> None:
+    """What a part of the smoke run would have made, of some strategies, or of some seeds of each.
+
+    All that `docs/merging.md` wants of a folder, and nothing else.
+    """
+    for kind in ("lock.yaml", "qemu.json", "kernels/*/kernel.json", "guest/*/base.sha256"):
+        for path in smoke.results.glob(kind):
+            target = folder / path.relative_to(smoke.results)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    for path in [
+        p for kind in ("trials", "runs") for p in smoke.results.glob(f"{kind}/**/*.jsonl")
+    ]:
+        of_strategy = path.relative_to(smoke.results).parts[3] in strategies
+        kept = [
+            line
+            for line in path.read_text().splitlines(keepends=True)
+            if of_strategy or json.loads(line)["seed"] in seeds | {None}
+        ]
+        target = folder / path.relative_to(smoke.results)
+        if any(json.loads(line)["seed"] for line in kept):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text("".join(kept))
+
+
+def test_parts_of_a_study_merge_to_the_bytes_of_the_whole(smoke: Run, tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path / "a checkout")
+    names = {path.name for path in smoke.results.glob("trials/*/*/*")}
+    give_part(smoke, checkout.path / "site a", {"cma", "mem", "baseline"}, {2})
+    give_part(smoke, checkout.path / "site b", names - {"cma", "mem"}, {1})
+    args = ("--configfile", "config/smoke.yaml", "--config", 'from=["site a", "site b"]')
+    done = checkout.snakemake("tables", *args, "results=merged")
+    assert "boot_" not in done.stderr
+    assert re.search(
+        r"carveout: merged \d+ trials: \d+ of site a, \d+ of site b; \d+ more", done.stderr
+    )
+    for name in ("trials", "phases"):
+        merged = checkout.path / f"merged/tables/{name}.parquet"
+        assert sha256_of(merged) == sha256_of(smoke.results / f"tables/{name}.parquet")
+
+    path = next((checkout.path / "site b/trials").glob("*/*/baseline/*/*.jsonl"))
+    path.write_text(re.sub(r'"lend_ns":(\d)', r'"lend_ns":9\1', path.read_text(), count=1))
+    done = checkout.snakemake("merge", *args, "results=contradictory", fails=True)
+    assert done.returncode == 4
+    lines = {line for line in done.stderr.splitlines() if line.startswith("carveout: ")}
+    (line,) = lines
+    assert line.startswith("carveout: contradiction: trial ")
+    assert "is not the same in site a and site b: records[" in line
+    assert not (checkout.path / "contradictory/tables").exists()
+    assert (checkout.path / "contradictory/contradictions.csv").exists()

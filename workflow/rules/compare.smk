@@ -8,6 +8,7 @@ COMPARE_KEYS = COMPARED | {"to", "partners"}
 IS_COMPARISON = bool(COMPARED & config.keys())
 
 if IS_COMPARISON:
+    from carveout.common.schemas import matches
     from carveout.compare.sides import check_differ, tables_folder
     from carveout.compare.write import OUTPUTS, STATUS, TEXT
 
@@ -22,6 +23,9 @@ if IS_COMPARISON:
         )
     SIDES = {name: Path(str(config[name])) for name in ("before", "after")}
     COMPARE_TO = str(config.get("to", "results/compare"))
+    for key, folder in {**SIDES, "to": COMPARE_TO}.items():
+        if problem := matches(str(folder), "config", "path"):
+            sys.exit(f"carveout: {key}: wanted the path of a folder, found: {problem}")
     try:
         check_differ(*SIDES.values())
         SIDE_TABLES = {

@@ -4,10 +4,19 @@
 import re
 
 from carveout.drawing.catalogue import CATALOGUE
+from carveout.tables import seal
 
 REDRAWING = {"claims", "figures", "report"}
 # Those that boots make; the others are made of them.
 COLLECTED = {"trials", "phases", "runs"}
+
+# A table that was changed need not be read by what is left to do. Only the process that plans looks
+# at all of them; jobs check what they read.
+if workflow.is_main_process:
+    try:
+        seal.refuse_edited(Path(config["results"]) / "tables")
+    except CarveoutError as error:
+        sys.exit(f"carveout: {error}")
 
 
 def named_figures():

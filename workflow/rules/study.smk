@@ -15,6 +15,9 @@ if not snakemake_internals.config_files(workflow):
     configfile: "config/config.yaml"
 
 
+# Folders whose results are merged: no part of the study.
+MERGED_FROM = config.pop("from", None)
+IS_MERGE = MERGED_FROM is not None
 CONFIG_FILES = snakemake_internals.config_files(workflow) or ["config/config.yaml"]
 try:
     MATRIX = read_matrix(config, ", ".join(CONFIG_FILES), Path("workflow"))
@@ -56,12 +59,27 @@ def cell_files(kind):
     return [f"<results>/{kind}/{path}.jsonl" for path in CELLS]
 
 
+# In what the folders that are merged have to agree, beside the packages of their locks.
+FACTS = [
+    "qemu.json",
+    *expand("kernels/{kernel}/kernel.json", kernel=MATRIX.kernels),
+    *expand("guest/{kernel}/base.sha256", kernel=MATRIX.kernels),
+]
+
+
+def gathered():
+    """Return what a merge makes before the outputs of cells."""
+    return expand("<results>/{name}", name=["lock.yaml", "merged.yaml", *FACTS])
+
+
 def made_before_tables():
     """Return every file that is made before the tables.
 
     Snakemake is content without what failed as long as all that is made of it is there: unless it
     is asked for by name.
     """
+    if IS_MERGE:
+        return [*gathered(), *(cell_files("trials") + cell_files("runs"))]
     guest = "<results>/guest"
     parts = [
         "base",

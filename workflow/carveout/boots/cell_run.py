@@ -18,7 +18,7 @@ from typing import Any
 from carveout.boots.cell_trials import CellTrials, Result
 from carveout.boots.trial import Ending, run_trial
 from carveout.common.errors import CarveoutError
-from carveout.common.files import sha256_of_json
+from carveout.common.files import read_ends, sha256_of_json
 from carveout.guests.command_line import GuestFiles, Machine, machine_args, synchronous_args
 from carveout.guests.device_tree import merge_device_tree
 from carveout.guests.engines import Boot, Engine, EngineFactory
@@ -137,7 +137,7 @@ def unavailable_trials(run: CellRun, reason: str | None) -> list[dict[str, Any]]
     return [
         _trial(run, Point(dose, seed), ending)
         for dose in sorted(run.cell.doses_permille)
-        for seed in range(1, run.cell.seeds + 1)
+        for seed in run.cell.seed_numbers
     ]
 
 
@@ -274,7 +274,7 @@ def _log(log: Path, point: Point, files: GuestFiles) -> None:
     with log.open("a", encoding="utf-8") as stream:
         for file in (files.console, files.messages):
             stream.write(f"== {point}: {file.name} ==\n")
-            stream.write(file.read_text(encoding="utf-8", errors="replace"))
+            stream.write(read_ends(file))
 
 
 def _trial(run: CellRun, point: Point, ending: Ending) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The trials of one cell: those that are made, those to come, and when there are enough."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from carveout.boots.ladder import Ladder, mean_share
@@ -52,9 +52,7 @@ class CellTrials:
         if self._ladder is None or not self.are_enough():
             return False
         shares = {
-            dose: mean_share(
-                self._made[Point(dose, seed)]["trial"] for seed in range(1, trials.seeds_read + 1)
-            )
+            dose: mean_share(self._made[Point(dose, seed)]["trial"] for seed in trials.seeds_read())
             for dose, trials in self._doses.items()
         }
         wanted = self._ladder.between(shares)
@@ -77,7 +75,7 @@ class CellTrials:
         return [
             self._made[Point(dose_permille, seed)]
             for dose_permille in sorted(self._doses)
-            for seed in range(1, self._doses[dose_permille].seeds_read + 1)
+            for seed in self._doses[dose_permille].seeds_read()
         ]
 
     def _try_doses(self, doses_permille: Iterable[int]) -> None:
@@ -90,31 +88,36 @@ class _DoseTrials:
     """How many seeds of one dose are needed, as far as its trials are made."""
 
     def __init__(self, cell: Cell, dose_permille: int) -> None:
-        self.seeds_read = 0
         self._dose_permille = dose_permille
-        self._seeds = iter(range(1, cell.seeds + 1))
-        self._seeds_needed = cell.seeds
+        self._seeds = cell.seed_numbers
+        self._not_given = iter(self._seeds)
+        self._read = 0
+        self._needed = cell.seeds
         self._rule = _adaptive_rule(cell)
 
     def read(self, made: Mapping[Point, Result]) -> None:
         """Read, in the order of the seeds, what was made since."""
         while not self.are_enough():
-            result = made.get(Point(self._dose_permille, self.seeds_read + 1))
+            result = made.get(Point(self._dose_permille, self._seeds[self._read]))
             if result is None:
                 return
-            self.seeds_read += 1
+            self._read += 1
             if self._rule and self._rule.is_enough_with(result["trial"]):
-                self._seeds_needed = self.seeds_read
+                self._needed = self._read
 
     def next_seed(self, made: Mapping[Point, Result]) -> int | None:
         """Return the next seed that is needed and that nobody has been given, or None."""
         if self.are_enough():
             return None
-        unmade = (seed for seed in self._seeds if Point(self._dose_permille, seed) not in made)
+        unmade = (seed for seed in self._not_given if Point(self._dose_permille, seed) not in made)
         return next(unmade, None)
 
     def are_enough(self) -> bool:
-        return self.seeds_read == self._seeds_needed
+        return self._read == self._needed
+
+    def seeds_read(self) -> Sequence[int]:
+        """Return the seeds whose trials are read, in their order."""
+        return self._seeds[: self._read]
 
 
 def _adaptive_rule(cell: Cell) -> "AdaptiveRule | None":

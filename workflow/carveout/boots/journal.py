@@ -16,8 +16,42 @@ from pathlib import Path
 from typing import Any
 
 from carveout.boots.cell_trials import Result, point_of
-from carveout.common.files import write_atomically
+from carveout.common.files import sha256_of, sha256_of_json, write_atomically
 from carveout.study.cell import Point
+
+
+def made_by(code: str, record_schema: Path, engine: str) -> str:
+    """Return the digest of what decides about a result beside what its id digests.
+
+    Args:
+        code: the digest of `carveout.boots.cell_run`.
+        record_schema: the schema by which records were checked.
+        engine: one of `carveout.guests.engines.ENGINES`.
+    """
+    return sha256_of_json([code, sha256_of(record_schema), engine])
+
+
+def write_packed(path: Path, results: Iterable[Result]) -> None:
+    """Write what was made of a cell, packed, where a journal finds it.
+
+    Args:
+        path: of the cell's journal.
+        results: what was made.
+    """
+    lines = "".join(map(_line, results))
+    write_atomically(_packed(path), gzip.compress(lines.encode(), compresslevel=1, mtime=0))
+
+
+def read_packed(path: Path) -> list[Result]:
+    """Return all that was packed of a cell, by its journal's path; nothing where nothing was.
+
+    Raises:
+        OSError, EOFError, zlib.error, ValueError: the file is damaged.
+    """
+    packed = _packed(path)
+    if not packed.exists():
+        return []
+    return [json.loads(line) for line in gzip.decompress(packed.read_bytes()).splitlines()]
 
 
 class Journal:
@@ -31,7 +65,7 @@ class Journal:
             made_by: the digest of what decides about a result beside what its id digests.
         """
         self._path = path
-        self._packed = path.with_suffix(".jsonl.gz")
+        self._packed = _packed(path)
         self._made_by = made_by
 
     def trials(self, trial_ids: Mapping[Point, str]) -> list[Result]:
@@ -78,14 +112,19 @@ class Journal:
         What the same code has made before is kept too: of more seeds, or of another guest image.
         """
         kept = {r["run"]["trial_id"]: r for r in (*self._results(), *results)}
-        lines = "".join(map(_line, kept.values()))
-        packed = gzip.compress(lines.encode(), compresslevel=1, mtime=0)
-        write_atomically(self._packed, packed)
+        write_packed(self._path, kept.values())
         self._path.unlink(missing_ok=True)
+
+    def half_done(self) -> list[Result]:
+        """Return what a job that has not ended has, what it took over included."""
+        return list(self._of_same_code(self._lines()))
 
     def _results(self) -> Iterator[Result]:
         """Yield what the same code has made, older results first."""
-        for line in [*self._packed_lines(), *self._lines()]:
+        return self._of_same_code([*self._packed_lines(), *self._lines()])
+
+    def _of_same_code(self, lines: Iterable[bytes]) -> Iterator[Result]:
+        for line in lines:
             try:
                 result: dict[str, Any] = json.loads(line)
                 is_ours = result["run"]["made_by"] == self._made_by
@@ -102,6 +141,10 @@ class Journal:
 
     def _lines(self) -> list[bytes]:
         return self._path.read_bytes().splitlines() if self._path.exists() else []
+
+
+def _packed(path: Path) -> Path:
+    return path.with_suffix(".jsonl.gz")
 
 
 def _line(result: Result) -> str:

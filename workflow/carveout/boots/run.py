@@ -23,10 +23,10 @@ from carveout.boots.cell_run import (
     run_cell,
 )
 from carveout.boots.cell_trials import Result
-from carveout.boots.journal import Journal
+from carveout.boots.journal import Journal, made_by
 from carveout.boots.progress import Progress
 from carveout.common.errors import CarveoutError, entry_point
-from carveout.common.files import sha256_of, sha256_of_json, write_atomically
+from carveout.common.files import sha256_of, write_atomically
 from carveout.guests.command_line import most_memory_bytes
 from carveout.guests.engines import ENGINES, Boot
 from carveout.guests.limits import check_memory, check_room
@@ -102,7 +102,7 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
         wall_limit_s=args.wall_limit_s,
         open_engine=ENGINES[args.engine],
         at_once=args.at_once,
-        made_by=sha256_of_json([args.code, sha256_of(args.record_schema), args.engine]),
+        made_by=made_by(args.code, args.record_schema, args.engine),
         log=args.log,
     )
 
@@ -158,6 +158,12 @@ def _check_counted(run: CellRun, results: Iterable[Result]) -> None:
             )
 
 
+def write_outputs(results: Sequence[Result], trials: Path, runs: Path) -> None:
+    """Write what became of a cell: a line per trial, and a line per guest."""
+    write_atomically(runs, _lines(result["run"] for result in results if "run" in result))
+    write_atomically(trials, _lines(result["trial"] for result in results if "trial" in result))
+
+
 @entry_point
 def main() -> None:
     """Run one cell."""
@@ -180,10 +186,7 @@ def main() -> None:
         journal.pack(result for result in results if "run" in result)
         if not cell.lends:
             _check_counted(run, results)
-    write_atomically(args.runs, _lines(result["run"] for result in results if "run" in result))
-    write_atomically(
-        args.trials, _lines(result["trial"] for result in results if "trial" in result)
-    )
+    write_outputs(results, args.trials, args.runs)
     progress.finish_cell()
 
 

@@ -10,10 +10,17 @@ from typing import Any
 from qemu.qmp import ExecuteError, QMPError
 
 from carveout.common.errors import CarveoutError
+from carveout.common.files import read_ends
 from carveout.guests.command_line import GuestFiles
 from carveout.guests.discards import count_discards, mark_discards
 from carveout.guests.guest import Guest, GuestDiedError, Stop
-from carveout.records.channel import LAST_RECORDS, Record, last_record, parse_records
+from carveout.records.channel import (
+    LAST_RECORDS,
+    Record,
+    last_record,
+    parse_records,
+    read_channel,
+)
 from carveout.study.cell import Point
 
 
@@ -54,7 +61,7 @@ async def run_trial(guest: Guest, files: GuestFiles, point: Point, wall_limit_s:
             "wanted the guest's end, found that QEMU ended without a word of it; "
             "was it killed for lack of memory? The log of this job has what it said"
         )
-    records, problem = parse_records(files.records.read_bytes())
+    records, problem = parse_records(read_channel(files.records))
     cause, message = _judge(stop, records, problem, files)
     return Ending(cause=cause, message=message, records=_with_replies(records, replies))
 
@@ -117,7 +124,7 @@ def _judge(
     if stop is Stop.WATCHDOG:
         return "hang", "the guest ran longer than limits.guest_s of its own time"
     if stop is Stop.RESET:
-        return "panic", _panic_message(files.console.read_text(errors="replace"))
+        return "panic", _panic_message(read_ends(files.console))
     return _judge_records(records, problem)
 
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_END_BYTES = 2**20
+
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file's content, in hex."""
@@ -24,13 +26,25 @@ def sha256_of_json(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def read_ends(path: Path) -> str:
+    """Return a text of whatever size: of a large one its beginning and its end, a MiB each."""
+    with path.open("rb") as stream:
+        text = stream.read(2 * _END_BYTES)
+        left_out_bytes = stream.seek(0, os.SEEK_END) - len(text)
+        if left_out_bytes:
+            stream.seek(-_END_BYTES, os.SEEK_END)
+            words = f"\n[... {left_out_bytes} bytes are left out ...]\n".encode()
+            text = text[:_END_BYTES] + words + stream.read()
+    return text.decode("utf-8", "replace")
+
+
 @contextmanager
 def file_made_aside(path: Path) -> Iterator[BinaryIO]:
     """Yield a file to fill; it gets its name `path` only when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with os.fdopen(handle, "w+b") as stream:
             yield stream
         os.chmod(aside, 0o666 & ~_umask())
         os.replace(aside, path)

@@ -3,12 +3,15 @@
 
 import copy
 import functools
-from collections.abc import Mapping
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, ValidationError, validators
 from jsonschema.exceptions import best_match
 from referencing import Registry, Resource
 
@@ -16,6 +19,35 @@ from carveout.common.errors import CarveoutError
 
 _SCHEMA_FOLDER = Path(__file__).parents[2] / "schemas"
 _SHARED = ("kernels", "statements")
+# Far more than any file has.
+_MOST_VALUES = 1_000_000
+_MOST_DEPTH = 60
+_MOST_SAID = 300
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    """Return whether a whole number is written as one: 3.0 is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: Any, value: Any) -> bool:
+    """Return whether it is a number: NaN and infinity are none."""
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _check_pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:
+    """Yield an error where a text does not follow a pattern, whose `$` is the text's very end."""
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+_VALIDATOR = validators.extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator,
+    {"pattern": _check_pattern},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
 
 
 def load_yaml(path: Path) -> Any:
@@ -24,12 +56,55 @@ def load_yaml(path: Path) -> Any:
     A file that cannot be read or parsed is an error of one line.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        check_extent(root, str(path))
+        return root and loader.construct_document(root)
     except OSError as error:
         raise CarveoutError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except RecursionError as error:
+        raise CarveoutError(f"{path}: wanted YAML, found it too deep") from error
+    except (yaml.YAMLError, UnicodeError) as error:
         said = " ".join(str(error).split())
         raise CarveoutError(f"{path}: wanted YAML, found: {said}") from error
+
+
+def check_extent(value: Any, where: str) -> None:
+    """Refuse what is small as YAML and large when its aliases are followed, or which has no end.
+
+    Args:
+        value: what was read, or the YAML node of it.
+        where: the file that it comes from, for the error.
+    """
+    counts: dict[int, int] = {}
+
+    def count(of: Any, depth: int) -> int:
+        if depth > _MOST_DEPTH:
+            raise CarveoutError(
+                f"{where}: wanted values at most {_MOST_DEPTH} deep, found an alias (*name) that "
+                "contains itself, or deeper ones"
+            )
+        if id(of) not in counts:
+            counts[id(of)] = 1 + sum(count(inner, depth + 1) for inner in _inner(of))
+        return counts[id(of)]
+
+    if (found := count(value, 0)) > _MOST_VALUES:
+        raise CarveoutError(
+            f"{where}: wanted at most {_MOST_VALUES} values, found {found}; "
+            "do aliases (*name) stand for others many times over?"
+        )
+
+
+def _inner(value: Any) -> Iterator[Any]:
+    """Yield what a value or a YAML node consists of."""
+    if isinstance(value, yaml.MappingNode):
+        yield from itertools.chain.from_iterable(value.value)
+    elif isinstance(value, yaml.SequenceNode):
+        yield from value.value
+    elif isinstance(value, Mapping):
+        yield from itertools.chain.from_iterable(value.items())
+    elif isinstance(value, list):
+        yield from value
 
 
 def check(instance: Any, schema: str, where: str) -> None:
@@ -43,6 +118,7 @@ def check(instance: Any, schema: str, where: str) -> None:
     Raises:
         CarveoutError: one line that names the file, the key, what was wanted and what was found.
     """
+    check_extent(instance, where)
     error = best_match(_validator(schema).iter_errors(instance))
     if error is not None:
         raise CarveoutError(f"{where}: {_describe(error)}")
@@ -68,12 +144,12 @@ def _schema(name: str) -> dict[str, Any]:
 
 
 @functools.cache
-def _validator(schema: str) -> Draft202012Validator:
+def _validator(schema: str) -> Any:
     shared = {  # others refer to their $defs
         f"{name}.schema.yaml": Resource[Any].from_contents(_schema(name)) for name in _SHARED
     }
     registry = Registry[Any]().with_resources(shared.items())
-    return Draft202012Validator(_schema(schema), registry=registry)
+    return _VALIDATOR(_schema(schema), registry=registry)
 
 
 def _fill_defaults(instance: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
@@ -96,9 +172,16 @@ def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str,
 
 
 def _describe(error: ValidationError) -> str:
-    key = ".".join(str(part) for part in error.absolute_path) or "(top level)"
+    key = _line(".".join(str(part) for part in error.absolute_path) or "(top level)")
     if error.validator == "additionalProperties" and isinstance(error.schema, dict):
-        known = sorted(error.schema.get("properties", {}))
-        unknown = sorted(set(cast(dict[str, Any], error.instance)) - set(known))
-        return f"key {key}: unknown key {', '.join(unknown)}; known are {', '.join(known)}"
-    return f"key {key}: {error.message}"
+        known = set(error.schema.get("properties", {}))
+        unknown = sorted(map(str, cast(dict[Any, Any], error.instance).keys() - known))
+        names = ", ".join(sorted(known))
+        return f"key {key}: unknown key {_line(', '.join(unknown))}; known are {names}"
+    return f"key {key}: {_line(error.message)}"
+
+
+def _line(text: str) -> str:
+    """Return what somebody wrote as a part of one line: short, and without control characters."""
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return shown if len(shown) <= _MOST_SAID else f"{shown[:_MOST_SAID]}..."

@@ -118,9 +118,14 @@ def file_args(files: GuestFiles) -> list[str]:
     return [
         *("-kernel", str(files.kernel), "-initrd", str(files.initrd)),
         *(("-dtb", str(files.device_tree)) if files.device_tree else ()),
-        *("-fw_cfg", f"name=opt/carveout/parameters,file={files.parameters}"),
-        *("-chardev", f"file,id=console,path={files.console},append=on"),
+        *("-fw_cfg", f"name=opt/carveout/parameters,file={_value(files.parameters)}"),
+        *("-chardev", f"file,id=console,path={_value(files.console)},append=on"),
         *("-serial", "chardev:console"),
-        *("-chardev", f"file,id=records,path={files.records},append=on"),
+        *("-chardev", f"file,id=records,path={_value(files.records)},append=on"),
         *("-device", "pci-serial,chardev=records"),
     ]
+
+
+def _value(path: Path) -> str:
+    """Return a path as the value of an option, in which QEMU wants a comma twice."""
+    return str(path).replace(",", ",,")

@@ -7,14 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from carveout.common import schemas
+from carveout.common.sizes import MIB
 
 Record = Mapping[str, Any]
 
 # Goes up when what the runner writes of a trial changes: CHANGELOG.md says how.
 RECORDS_VERSION = 9
 
+# Far more than any trial says: a channel that holds more is taken for torn.
+MOST_CHANNEL_BYTES = 64 * MIB
+
 # What a guest says last: that it came to its end, or that something went wrong in it.
 LAST_RECORDS = ("end", "fault")
+
+
+def read_channel(channel: Path) -> bytes:
+    """Return what a guest has written so far, and one byte too many where that is too much."""
+    with channel.open("rb") as stream:
+        return stream.read(MOST_CHANNEL_BYTES + 1)
 
 
 def parse_records(channel: bytes) -> tuple[list[Record], str | None]:
@@ -27,6 +37,8 @@ def parse_records(channel: bytes) -> tuple[list[Record], str | None]:
         The records up to the first line that is cut short, is no JSON, breaks the schema or whose
         number does not follow the number before it; and what is wrong with that line, or None.
     """
+    if len(channel) > MOST_CHANNEL_BYTES:
+        return [], f"the channel holds more than {MOST_CHANNEL_BYTES // MIB} MiB"
     lines = channel.replace(b"\r\n", b"\n").split(b"\n")
     records: list[Record] = []
     for number, line in enumerate(lines[:-1]):
@@ -39,6 +51,8 @@ def parse_records(channel: bytes) -> tuple[list[Record], str | None]:
 
 def parse_last_record(channel: bytes) -> tuple[Record | None, str | None]:
     """Return the last record that a guest has written so far, or what is wrong with it."""
+    if len(channel) > MOST_CHANNEL_BYTES:
+        return None, f"the channel holds more than {MOST_CHANNEL_BYTES // MIB} MiB"
     *lines, last = channel.replace(b"\r\n", b"\n").split(b"\n")
     if last or not lines:
         return None, f"no whole line: {_excerpt(last)}"
@@ -50,7 +64,7 @@ def last_record(channel: Path) -> Record | None:
 
     None is for a channel that is torn: what is wrong with it `parse_records` says.
     """
-    record, _ = parse_last_record(channel.read_bytes())
+    record, _ = parse_last_record(read_channel(channel))
     return record if record and record["record"] in ("ready", "host", *LAST_RECORDS) else None
 
 
@@ -62,8 +76,10 @@ def problem_of(record: Any) -> str | None:
 
 def _parse_line(line: bytes, number: int) -> tuple[Record | None, str | None]:
     try:
-        record = json.loads(line)
-    except ValueError:
+        record = json.loads(line.decode(), parse_constant=_refuse_constant)
+        if b"\\u" in line:
+            json.dumps(record, ensure_ascii=False).encode()  # half a character is no text
+    except (ValueError, RecursionError):
         return None, f"line {number + 1} is no JSON: {_excerpt(line)}"
     problem = problem_of(record)
     if problem is not None:
@@ -71,6 +87,11 @@ def _parse_line(line: bytes, number: int) -> tuple[Record | None, str | None]:
     if record["seq"] != number:
         return None, f"line {number + 1}: wanted seq {number}, found {record['seq']}"
     return record, None
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python takes for JSON and others do not."""
+    raise ValueError(name)
 
 
 def _excerpt(line: bytes) -> str:

@@ -119,6 +119,7 @@ class Cell:
         layouts: over how many hosts, each with another history before it is ready, they are spread.
         replication: the arguments of `carveout.boots.replication.AdaptiveRule`, or None.
         runs_vm: whether a VM runs in what is lent, before it is given back.
+        first_seed: of the seeds, which follow one another.
     """
 
     kernel: str
@@ -144,6 +145,12 @@ class Cell:
     replication: Mapping[str, Any] | None
     guest_limit_s: int
     runs_vm: bool
+    first_seed: int = 1
+
+    @property
+    def seed_numbers(self) -> range:
+        """The seeds of a dose, in their order."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     @property
     def scenario(self) -> str:
@@ -186,7 +193,7 @@ class Cell:
     def points(self) -> list[Point]:
         """Return all trials that the cell may have, in the order of the tables."""
         doses = possible_doses(self.doses_permille, self.ladder)
-        return [Point(dose, seed) for dose in doses for seed in range(1, self.seeds + 1)]
+        return [Point(dose, seed) for dose in doses for seed in self.seed_numbers]
 
     def each_layout(self) -> Sequence[int]:
         """Return the layouts of its hosts; 0 is one without a history, where there is but one."""

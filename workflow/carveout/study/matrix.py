@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a config asks for: machines x strategy variants x scenarios, checked before any boot."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from carveout.study.checks import (
 )
 from carveout.study.doses import read_doses
 from carveout.study.geometry import GRANULES, RAM_START_BYTES, Geometry, geometry_of
-from carveout.study.plugins import Plugin, find_plugins, read_plugin, render
+from carveout.study.plugins import Plugin, check_confined, find_plugins, read_plugin, render
 from carveout.study.requests import Requests, check_granule, is_lend, read_requests
 
 # Where the config does not name another, and runs it.
@@ -108,7 +108,70 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
     check_map(config, source, matrix.cells)
     check_only(config, source, matrix.cells)
     check_reference(config, source, matrix.cells)
-    return matrix
+    if "part" not in config:
+        return matrix
+    config["figures"].pop("pageblock_map", None)  # of a trial that another part may run
+    return _only(matrix, config["part"], f"{source}: key part")
+
+
+# What the names of a part are held against.
+_FACTORS: Mapping[str, Callable[[Cell], set[str]]] = {
+    "kernels": lambda cell: {cell.kernel},
+    "ram": lambda cell: {str(cell.path.ram)},
+    "strategies": lambda cell: {cell.variant.strategy, str(cell.path.strategy_variant)},
+    "loads": lambda cell: {cell.load},
+    "requests": lambda cell: {cell.requests},
+    "granules": lambda cell: {cell.granule},
+}
+
+
+def _only(matrix: Matrix, part: Mapping[str, Any], where: str) -> Matrix:
+    """Return what a part names of a study: of each factor some values, some doses, some seeds."""
+    kept = matrix.cells
+    for key in part.keys() & _FACTORS.keys():
+        known = set().union(*map(_FACTORS[key], matrix.cells))
+        if unknown := [name for name in part[key] if name not in known]:
+            raise CarveoutError(
+                f"{where}.{key}: wanted what the study has, found {', '.join(unknown)}; it has "
+                f"{', '.join(sorted(known))}"
+            )
+        kept = [cell for cell in kept if _FACTORS[key](cell) & set(part[key])]
+    chosen = {str(cell.path): _some_trials(cell, part, where) for cell in kept}
+    cells = [[chosen[str(c.path)] for c in of if str(c.path) in chosen] for of in matrix.parts]
+    parts = [some for of in cells if (some := [cell for cell in of if cell.doses_permille])]
+    if not parts:
+        raise CarveoutError(f"{where}: wanted some trials of the study, found that it names none")
+    run = [cell for of in parts for cell in of]
+    return replace(
+        matrix,
+        parts=parts,
+        strategies={n: matrix.strategies[n] for n in {c.variant.strategy: 0 for c in run}},
+        loads={name: matrix.loads[name] for name in {cell.load: 0 for cell in run}},
+    )
+
+
+def _some_trials(cell: Cell, part: Mapping[str, Any], where: str) -> Cell:
+    """Return a cell with the doses and seeds of a part, which may be none of its doses."""
+    if "doses" in part:
+        if cell.ladder:
+            raise CarveoutError(
+                f"{where}.doses: wanted loads with lists of doses, found {cell.load}, whose ladder "
+                "reads all of its doses; leave that load to one part"
+            )
+        wanted = {round(float(dose) * 10) for dose in part["doses"]}
+        doses = tuple(dose for dose in cell.doses_permille if dose in wanted)
+        cell = replace(cell, doses_permille=doses)
+    if "seeds" in part:
+        begin, _, end = str(part["seeds"]).partition("-")
+        first, last = int(begin), int(end or begin)
+        if not first <= last <= cell.seeds or cell.replication or cell.ladder:
+            raise CarveoutError(
+                f"{where}.seeds: wanted some of the seeds from 1 to {cell.seeds}, without "
+                "replication and ladders, which read all seeds of a dose; "
+                f"found {part['seeds']} for {cell.path}"
+            )
+        cell = replace(cell, first_seed=first, seeds=last - first + 1)
+    return cell
 
 
 @dataclass(frozen=True)
@@ -292,14 +355,17 @@ def _fill_variant(
         raise CarveoutError(f"{where}.boot_ram_bytes: wanted a number of bytes, found {boot_ram!r}")
     values["boot_ram_bytes"] = int(boot_ram)
     device_tree = content.get("device_tree")
+    device_tree = device_tree and render(device_tree, values, where)
+    qemu_args = tuple(render(text, values, where) for text in content.get("qemu_args", []))
+    check_confined(qemu_args, device_tree, where)
     return Variant(
         strategy=strategy.name,
         name=name,
         parameters=parameters,
         boot_ram_bytes=int(boot_ram),
         kernel_args=render(content.get("kernel_args", ""), values, where),
-        qemu_args=tuple(render(text, values, where) for text in content.get("qemu_args", [])),
-        device_tree=device_tree and render(device_tree, values, where),
+        qemu_args=qemu_args,
+        device_tree=device_tree,
         needs=tuple(content.get("needs", ())),
         granules=geometry.granules_of(content.get("granules", tuple(GRANULES))),
         why_no_other=content.get("why_no_other"),

@@ -29,7 +29,7 @@ ZONES = ("dma", "dma32", "normal", "movable")
 ORDERS = range(14)
 
 # Goes up when a column comes, goes or means something else: CHANGELOG.md says what changed.
-TABLES_VERSION = "11"
+TABLES_VERSION = "12"
 
 REFUSED_BY = ("kernel", "driver", "carveout", "shell")
 NOT_ASKED = "not_asked"

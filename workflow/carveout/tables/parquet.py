@@ -2,9 +2,11 @@
 """Tables as parquet files: checked, sorted and written whole or in pieces, read and checked again.
 
 Same rows, same bytes: rows are sorted by the table's key, columns stand in the schema's order, the
-compression is fixed, and a file carries no metadata but what the caller gives.
+compression is fixed, and a file carries no metadata but what the caller gives, its version and its
+seal. Whatever is read is held against that seal.
 """
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from pandera.errors import SchemaErrors
 from carveout.common.errors import CarveoutError
 from carveout.common.files import file_made_aside, write_atomically
 from carveout.records.outcomes import PHASES
+from carveout.tables import seal
 from carveout.tables.definitions import TABLES, TABLES_VERSION
 from carveout.tables.schema import ARROW_TYPES, BOOLEAN, INTEGER, NUMBER, TEXT, Table
 
@@ -61,9 +64,8 @@ def checked_piece(name: str, rows: Sequence[pyarrow.Table], source: Path) -> pya
 def open_table(name: str, path: Path) -> Iterator["TableWriter"]:
     """Yield a table to write piece by piece; the file gets its name when the block ends well."""
     table = _table(name)
-    with (
-        file_made_aside(path) as stream,
-        pyarrow.parquet.ParquetWriter(
+    with file_made_aside(path) as stream:
+        with pyarrow.parquet.ParquetWriter(
             stream,
             table.arrow_schema(),
             version="2.6",
@@ -73,12 +75,12 @@ def open_table(name: str, path: Path) -> Iterator["TableWriter"]:
             write_statistics=list(table.order),
             # Else the file carries how the installed pandas and Arrow see the columns.
             store_schema=False,
-        ) as parquet,
-    ):
-        writer = TableWriter(name, path, parquet)
-        writer.describe({"tables_version": TABLES_VERSION})
-        yield writer
-        writer.write_rest()
+        ) as parquet:
+            writer = TableWriter(name, path, parquet)
+            writer.describe({"tables_version": TABLES_VERSION, seal.KEY: seal.OPEN})
+            yield writer
+            writer.write_rest()
+        seal.seal(stream)
 
 
 class TableWriter:
@@ -149,9 +151,13 @@ def read_table(
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return the key-value metadata that was given when the table was written."""
-    stored = _parquet_file(path).metadata.metadata or {}
-    return {key.decode(): value.decode() for key, value in sorted(stored.items())}
+    """Return the key-value metadata that was given when the table was written, and its version."""
+    stored = _sound_file(path.stem, path).metadata.metadata
+    return {
+        key.decode(): value.decode()
+        for key, value in sorted(stored.items())
+        if key != seal.KEY.encode()
+    }
 
 
 def _table(name: str) -> Table:
@@ -252,9 +258,8 @@ def _parquet_file(path: Path) -> pyarrow.parquet.ParquetFile:
         raise CarveoutError(f"wanted a parquet table in {path}; found {error}") from error
 
 
-def _check_file(name: str, path: Path) -> None:
-    """Refuse a file of another version, or whose columns or types are not the schema's."""
-    wanted = _table(name).arrow_schema()
+def _sound_file(name: str, path: Path) -> pyarrow.parquet.ParquetFile:
+    """Return a table's file; one of another version, or changed after it was made, is refused."""
     file = _parquet_file(path)
     version = (file.metadata.metadata or {}).get(b"tables_version", b"1").decode()
     if version != TABLES_VERSION:
@@ -262,7 +267,21 @@ def _check_file(name: str, path: Path) -> None:
             f"table {name} ({path}): wanted tables version {TABLES_VERSION}, found {version}; "
             "CHANGELOG.md says what changed; write it again with 'snakemake tables'"
         )
-    found = file.schema_arrow.remove_metadata()
+    status = path.stat()
+    _check_seal_once(path, status.st_ino, status.st_mtime_ns)
+    return file
+
+
+@functools.cache
+def _check_seal_once(path: Path, _inode: int, _mtime_ns: int) -> None:
+    """Check a file's seal, once in a process: some read a few columns after others."""
+    seal.check_seal(path)
+
+
+def _check_file(name: str, path: Path) -> None:
+    """Refuse a file that is not sound, or whose columns or types are not the schema's."""
+    wanted = _table(name).arrow_schema()
+    found = _sound_file(name, path).schema_arrow.remove_metadata()
     if not wanted.equals(found):
         differing = sorted(
             {f"{field.name}: {field.type}" for field in wanted}

@@ -10,8 +10,8 @@ import pandas as pd
 from carveout.claims.expressions import NUMBERS, TEXT, TEXTS, TRUTHS
 from carveout.study.geometry import huge_page_bytes_of, section_bytes_of
 from carveout.tables.definitions import TABLES
-from carveout.tables.loads import is_short_of_dose
 from carveout.tables.parquet import read_table
+from carveout.tables.rules import is_short_of_dose
 from carveout.tables.schema import COMPARABLE, KERNEL_COLUMNS
 
 # What is made of trials is no witness of them.

@@ -3,7 +3,7 @@
 
 import pandas as pd
 
-from carveout.tables.loads import misses_dose
+from carveout.tables.rules import misses_dose
 
 # What is needed to know it, of the table `summary`.
 DOSES = ("dose_target", "dose_achieved", "physical_bytes")

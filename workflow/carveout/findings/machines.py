@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from carveout.tables.loads import misses_dose
+from carveout.tables.rules import misses_dose
 from carveout.tables.schema import COMPARABLE
 from carveout.wording.labels import (
     VARIANT,

@@ -47,8 +47,8 @@ from carveout.statistics.intervals import (
 from carveout.statistics.sides import Side, of_common_doses
 from carveout.statistics.summarize import with_quantities
 from carveout.tables.comparison_tables import AGAINST, COMPARED, COMPARISONS
-from carveout.tables.loads import misses_dose
 from carveout.tables.parquet import read_metadata, read_table, write_table
+from carveout.tables.rules import misses_dose
 from carveout.tables.schema import COMPARABLE
 
 Variant = tuple[str, str]

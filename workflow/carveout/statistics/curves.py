@@ -8,7 +8,7 @@ import pandas as pd
 
 from carveout.common.rates import last_with_half
 from carveout.statistics.intervals import Numbers, quantile_interval, units_of
-from carveout.tables.loads import misses_dose
+from carveout.tables.rules import misses_dose
 from carveout.tables.schema import CURVE
 from carveout.tables.statistics_tables import CURVES
 

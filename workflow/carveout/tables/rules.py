@@ -9,6 +9,8 @@ from carveout.tables.accounts import ACCOUNTS, GROUPS, column, total
 from carveout.tables.schema import Rule, rule, sums
 
 OF_THE_LOAD = ("load_refused", "load_killed")
+# By so many points a load may miss its dose and still count as carried.
+SHORT_OF_DOSE = 2
 # The parts of the time that a lend takes.
 LEND_PARTS = ("search", "migrate", "reclaim", "map", "rest")
 REUSE_KINDS = ("movable", "unmovable")
@@ -21,6 +23,27 @@ OWNER_COLUMNS = (
     *("owner_discarded_bytes", "owner_discarded_extents"),
     "owner_largest_extent_bytes",
 )
+
+
+def is_short_of_dose(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which loads came to less than they were to, null where it is not known.
+
+    Args:
+        rows: of any table with `dose_target` and `dose_achieved`, in percent; of a load that was
+            refused the second is what it came to until then.
+    """
+    target, achieved = (rows[name].astype("Float64") for name in ("dose_target", "dose_achieved"))
+    return achieved < target - SHORT_OF_DOSE
+
+
+def misses_dose(rows: pd.DataFrame, refused: "pd.Series[bool]") -> "pd.Series[bool]":
+    """Return which loads were not refused and yet never there, as page cache that is trimmed is.
+
+    Args:
+        rows: as for `is_short_of_dose`.
+        refused: which rows are of loads that were.
+    """
+    return is_short_of_dose(rows).fillna(value=False).astype(bool) & ~refused
 
 
 def _sum(table: pd.DataFrame, columns: list[str]) -> "pd.Series[int]":

@@ -137,11 +137,7 @@ def unavailable_trials(run: CellRun, reason: str | None) -> list[dict[str, Any]]
         reason: why its variant cannot give the granule, or what the kernel lacks.
     """
     ending = Ending(cause=None, message=reason, records=[])
-    return [
-        _trial(run, Point(dose, seed), ending)
-        for dose in sorted(run.cell.doses_permille)
-        for seed in run.cell.seed_numbers
-    ]
+    return [_trial(run, point, ending) for point in run.cell.planned_points()]
 
 
 async def run_cell(

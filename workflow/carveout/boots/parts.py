@@ -91,7 +91,7 @@ def _groups(cell: Cell) -> list[list[Point]]:
     Seeds that may end early are read in their order, so a dose is one group. Otherwise a seed is,
     and seeds of one host stand together: a part boots no more hosts than it must.
     """
-    points = [Point(dose, seed) for dose in cell.doses_permille for seed in cell.seed_numbers]
+    points = cell.planned_points()
     if cell.replication:
         return [list(of) for _, of in groupby(points, lambda point: point.dose_permille)]
     points.sort(key=lambda point: (cell.layout_of(point.seed), point.seed))

@@ -72,10 +72,6 @@ def _trials(made: Sequence[Result]) -> dict[Point, Result]:
     return {point_of(result["trial"]): result for result in made if "trial" in result}
 
 
-def _unavailable_points(cell: Cell) -> list[Point]:
-    return [Point(dose, seed) for dose in sorted(cell.doses_permille) for seed in cell.seed_numbers]
-
-
 def _is_unavailable(trials: dict[Point, Result]) -> bool:
     return bool(trials) and all(is_unavailable(result["trial"]) for result in trials.values())
 
@@ -84,7 +80,7 @@ def _missing(cell: Cell, made: Sequence[Result]) -> list[Point]:
     """Return which trials are still to be made, as far as it can be told without them."""
     trials = _trials(made)
     if _is_unavailable(trials):
-        return [point for point in _unavailable_points(cell) if point not in trials]
+        return [point for point in cell.planned_points() if point not in trials]
     open_trials = CellTrials(cell, trials.values())
     return list(iter(open_trials.next_point, None))
 
@@ -94,7 +90,7 @@ def _in_order(cell: Cell, made: Sequence[Result]) -> list[dict[str, Any]]:
     trials = _trials(made)
     content = json.loads(cell.to_json())
     if _is_unavailable(trials):
-        ordered = [trials[point] for point in _unavailable_points(cell)]
+        ordered = [trials[point] for point in cell.planned_points()]
     else:
         ordered = CellTrials(cell, trials.values()).in_order()
     boots = [dict(result) for result in made if "trial" not in result]

@@ -203,6 +203,12 @@ class Cell:
         """Return the layout of the host that a seed's trials run on: each gets the next one."""
         return self.each_layout()[(seed - 1) % self.layouts]
 
+    def planned_points(self) -> list[Point]:
+        """Return the trials that are known before any is made, in the order of the tables."""
+        return [
+            Point(dose, seed) for dose in sorted(self.doses_permille) for seed in self.seed_numbers
+        ]
+
     def planned_trials(self) -> int:
         """Return how many trials the cell has, as far as it is known before any is made."""
         return len(self.doses_permille) * self.seeds

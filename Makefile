@@ -11,6 +11,7 @@
 # make faults   plants errors in the measuring and sees whether the tests catch each; takes long
 # make bare     runs a small job on a bare machine: without root, and from a bundle without network
 # make same-kernel  builds the kernel `lab` twice from nothing and compares all of its bytes
+# make mishaps  kills, fills, cuts and flips what a run needs, and sees that its trials stay the same
 # make test-slurm  runs a small job through a Slurm on this machine (as root)
 # make kernels  runs the small job, the review and a user's own trees on every kernel; takes hours
 # make bench    measures what carveout itself costs (docs/benchmarks.md); wants an idle machine
@@ -70,6 +71,10 @@ faults: install
 .PHONY: bare
 bare: install
 	pytest -s tests/bare
+
+.PHONY: mishaps
+mishaps: install
+	pytest -s tests/mishaps
 
 .PHONY: same-kernel
 same-kernel: install

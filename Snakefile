@@ -55,6 +55,10 @@ if not IS_COMPARISON:
     snakemake_internals.run_here(workflow, but=["boot_", "run_part"])
 
     onstart:
+        try:
+            hold_results(Path(config["results"]))
+        except CarveoutError as error:
+            sys.exit(f"carveout: {error}")
         if not IS_MERGE:
             begin_progress()
 

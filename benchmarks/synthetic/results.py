@@ -34,6 +34,7 @@ from benchmarks.synthetic.variants import (
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of_json, write_atomically
 from carveout.common.sizes import GIB, MIB, format_size
+from carveout.records.lines import sealed_line
 from carveout.study.cell import scenario_name
 
 _VARIANTS = VARIANTS[:10]
@@ -260,8 +261,8 @@ def write_cell(results: Path, cell: MadeCell, seeds: int, asked: int) -> None:
     """Write the two files of a cell, as its boot job does."""
     trials, runs = bytearray(), bytearray()
     for trial in made_trials(cell, seeds, asked):
-        trials += orjson.dumps(trial, option=_LINE)
-        runs += orjson.dumps(made_records.run(trial), option=_LINE)
+        trials += sealed_line(orjson.dumps(trial, option=_LINE))
+        runs += sealed_line(orjson.dumps(made_records.run(trial), option=_LINE))
     write_atomically(results / "trials" / f"{cell.path}.jsonl", bytes(trials))
     write_atomically(results / "runs" / f"{cell.path}.jsonl", bytes(runs))
 

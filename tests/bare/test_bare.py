@@ -11,8 +11,8 @@ from carveout.common.files import sha256_of
 from tests.bare.machine import BareMachine, make_bare_machine
 from tests.conftest import Checkout, copy_checkout
 
-JOB = "tests/bare/job.yaml"
-TRIALS = "results/bare/tables/trials.parquet"
+JOB = "tests/study.yaml"
+TRIALS = "results/study/tables/trials.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def bundle(checkout: Checkout) -> Path:
     """The bundle of that job."""
     checkout.snakemake("bundle", "--configfile", JOB)
-    return checkout.path / "results/bare/bundle.tar"
+    return checkout.path / "results/study/bundle.tar"
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_without_root_the_tools_are_unpacked_and_trials_are_the_same(
     machine: BareMachine, checkout: Checkout
 ) -> None:
     machine.give(checkout.path, "carveout")
-    shutil.rmtree(machine.home / "carveout/results/bare")
+    shutil.rmtree(machine.home / "carveout/results/study")
     script = (
         "cd carveout && make install && make install"
         f" && .venv/bin/snakemake tables --configfile {JOB}"

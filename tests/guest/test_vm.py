@@ -229,11 +229,8 @@ def test_without_a_wish_no_vm_runs_and_forks_are_cold_boots(checkout: Checkout) 
     part = {
         "strategies": {
             "baseline": ["transparent_huge_pages"],
-            "cma": ["area"],
-            "device-dax": ["memmap_on_itself"],
             "hugetlbfs": ["2M_boot"],
             "mem": ["carve_out"],
-            "nomap": "all",
         },
         "granules": ["page"],
         "seeds": 2,

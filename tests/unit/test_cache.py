@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The cache: made once, whole or absent, and clear about why it cannot be used."""
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from carveout.common.cache import cache_folder, cached_folder, locked
+from carveout.common.cache import cache_folder, cached_folder, locked, sound_folder
 from carveout.common.errors import CarveoutError
 
 
@@ -27,6 +29,75 @@ def test_folder_is_filled_once() -> None:
     assert cached_folder("kind", "digest", fill) == first
     assert len(fills) == 1
     assert (first / "file").read_text() == "content"
+
+
+def damages() -> dict[str, Callable[[Path], object]]:
+    """What may become of a folder of the cache, by what it is."""
+    return {
+        "cut": lambda folder: (folder / "usr/a").write_text("conten"),
+        "flipped": lambda folder: (folder / "usr/a").write_text("cohtent"),
+        "removed": lambda folder: (folder / "usr/a").unlink(),
+        "a folder": lambda folder: ((folder / "usr/a").unlink(), (folder / "usr/a").mkdir()),
+        "list cut": lambda folder: (folder / ".carveout.sha256").write_text(""),
+        "list without end": lambda folder: (folder / ".carveout.sha256").write_text(
+            (folder / ".carveout.sha256").read_text()[:-3]
+        ),
+        "list flipped": lambda folder: (folder / ".carveout.sha256").write_text(
+            (folder / ".carveout.sha256").read_text().replace("a", "e", 1)
+        ),
+    }
+
+
+def two_files(folder: Path) -> None:
+    (folder / "usr").mkdir()
+    (folder / "usr/a").write_text("content")
+    (folder / "usr/link").symlink_to("nowhere")
+    (folder / "b").write_text("more")
+
+
+@pytest.mark.parametrize("damage", damages())
+@pytest.mark.parametrize("is_large", [True, False])
+def test_what_is_damaged_is_made_anew(
+    damage: str, is_large: bool, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def folder() -> Path:
+        return cached_folder("kind", "digest", two_files, is_large=is_large)
+
+    damages()[damage](folder())
+    found = sound_folder(folder) if is_large else folder()
+    assert (found / "usr/a").read_text() == "content"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"carveout: {found}/")
+    assert line.endswith("; it is made anew")
+    assert [path.name for path in (cache / "kind").iterdir()] == ["digest"]
+
+
+def test_what_is_sound_is_not_made_anew() -> None:
+    fills: list[Path] = []
+
+    def fill(folder: Path) -> None:
+        fills.append(folder)
+        two_files(folder)
+
+    def folder() -> Path:
+        return cached_folder("kind", "digest", fill)
+
+    (folder() / ".carveout.sha256").unlink()  # as older versions left folders
+    assert sound_folder(folder) == folder()
+    assert len(fills) == 1
+    done = subprocess.run(
+        ["sha256sum", "--check", "--strict", ".carveout.sha256"], cwd=folder(), check=False
+    )
+    assert done.returncode == 0
+
+
+def test_of_a_large_folder_the_files_are_looked_at_that_are_read() -> None:
+    def folder() -> Path:
+        return cached_folder("kind", "digest", two_files, is_large=True)
+
+    (folder() / "b").write_text("other")
+    assert (sound_folder(folder, "usr", "us") / "b").read_text() == "other"
+    assert (sound_folder(folder, "usr/a", "b") / "b").read_text() == "more"
 
 
 def test_failed_fill_leaves_nothing(cache: Path) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """From records to rows: every trial makes its rows, whatever became of its guest."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of
 from carveout.common.sizes import GIB, MIB, parse_size
 from carveout.records.channel import RECORDS_VERSION
+from carveout.records.lines import sealed_lines
 from carveout.study.cell import CellPath
 from carveout.tables.parquet import read_metadata, read_table
 from carveout.tables.rules import REUSE_COLUMNS
@@ -218,7 +218,7 @@ def written(folder: Path, cells: Mapping[CellPath, Sequence[Mapping[str, Any]]])
         for kind, lines in (("trials", trials), ("runs", [run(made) for made in trials])):
             path = folder / kind / f"{name}.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
+            path.write_text(sealed_lines(lines))
         write_kernel(folder, name.kernel)
     return folder
 
@@ -330,7 +330,7 @@ def test_the_tables_are_the_same_however_they_are_collected(
     ("text", "words"),
     [
         (None, ["idle.twice.page.jsonl", "No such file"]),
-        ('{"cut', ["idle.twice.page.jsonl", "wanted an object a line"]),
+        ('{"cut', ["idle.twice.page.jsonl", "wanted lines as the runner wrote them"]),
         ("twice", ["found 2 of the id"]),
         ("backwards", ["wanted rows in the order of", "seed"]),
     ],

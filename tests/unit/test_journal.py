@@ -2,13 +2,13 @@
 """The journal: results of the same code and trials are taken over, nothing else is."""
 
 import gzip
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from carveout.boots.journal import Journal
+from carveout.records.lines import read_line
 from carveout.study.cell import Point
 
 IDS = {Point(50, 1): "one", Point(50, 2): "two"}
@@ -56,6 +56,12 @@ def test_a_line_that_is_no_result_is_as_if_it_were_not_there(
 ) -> None:
     path.write_text(f"{line}\n{path.read_text()}")
     assert journal.trials(IDS) == [result(1, "one"), result(2, "two")]
+
+
+def test_a_line_in_which_a_digit_was_changed_is_not(journal: Journal, path: Path) -> None:
+    path.write_text(path.read_text().replace('"dose_permille":50', '"dose_permille":51', 1))
+    assert journal.trials(IDS) == [result(2, "two")]
+    assert journal.trials(IDS | {Point(51, 1): "one"}) == [result(2, "two")]
 
 
 def test_trials_that_are_others_now_do_not_count(journal: Journal) -> None:
@@ -118,4 +124,4 @@ def test_the_same_results_pack_to_the_same_bytes(journal: Journal, path: Path) -
     first = path.with_suffix(".jsonl.gz").read_bytes()
     journal.pack([result(1, "one")])
     assert path.with_suffix(".jsonl.gz").read_bytes() == first
-    assert json.loads(gzip.decompress(first)) == result(1, "one")
+    assert read_line(gzip.decompress(first)) == result(1, "one")

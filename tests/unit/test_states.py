@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Saved states: used only whole, and only for what they were saved of."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from carveout.common.errors import CarveoutError
 from carveout.guests import limits
-from carveout.guests.snapshots import SavedState, program_stamp
+from carveout.guests.snapshots import DamagedStateError, SavedState, program_stamp
 
 MADE_BY = {"qemu": "7.2.22", "kernel": "aa", "initrd": "bb", "arguments": "-m 1024M"}
 
@@ -30,10 +31,29 @@ def test_a_state_of_another_host_is_refused_by_name(state: SavedState, name: str
         state.check(MADE_BY | {name: "other"})
 
 
-def test_a_state_that_was_cut_short_is_refused(state: SavedState) -> None:
-    state.image.write_bytes(b"RAM" * 999)
-    with pytest.raises(CarveoutError, match="wanted the 3000 bytes that were saved, found 2997"):
-        state.check(MADE_BY)
+def cut(image: Path) -> None:
+    image.write_bytes(image.read_bytes()[:-1])
+
+
+def flip_a_bit(image: Path) -> None:
+    content = bytearray(image.read_bytes())
+    content[1234] ^= 4
+    image.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut, flip_a_bit])
+def test_a_state_that_was_changed_is_refused(
+    state: SavedState, damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    state.copy_to(copy, MADE_BY)
+    state.check_copy(copy)
+    damage(copy)
+    with pytest.raises(DamagedStateError, match=r"copy: wanted the state .* [0-9a-f]{12}, found "):
+        state.check_copy(copy)
+    damage(state.image)
+    with pytest.raises(DamagedStateError, match="run the job again"):
+        state.copy_to(copy, MADE_BY)
 
 
 def test_a_state_without_description_was_never_saved_whole(tmp_path: Path) -> None:

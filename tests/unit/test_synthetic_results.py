@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Made results are what the runner writes, so that what is measured with them is true."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from carveout.collection.collect import collect
 from carveout.common.errors import CarveoutError
 from carveout.common.schemas import load_yaml
 from carveout.records.channel import problem_of
+from carveout.records.lines import read_line, sealed_lines
 from carveout.study.cell import CellPath
 from carveout.tables.parquet import read_table
 
@@ -30,8 +30,8 @@ def test_made_results_are_collected(tmp_path: Path) -> None:
     for number, cell in enumerate(cells):
         write_cell(tmp_path, cell, 1 + number % 2, 2)
     path = tmp_path / "trials" / f"{cells[0].path}.jsonl"
-    for line in path.read_text().splitlines():
-        assert line == json.dumps(json.loads(line), sort_keys=True, separators=(",", ":"))
+    for line in path.read_bytes().splitlines(keepends=True):
+        assert line.decode() == sealed_lines([read_line(line)])
     write_kernel(tmp_path, cells[0].parts[0].partition("/")[0])
     collect(tmp_path, [CellPath.parse(cell.path) for cell in cells])
     trials = read_table("trials", tmp_path / "tables" / "trials.parquet")

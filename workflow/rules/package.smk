@@ -9,7 +9,7 @@ PACKAGE_PARENT = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE_PARENT))
 
 from carveout.common.errors import CarveoutError
-from carveout.common.jobs import prepare_environment
+from carveout.common.jobs import hold_results, prepare_environment
 from carveout.study import snakemake_internals
 from carveout.study.sources import code_digest
 

@@ -33,6 +33,8 @@ def unpacked_together(
     packages: Sequence[Package],
     find_tools: Callable[[], Sequence[Package]],
     finish: Callable[[Path], None],
+    *,
+    is_large: bool = False,
 ) -> Unpacked:
     """Return packages unpacked over each other; unpack them now if the cache lacks them.
 
@@ -41,6 +43,7 @@ def unpacked_together(
         packages: those that name the folder.
         find_tools: returns what else is unpacked there, of whatever version.
         finish: does what is left to do in the folder.
+        is_large: as for `cached_folder`.
     """
     digest = sha256_of_json([_UNPACKING, sorted(package.sha256 for package in packages)])
 
@@ -51,7 +54,7 @@ def unpacked_together(
         write_json_atomically(folder / _TOOLS, [tool.to_json() for tool in tools])
         finish(folder)
 
-    return Unpacked(cached_folder(kind, digest, fill))
+    return Unpacked(cached_folder(kind, digest, fill, is_large=is_large))
 
 
 def lost(error: GoneError, lock: Path) -> CarveoutError:

@@ -23,6 +23,7 @@ from carveout.guests.command_line import GuestFiles, Machine, machine_args, sync
 from carveout.guests.device_tree import merge_device_tree
 from carveout.guests.engines import Boot, Engine, EngineFactory
 from carveout.guests.guest import GuestDiedError, Usage
+from carveout.guests.limits import check_takes_files
 from carveout.records.channel import RECORDS_VERSION
 from carveout.study.cell import Cell, Point
 from carveout.study.geometry import GRANULES, RAM_START_BYTES
@@ -35,6 +36,7 @@ class CellRun:
     Attributes:
         boots: what determines the boot of each of its hosts, by their layouts.
         made_by: the digest of what decides about a trial and is not part of its id.
+        folder: for saved states, consoles and the like; it goes with the job.
         log: the file that gets the guests' consoles.
         points: the only ones that are run, of a part of the cell; None for all.
     """
@@ -45,6 +47,7 @@ class CellRun:
     open_engine: EngineFactory
     at_once: int
     made_by: str
+    folder: Path
     log: Path
     points: frozenset[Point] | None = None
 
@@ -196,8 +199,8 @@ class _Hosts(contextlib.AsyncExitStack):
         return self._engines[layout]
 
     async def _open(self, boot: Boot) -> Engine:
-        folder = self.enter_context(tempfile.TemporaryDirectory(prefix="carveout-"))
-        opened = self._run.open_engine(boot, Path(folder), self._run.wall_limit_s)
+        folder = Path(tempfile.mkdtemp(dir=self._run.folder))
+        opened = self._run.open_engine(boot, folder, self._run.wall_limit_s)
         engine = await self.enter_async_context(opened)
         if engine.boot_usage is not None:
             usage = _usage(self._run, boot, None, "ready", engine.boot_usage)
@@ -258,6 +261,8 @@ async def _run_point(run: CellRun, engine: Engine, point: Point) -> Result:
     async with engine.guest() as (guest, files):
         try:
             ending = await run_trial(guest, files, point, run.wall_limit_s)
+            if ending.cause is not None:
+                check_takes_files(run.folder)
             usage = guest.usage()
         finally:
             _log(run.log, point, files)

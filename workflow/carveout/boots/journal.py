@@ -12,16 +12,14 @@ taken them in.
 import glob
 import gzip
 import itertools
-import json
-import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from carveout.boots.cell_trials import Result, point_of
-from carveout.common.files import sha256_of, sha256_of_json, write_atomically
+from carveout.common.files import append_line, sha256_of, sha256_of_json, write_atomically
+from carveout.records.lines import read_line, sealed_lines
 from carveout.study.cell import Point
 
 # The name of a journal: a cell's or a part's, of a job at work or packed.
@@ -46,8 +44,8 @@ def write_packed(path: Path, results: Iterable[Result]) -> None:
         path: of the cell's journal.
         results: what was made.
     """
-    lines = "".join(map(_line, results))
-    write_atomically(_packed(path), gzip.compress(lines.encode(), compresslevel=1, mtime=0))
+    lines = sealed_lines(results).encode()
+    write_atomically(_packed(path), gzip.compress(lines, compresslevel=1, mtime=0))
 
 
 def read_packed(path: Path) -> list[Result]:
@@ -59,7 +57,7 @@ def read_packed(path: Path) -> list[Result]:
     packed = _packed(path)
     if not packed.exists():
         return []
-    return [json.loads(line) for line in gzip.decompress(packed.read_bytes()).splitlines()]
+    return [read_line(line) for line in gzip.decompress(packed.read_bytes()).splitlines()]
 
 
 def journals_half_done(folder: Path) -> dict[Path, str]:
@@ -120,16 +118,11 @@ class Journal:
 
     def start(self, results: Iterable[Result]) -> None:
         """Begin the file of a job at work anew, with what is taken over."""
-        lines = "".join(map(_line, results))
-        write_atomically(self._path, lines)
+        write_atomically(self._path, sealed_lines(results))
 
     def add(self, result: Result) -> None:
         """Append one result."""
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(handle, _line(result).encode())
-        finally:
-            os.close(handle)
+        append_line(self._path, sealed_lines([result]))
 
     def pack(self, results: Iterable[Result]) -> None:
         """End the job's file, and keep its results for whenever the cell is run again.
@@ -169,10 +162,10 @@ class Journal:
         """Yield what the same code has made, older results first."""
         for line in itertools.chain.from_iterable(map(_lines_of, files)):
             try:
-                result: dict[str, Any] = json.loads(line)
+                result = read_line(line)
                 is_ours = result["run"]["made_by"] == self._made_by
             except (ValueError, KeyError, TypeError):
-                continue  # cut short, or of another version: as if it had never been made
+                continue  # cut short, damaged or of another version: as if never made
             if is_ours:
                 yield result
 
@@ -191,7 +184,3 @@ def _lines_of(path: Path) -> list[bytes]:
 
 def _packed(path: Path) -> Path:
     return path.with_suffix(".jsonl.gz")
-
-
-def _line(result: Result) -> str:
-    return json.dumps(result, separators=(",", ":")) + "\n"

@@ -6,7 +6,6 @@ appends a line. Lines are short and appended by one write each, so that jobs nee
 """
 
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -14,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from carveout.boots.parts import work_s
+from carveout.common.files import append_line
 from carveout.study.cell import Cell
 
 _SHOW_INTERVAL_S = 5
@@ -101,11 +101,7 @@ class Progress:
         self._append(f"{_ERROR} {error}")
 
     def _append(self, line: str) -> None:
-        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(handle, f"{line}\n".encode())
-        finally:
-            os.close(handle)
+        append_line(self._path, f"{line}\n")
 
     def _show(self) -> None:
         self._shown_s = time.monotonic()

@@ -9,14 +9,14 @@ that could not be made (QEMU missing, an image that is not there) ends with an e
 
 import argparse
 import asyncio
+import hashlib
 import json
 import platform
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from carveout.boots.cell_run import (
     CellRun,
@@ -33,18 +33,14 @@ from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of, write_atomically
 from carveout.guests.command_line import most_memory_bytes
 from carveout.guests.engines import ENGINES, Boot
+from carveout.guests.folders import job_folder
 from carveout.guests.limits import check_memory, check_room
 from carveout.guests.snapshots import most_snapshot_bytes
 from carveout.kernels.kernel import unpacked_kernel
 from carveout.machines.emulators import checked_qemu
+from carveout.records.lines import sealed_lines
 from carveout.records.outcomes import request_outcomes
 from carveout.study.cell import Cell
-
-
-def _lines(objects: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(
-        json.dumps(entry, sort_keys=True, separators=(",", ":")) + "\n" for entry in objects
-    )
 
 
 def _join_images(images: Sequence[Path], folder: Path) -> Path:
@@ -52,8 +48,21 @@ def _join_images(images: Sequence[Path], folder: Path) -> Path:
     initrd = folder / "initrd"
     with initrd.open("wb") as stream:
         for image in images:
-            stream.write(image.read_bytes())
+            stream.write(_checked_image(image))
     return initrd
+
+
+def _checked_image(image: Path) -> bytes:
+    """Return an archive, if it is the one of which the digest was written down."""
+    content, beside = image.read_bytes(), image.with_suffix(".sha256")
+    wanted = beside.read_text(encoding="utf-8").strip()
+    found = hashlib.sha256(content).hexdigest()
+    if found != wanted:
+        raise CarveoutError(
+            f"{image}: wanted the archive of which {beside.name} beside it has the sha256, "
+            f"{wanted[:12]}, found one of {found[:12]}; remove it, and the next run makes it anew"
+        )
+    return content
 
 
 def _arguments() -> argparse.Namespace:
@@ -80,9 +89,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
-    """Return all that the cell's trials need, with their initrd in ``folder``."""
+    """Return all that the cell's trials need; what it takes of the disk is in ``folder``."""
     qemu, version = checked_qemu(args.qemu)
-    kernel = unpacked_kernel(args.kernel)
+    kernel = unpacked_kernel(args.kernel, "Image")
     initrd = _join_images(args.images, folder)
     machine = cell_machine(cell, qemu)
     device_tree = cell_device_tree(cell, machine, kernel.image, folder)
@@ -110,6 +119,7 @@ def _cell_run(args: argparse.Namespace, cell: Cell, folder: Path) -> CellRun:
         open_engine=ENGINES[args.engine],
         at_once=args.at_once,
         made_by=made_by(args.code, args.record_schema, args.engine),
+        folder=folder,
         log=args.log,
         points=args.part.points_of(cell) if args.part else None,
     )
@@ -175,8 +185,10 @@ def _check_counted(run: CellRun, results: Iterable[Result]) -> None:
 
 def write_outputs(results: Sequence[Result], trials: Path, runs: Path) -> None:
     """Write what became of a cell: a line per trial, and a line per guest."""
-    write_atomically(runs, _lines(result["run"] for result in results if "run" in result))
-    write_atomically(trials, _lines(result["trial"] for result in results if "trial" in result))
+    write_atomically(runs, sealed_lines(result["run"] for result in results if "run" in result))
+    write_atomically(
+        trials, sealed_lines(result["trial"] for result in results if "trial" in result)
+    )
 
 
 def _planned(cell: Cell, args: argparse.Namespace) -> int:
@@ -196,8 +208,8 @@ def _run_job(args: argparse.Namespace, progress: Progress) -> None:
         room_bytes = layouts * most_snapshot_bytes(args.at_once, args.state_limit_bytes)
         check_room(Path(tempfile.gettempdir()), room_bytes)
     args.log.write_text("", encoding="utf-8")
-    with tempfile.TemporaryDirectory(prefix="carveout-") as folder:
-        run = _cell_run(args, cell, Path(folder))
+    with job_folder() as folder:
+        run = _cell_run(args, cell, folder)
         journal = Journal(args.journal, run.made_by, args.part and str(args.part))
         results = _run_and_tell(run, journal, progress, _planned(cell, args))
         journal.pack(result for result in results if "run" in result)

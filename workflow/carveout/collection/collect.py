@@ -24,6 +24,7 @@ from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of, sha256_of_json, write_atomically
 from carveout.common.revision import git_revision
 from carveout.records.channel import RECORDS_VERSION
+from carveout.records.lines import read_line
 from carveout.study.cell import CellPath
 from carveout.tables.parquet import TableWriter, checked_piece, open_table
 
@@ -307,11 +308,11 @@ def _lines(part: Part) -> Iterator[Object]:
             line = stream.readline()
             place += len(line)
             try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError as error:
+                yield read_line(line)
+            except ValueError as error:
                 raise CarveoutError(
-                    f"{part.path}: wanted an object a line, found {line[:80]!r}: {error}; "
-                    "remove the file to run its cell again"
+                    f"{part.path}: wanted lines as the runner wrote them, found "
+                    f"{line[:80]!r}: {error}; remove the file to run its cell again"
                 ) from error
 
 

@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The one error that a user is meant to read, and how an entry point prints it."""
 
+import errno
 import functools
 import sys
 from collections.abc import Callable
+
+# What a disk says of itself; all else may be an error of ours, which its traceback tells.
+_OF_DISKS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there and run again"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "make it writable and run again"),
+    errno.EIO: "its disk fails: keep results on another one",
+}
 
 
 class CarveoutError(Exception):
@@ -11,7 +19,7 @@ class CarveoutError(Exception):
 
 
 def entry_point(main: Callable[[], None]) -> Callable[[], int]:
-    """Turn a `CarveoutError` of `main` into one line on stderr and exit status 1.
+    """Turn a `CarveoutError` of `main`, or an error of a disk, into one line and exit status 1.
 
     A Ctrl-C prints nothing and gives exit status 130.
     """
@@ -22,6 +30,15 @@ def entry_point(main: Callable[[], None]) -> Callable[[], int]:
             main()
         except CarveoutError as error:
             print(f"carveout: {error}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            if error.errno not in _OF_DISKS:
+                raise
+            print(
+                f"carveout: {error.filename}: wanted a file that can be used, found "
+                f"{error.strerror}; {_OF_DISKS[error.errno]}",
+                file=sys.stderr,
+            )
             return 1
         except KeyboardInterrupt:
             return 130  # as a shell says it of SIGINT

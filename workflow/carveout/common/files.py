@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Files that are either whole or absent, and their digests."""
 
+import errno
 import hashlib
 import json
 import os
@@ -48,9 +49,24 @@ def file_made_aside(path: Path) -> Iterator[BinaryIO]:
             yield stream
         os.chmod(aside, 0o666 & ~_umask())
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         Path(aside).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a write knows no name
         raise
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a file that others append to, by one write; the file need not exist."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        if os.write(handle, line.encode()) < len(line.encode()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # there was room for a part
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    finally:
+        os.close(handle)
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

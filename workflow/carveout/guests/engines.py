@@ -21,7 +21,7 @@ from qemu.qmp import QMPError
 
 from carveout.guests.command_line import GuestFiles, Machine, file_args, machine_args
 from carveout.guests.guest import Guest, GuestDiedError, Stop, Usage, start_guest
-from carveout.guests.snapshots import SavedState, program_stamp
+from carveout.guests.snapshots import DamagedStateError, SavedState, program_stamp
 from carveout.records.channel import last_record
 
 # QEMU refuses an image of no bytes.
@@ -130,8 +130,9 @@ class Engine:
         """Return a guest in a QEMU whose guest came to its end; None when no such QEMU lives."""
         while self._ended:
             guest, files = self._ended.pop()
-            with contextlib.suppress(GuestDiedError):
+            with contextlib.suppress(GuestDiedError, DamagedStateError):
                 async with _discarded_on_error(guest, files):
+                    ready.state.check_copy(_image(files))
                     await guest.restore()
                     # QEMU appends to its files: cut off what the guest before has written.
                     os.truncate(files.console, ready.files.console.stat().st_size)
@@ -144,7 +145,7 @@ class Engine:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
             files = _without_images(guest_files(self._boot, folder))
-            image = folder / "state"
+            image = _image(files)
             ready.state.copy_to(image, self._boot.identity())
             shutil.copyfile(ready.files.console, files.console)
             shutil.copyfile(ready.files.records, files.records)
@@ -265,6 +266,11 @@ def guest_files(boot: Boot, folder: Path) -> GuestFiles:
         messages=folder / "qemu.log",
         discards=folder / "discards.log",
     )
+
+
+def _image(files: GuestFiles) -> Path:
+    """Return where a fork's own copy of the saved state lies."""
+    return files.console.parent / "state"
 
 
 def _without_images(files: GuestFiles) -> GuestFiles:

@@ -2,6 +2,7 @@
 """What a job may take of the runner's machine, checked before it takes it."""
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -50,3 +51,19 @@ def check_room(folder: Path, needed_bytes: int) -> None:
             f"copies (key limits.state of the config), found {free_bytes // MIB} MiB; "
             "make room, or let TMPDIR name a folder on another disk"
         )
+
+
+def check_takes_files(folder: Path) -> None:
+    """Refuse a disk that is full: QEMU says nothing of what it could not write there.
+
+    Raises:
+        CarveoutError: naming the folder.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            stream.write(bytes(MIB))
+    except OSError as error:
+        raise CarveoutError(
+            f"{folder}: wanted a disk that takes what a guest says, found: {error.strerror}; make "
+            "room on the disk of TMPDIR and run again, which makes only what is missing"
+        ) from error

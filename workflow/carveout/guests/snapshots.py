@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from carveout.common.errors import CarveoutError
-from carveout.common.files import write_json_atomically
+from carveout.common.files import sha256_of, write_json_atomically
 
 _IMAGE = "state"
 _DESCRIPTION = "state.json"
@@ -33,6 +33,10 @@ def program_stamp(program: str) -> str:
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 
 
+class DamagedStateError(CarveoutError):
+    """What was saved is not what is there."""
+
+
 class SavedState:
     """The state of one standing guest, on disk."""
 
@@ -46,11 +50,11 @@ class SavedState:
         Args:
             made_by: all that a guest must have in common with the one saved, each under its name.
         """
-        content = {"made_by": dict(made_by), "image_bytes": self.image.stat().st_size}
+        content = {"made_by": dict(made_by), "image_sha256": sha256_of(self.image)}
         write_json_atomically(self._description, content)
 
     def copy_to(self, image: Path, wanted: Mapping[str, str]) -> None:
-        """Copy the image, if the state is whole and the wanted one.
+        """Copy the image, if the state is the wanted one, and as it was saved.
 
         Raises:
             CarveoutError: it is not, or there is no room for a copy.
@@ -63,27 +67,35 @@ class SavedState:
                 f"{image}: wanted a copy of the saved state, found: {error.strerror}; "
                 "make room on the disk of TMPDIR"
             ) from error
+        self.check_copy(image)
+
+    def check_copy(self, image: Path) -> None:
+        """Refuse a copy that is not what was saved: QEMU loads it again and again, unchanged.
+
+        Raises:
+            DamagedStateError: naming both digests.
+        """
+        wanted, found = self._read_description()["image_sha256"], sha256_of(image)
+        if found != wanted:
+            raise DamagedStateError(
+                f"{image}: wanted the state that was saved, whose sha256 is {wanted[:12]}, found "
+                f"{found[:12]}: something has changed it on the disk of TMPDIR; run the job again, "
+                "and let TMPDIR name a folder on another disk if that does not help"
+            )
 
     def check(self, wanted: Mapping[str, str]) -> None:
-        """Refuse a state that is not whole, or that another machine than the wanted one left.
+        """Refuse a state that was not saved whole, or that another machine left.
 
         Raises:
             CarveoutError: naming what differs.
         """
-        content = self._read_description()
-        made_by = content["made_by"]
+        made_by = self._read_description()["made_by"]
         for name in sorted({*wanted, *made_by}):
             if made_by.get(name) != wanted.get(name):
                 raise CarveoutError(
                     f"{self.image}: wanted a saved state of {name} {wanted.get(name)}, "
                     f"found one of {made_by.get(name)}; run the job again to save it anew"
                 )
-        found_bytes = self.image.stat().st_size if self.image.exists() else 0
-        if found_bytes != content["image_bytes"]:
-            raise CarveoutError(
-                f"{self.image}: wanted the {content['image_bytes']} bytes that were saved, "
-                f"found {found_bytes}; run the job again to save it anew"
-            )
 
     def _read_description(self) -> dict[str, Any]:
         try:

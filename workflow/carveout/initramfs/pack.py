@@ -153,7 +153,7 @@ def _content(args: argparse.Namespace) -> bytes:
     if args.command == "tool":
         sources = [path for path in args.sources if path.suffix in (".c", ".S")]
         return compile_program(sources, [args.include])
-    kernel = unpacked_kernel(args.kernel)
+    kernel = unpacked_kernel(args.kernel, "usr/lib/modules")
     if args.command == "base":
         files = BaseFiles(**{field.name: getattr(args, field.name) for field in fields(BaseFiles)})
         return cpio.pack(base_entries(kernel, files))

@@ -41,7 +41,7 @@ class BuiltKernel:
         made_of = [BUILDING, self.source.sha256, self._recipe().options, compiler_version()]
         if self.patches:
             made_of.append(list(self.patches.items()))
-        return cached_folder("built", sha256_of_json(made_of), self.build)
+        return cached_folder("built", sha256_of_json(made_of), self.build, is_large=True)
 
     @property
     def version(self) -> str:

@@ -45,7 +45,7 @@ class DebianKernel:
                 if program.is_file() and not program.is_symlink() and _is_program(program):
                     wrap_program(program, folder)
 
-        return unpacked_together("kernels", packages, find_tools, finish)
+        return unpacked_together("kernels", packages, find_tools, finish, is_large=True)
 
 
 def _write_image(root: Path) -> None:

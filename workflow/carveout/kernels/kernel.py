@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from carveout.archive.debs import GoneError
 from carveout.archive.package import Package, PackageSet
 from carveout.archive.unpacked import lost
+from carveout.common.cache import sound_folder
 from carveout.common.files import sha256_of
 from carveout.kernels.built import BuiltKernel
 from carveout.kernels.debian import DebianKernel
@@ -93,7 +94,7 @@ def describe_kernel(
         pinned: the version that was pinned.
         where: who states the page size, for the error.
     """
-    root = origin.root()
+    root = sound_folder(origin.root)
     check_page_size((root / "Image").read_bytes(), page_bytes, where)
     return {
         "kernel": name,
@@ -106,11 +107,16 @@ def describe_kernel(
     }
 
 
-def unpacked_kernel(description: Path) -> Kernel:
-    """Return the kernel that a file describes, unpacked or built again when need be."""
+def unpacked_kernel(description: Path, *parts: str) -> Kernel:
+    """Return the kernel that a file describes, unpacked or built again when need be.
+
+    Args:
+        description: the file.
+        parts: what is read of the kernel's folder, if not all is: `Image` for instance.
+    """
     content = json.loads(description.read_text(encoding="utf-8"))
     try:
-        root = _origin(content, description).root()
+        root = sound_folder(_origin(content, description).root, *parts)
     except GoneError as error:
         raise lost(error, description.parents[2] / "lock.yaml") from error
     return Kernel(content["release"], content["page_bytes"], root)

@@ -74,7 +74,7 @@ class OwnImage:
         Raises:
             CarveoutError: it changes meanwhile.
         """
-        return cached_folder("own", self.content_digest, self._copy)
+        return cached_folder("own", self.content_digest, self._copy, is_large=True)
 
     def _copy(self, folder: Path) -> None:
         release = self._checked_release()

@@ -65,7 +65,7 @@ class OwnTree:
             CarveoutError: the tree changes meanwhile, or does not build as its config asks.
         """
         digest = sha256_of_json([self.content_digest, compiler_version()])
-        return cached_folder("own", digest, self._build)
+        return cached_folder("own", digest, self._build, is_large=True)
 
     def _build(self, folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="carveout-kernel-") as name:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is merged: the results folder of each part of a study."""
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from carveout.boots.cell_trials import Result
 from carveout.boots.journal import Journal, journals_half_done
 from carveout.common import schemas
 from carveout.common.errors import CarveoutError
+from carveout.records.lines import read_line
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,8 @@ def _objects(path: Path, members: Collection[str]) -> list[dict[str, Any]]:
     found = []
     try:
         for number, line in enumerate(path.read_bytes().splitlines(), 1):
-            content = json.loads(line)
-            if not isinstance(content, dict) or not set(members) <= content.keys():
+            content = read_line(line)
+            if not set(members) <= content.keys():
                 raise ValueError(f"line {number} lacks one of {', '.join(members)}")
             found.append(content)
     except (OSError, ValueError) as error:

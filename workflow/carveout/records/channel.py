@@ -12,7 +12,7 @@ from carveout.common.sizes import MIB
 Record = Mapping[str, Any]
 
 # Goes up when what the runner writes of a trial changes: CHANGELOG.md says how.
-RECORDS_VERSION = 9
+RECORDS_VERSION = 10
 
 # Far more than any trial says: a channel that holds more is taken for torn.
 MOST_CHANNEL_BYTES = 64 * MIB

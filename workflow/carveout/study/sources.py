@@ -65,13 +65,17 @@ def meaning_of(source: str) -> str:
     return "".join(kept)
 
 
-@functools.cache
 def _imports(name: str) -> list[str]:
     """Return the modules of this package that a module imports, packages on the way included."""
+    return _imports_in(_path(name).read_text(encoding="utf-8"), name)
+
+
+@functools.cache
+def _imports_in(source: str, name: str) -> list[str]:
     package = name.partition(".")[0]
     parents = [name.rsplit(".", count)[0] for count in range(1, name.count("."))]
     found = []
-    for node in _executed(ast.parse(_path(name).read_text(encoding="utf-8"))):
+    for node in _executed(ast.parse(source)):
         if isinstance(node, ast.Import):
             wanted = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

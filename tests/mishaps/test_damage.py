@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bits that flip and files that are cut: made anew, or refused in one line; never a number."""
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.mishaps.study import Study, cut, finish, flip_a_bit, told, wait_until
+
+# One file of each kind that the cache has, by a pattern.
+CACHED = {
+    "the Image of a kernel": "kernels/*/Image",
+    "a module of a kernel": "kernels/*/usr/lib/modules/*/kernel/mm/*.ko*",
+    "a header of a kernel": "kernels/*/usr/src/*/include/generated/autoconf.h",
+    "the list of a kernel's files": "kernels/*/.carveout.sha256",
+    "carveout's module": "modules/*/*.ko",
+    "a program for guests": "packages/*/**/busybox",
+    "a package": "archive/*.deb",
+    "what a package is": "archive/*.json",
+    "the lists of the archive": "apt/*/lists/*_Packages*",
+}
+
+
+@pytest.fixture(scope="module")
+def with_cache(whole: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The study on a machine that fetched all for it, into a cache of its own."""
+    cache = tmp_path_factory.mktemp("cache")
+    study = replace(whole, variables={"XDG_CACHE_HOME": str(cache)})
+    study.run("fetched")
+    assert study.digests("fetched") == study.digests("whole")
+    return study
+
+
+def run_until_it_is_whole(study: Study, results: str) -> list[str]:
+    """Runs, and does what a line says where it says to remove a file; returns all lines."""
+    lines: list[str] = []
+    for _ in range(4):
+        run = study.start(results)
+        said, _ = run.communicate()
+        assert "Traceback" not in said, said
+        lines += (new := told(said))
+        if run.returncode == 0:
+            return lines
+        assert new, said
+        for line in new:
+            if file := re.match(r"carveout: (\S+).* (?:remove|delete) (?:it|the file)", line):
+                Path(study.checkout, file[1].rstrip(":")).unlink()
+    raise AssertionError(lines)
+
+
+@pytest.mark.parametrize("damage", [cut, flip_a_bit])
+@pytest.mark.parametrize("kind", CACHED)
+def test_what_is_damaged_in_the_cache_is_told_and_made_anew(
+    with_cache: Study, kind: str, damage: Callable[[Path], None]
+) -> None:
+    cache = Path(with_cache.variables["XDG_CACHE_HOME"], "carveout")
+    found = [path for path in sorted(cache.glob(CACHED[kind])) if path.stat().st_size]
+    assert found, f"the cache has {kind}"
+    for path in found:
+        damage(path)
+    shutil.rmtree(with_cache.checkout / "damaged", ignore_errors=True)
+    lines = run_until_it_is_whole(with_cache, "damaged")
+    print(*lines, sep="\n")
+    assert with_cache.digests("damaged") == with_cache.digests("whole")
+
+
+def one_cell(study: Study, results: str) -> tuple[Path, str]:
+    """A cell's file of a whole copy of the results, and the file from the results."""
+    shutil.copytree(study.checkout / "whole", study.checkout / results)
+    path = next((study.checkout / results / "trials").glob("**/mem/*/anonymous_memory.*.jsonl"))
+    return path, str(path.relative_to(study.checkout))
+
+
+def test_a_bit_of_a_line_of_trials_is_refused_by_its_file(study: Study) -> None:
+    path, name = one_cell(study, "flipped")
+    wanted = path.read_bytes()
+    flip_a_bit(path, place=wanted.index(b'"lend_ns":') + len(b'"lend_ns":'))
+    shutil.rmtree(study.checkout / "flipped/tables")
+    (line,) = told(study.run("flipped", fails=True))
+    assert line.startswith(f"carveout: {name}: wanted lines as the runner wrote them, found ")
+    assert line.endswith("remove the file to run its cell again")
+    path.unlink()
+    study.run("flipped")
+    assert study.digests("flipped") == study.digests("whole")
+
+
+def test_a_bit_of_a_journal_makes_its_trial_anew(study: Study) -> None:
+    run = study.start("journal")
+    wait_until(lambda: study.made_now("journal") == 3)
+    run.terminate()
+    finish(run, fails=True)
+    (path, *_) = (study.checkout / "journal").glob("journals/**/*.jsonl")
+    flip_a_bit(path, place=path.read_bytes().index(b'"lend_ns":') + len(b'"lend_ns":'))
+    study.run("journal")
+    assert study.digests("journal") == study.digests("whole")
+    study.assert_nothing_is_left("journal")
+
+
+@pytest.mark.parametrize("image", ["base", "strategies/mem", "loads/idle"])
+def test_a_bit_of_an_image_is_refused_before_it_boots(study: Study, image: str) -> None:
+    path, _ = one_cell(study, "image")
+    shutil.rmtree(study.checkout / "image/tables")
+    for cell in path.parent.glob("idle.*"):
+        cell.unlink()
+        (journal,) = (study.checkout / "image/journals").glob(f"**/mem/*/{cell.stem}.jsonl.gz")
+        journal.unlink()
+    flip_a_bit(study.checkout / f"image/guest/debian-6.12/{image}.cpio")
+    (line,) = told(study.run("image", fails=True))
+    assert line.startswith(f"carveout: image/guest/debian-6.12/{image}.cpio: wanted the archive")
+    (study.checkout / f"image/guest/debian-6.12/{image}.cpio").unlink()
+    study.run("image")
+    assert study.digests("image") == study.digests("whole")
+
+
+@pytest.mark.parametrize("copy", ["ready", "tmp*"])
+def test_a_bit_of_a_saved_state_makes_no_trial(study: Study, copy: str) -> None:
+    run = study.start("state")
+    wait_until(lambda: list(study.temporary.glob("carveout-job-*/*/tmp*/state")))
+    wait_until(lambda: study.made_now("state"))
+    states = list(study.temporary.glob(f"carveout-job-*/*/{copy}/state"))
+    assert states
+    for state in states:
+        with_place = state.stat().st_size // 2
+        flip_a_bit(state, place=with_place)
+    said, _ = run.communicate()
+    assert "Traceback" not in said, said
+    print(*told(said), sep="\n")
+    if run.returncode:
+        assert all("wanted the state that was saved" in line for line in told(said))
+        study.run("state")
+    assert study.digests("state") == study.digests("whole")
+    study.assert_nothing_is_left("state")

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Guests and machines that go wrong: QEMUs that stand, hosts that all panic, clocks set back."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from carveout.tables.parquet import read_table
+from tests.mishaps.study import CONFIG, Study, finish, wait_until
+
+_A_YEAR_S = 365 * 86400
+
+
+def written(study: Study, name: str, **changes: object) -> Study:
+    """The study with some keys changed."""
+    config = yaml.safe_load((study.checkout / CONFIG).read_text()) | changes
+    (study.checkout / f"{name}.yaml").write_text(yaml.safe_dump(config))
+    return replace(study, config=f"{name}.yaml")
+
+
+def test_a_qemu_that_stands_is_ended_at_its_limit_and_a_row(study: Study) -> None:
+    limits = {"state": "256MiB", "wall_s": 30}
+    stopped = written(study, "stopped", limits=limits)
+    run = stopped.start("stopped")
+    wait_until(lambda: stopped.made_now("stopped"))
+    qemu = wait_until(lambda: [q for q in stopped.processes("qemu") if _is_fork(q)])[0]
+    qemu.suspend()
+    finish(run)
+    trials = read_table("trials", stopped.checkout / "stopped/tables/trials.parquet")
+    cut_off = trials[trials["cause"] == "wall_limit"]
+    assert len(cut_off) == 1
+    assert set(cut_off["outcome"]) == {"crashed"}
+    stopped.assert_nothing_is_left("stopped")
+    (path,) = (
+        path
+        for path in (stopped.checkout / "stopped/trials").glob("**/*.jsonl")
+        if b"wall_limit" in path.read_bytes()
+    )
+    path.unlink()
+    stopped.run("stopped")
+    assert stopped.made_now("stopped") == 1, "that one alone is made again"
+    assert stopped.digests("stopped") == stopped.digests("whole")
+
+
+def _is_fork(process: psutil.Process) -> bool:
+    words = process.cmdline()
+    return Path(words[words.index("-kernel") + 1]).name == "empty"
+
+
+def test_a_hundred_hosts_that_panic_at_once_are_a_hundred_rows(study: Study) -> None:
+    panics = written(
+        study,
+        "panics",
+        strategies={"panics": "all"},
+        strategy_folders=["tests/guest/strategies"],
+        loads={"idle": [0]},
+        seeds=100,
+    )
+    most = 0
+    run = panics.start("panics", "--cores", "40", "--set-threads", "boot_panics=40")
+    while run.poll() is None:
+        most = max(most, len(panics.processes("qemu")))
+        time.sleep(0.5)
+    finish(run)
+    print(f"at most {most} guests at once")
+    assert most >= 30
+    panics.assert_nothing_is_left("panics")
+    trials = read_table("trials", panics.checkout / "panics/tables/trials.parquet")
+    assert len(trials) == 100
+    assert set(trials["cause"]) == {"panic"}
+    assert trials["message"].notna().all()
+    panics.run("one after another")
+    assert panics.digests("panics") == panics.digests("one after another")
+
+
+@pytest.mark.parametrize("years", [-1, 1])
+def test_a_clock_that_is_set_changes_nothing(study: Study, years: int) -> None:
+    run = study.start("clock")
+    wait_until(lambda: study.made_now("clock") >= 3)
+    run.send_signal(signal.SIGINT)
+    finish(run, fails=True)
+    made = study.made_now("clock")
+    # As if all had been written when the clock went so much otherwise.
+    for path in [*study.checkout.rglob("*"), study.checkout]:
+        now = path.lstat()
+        shifted_s = (now.st_atime - years * _A_YEAR_S, now.st_mtime - years * _A_YEAR_S)
+        os.utime(path, shifted_s, follow_symlinks=False)
+    study.run("clock")
+    assert study.digests("clock") == study.digests("whole")
+    assert study.made_now("clock") + made == len(study.times_made("clock")), "none twice"
+    study.assert_nothing_is_left("clock")
+    assert "boot_" not in study.run("clock", "--dry-run", "--quiet", "progress")

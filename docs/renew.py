@@ -27,6 +27,8 @@ FIGURES = {
     "excerpt": ("decision", "frontier", "memmap_overhead", "accounts"),
     "review": ("memmap_by_ram",),
 }
+# What grows with what: not of a run, but of `python -m benchmarks --only cells --only rows`.
+GROWTH = "growth"
 _SHOWN = re.compile(
     r"(?P<comment><!-- from docs/runs/(?P<run>[\w.]+)\.txt: (?P<machine>[^/\n]*)"
     r" / (?P<first>[^/\n]*) \.\.\. / (?P<after>[^/\n]*) -->\n```\n)(?P<shown>.*?)(?P<end>^```\n)",
@@ -45,8 +47,11 @@ def keep(run: str, results: Path) -> None:
     Raises:
         CarveoutError: the results have none.
     """
+    if run == GROWTH:
+        write_atomically(kept_summary(run), (results / "bench.txt").read_bytes())
+        return
     if run not in FIGURES:
-        raise CarveoutError(f"wanted a run of {', '.join(FIGURES)}, found {run}")
+        raise CarveoutError(f"wanted a run of {', '.join([*FIGURES, GROWTH])}, found {run}")
     wanted = {results / "summary.txt": kept_summary(run)} | {
         results / "figures" / f"{name}.png": DOCS / "figures" / f"{name}.png"
         for name in FIGURES[run]
@@ -56,7 +61,7 @@ def keep(run: str, results: Path) -> None:
             raise CarveoutError(f"{source}: wanted what run {run} found, found no such file")
     for source, target in wanted.items():
         write_atomically(target, source.read_bytes())
-    write_atomically(kept_summary(f"{run}.effort"), effort(results / "tables"))
+    write_atomically(kept_summary(f"{run}.effort"), effort(results))
 
 
 def renewed(text: Path) -> str:

@@ -151,6 +151,7 @@ def trials_of(checkout: Checkout, boot: str) -> dict[str, str]:
     return {str(path.relative_to(made)): path.read_text() for path in made.glob("**/*.jsonl")}
 
 
+@pytest.mark.long
 def test_forks_and_cold_boots_give_the_same_bytes(checkout: Checkout) -> None:
     forked, cold = (trials_of(checkout, boot) for boot in ("fork", "cold"))
     assert len(forked) == 3

@@ -267,7 +267,8 @@ def test_a_pinned_page_keeps_a_hot_added_device(checkout: Checkout) -> None:
 
 
 # On the newer kernel one trial is not the same: see "Boot once" in docs/measuring.md.
-@pytest.mark.parametrize("made", ["usual", pytest.param("newer", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("made", ["usual", "newer"])
 def test_forks_and_cold_boots_give_the_same_bytes(
     made: str, request: pytest.FixtureRequest, checkout: Checkout
 ) -> None:

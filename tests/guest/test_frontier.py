@@ -112,13 +112,18 @@ def ladder_trials(checkout: Checkout, results: str, *args: str, **changes: objec
     return Path(checkout.path / target).read_bytes()
 
 
-def test_a_ladder_is_the_same_forked_or_cold_and_in_any_order(checkout: Checkout) -> None:
+def test_a_ladder_is_the_same_in_any_order(checkout: Checkout) -> None:
     forked = ladder_trials(checkout, "ladder")
     points = [(t["dose_permille"], t["seed"]) for t in map(json.loads, forked.splitlines())]
     assert points == sorted(points)
     assert len(points) > 2 * len({0, 4, 8, 12}), "it was climbed"
     two_at_once = ("--set-threads", "boot_alloc_contig_range=2")
     assert ladder_trials(checkout, "ladder_two_at_once", *two_at_once) == forked
+
+
+@pytest.mark.long
+def test_a_ladder_is_the_same_cold(checkout: Checkout) -> None:
+    forked = ladder_trials(checkout, "ladder_forked")
     assert ladder_trials(checkout, "ladder_cold", boot="cold") == forked
 
 

@@ -225,6 +225,7 @@ def test_a_monitor_that_dies_says_nothing_of_its_vm(checkout: Checkout) -> None:
         assert trial["vm_outcome"] == "host_died"
 
 
+@pytest.mark.long
 def test_without_a_wish_no_vm_runs_and_forks_are_cold_boots(checkout: Checkout) -> None:
     part = {
         "strategies": {

@@ -111,26 +111,38 @@ def test_a_run_without_a_summary_is_told(text: Path) -> None:
 
 
 def test_what_a_run_took_is_counted_in_its_tables(tmp_path: Path) -> None:
+    tables = tmp_path / "tables"
     trials = made_trials(2)
     ladder = '{"coarsest_permille":400,"finest_permille":100}'
     low = trials[(trials["load"] == "unmovable_pages") & (trials["outcome"] != "not_available")]
     low = low.assign(dose_target=10.0, dose_achieved=10.0, ladder=ladder)
     high = low.assign(dose_target=40.0, dose_achieved=40.0, trial_id=low["trial_id"] + "high")
-    write_table("trials", pd.concat([low, high]), tmp_path / "trials.parquet")
-    write_table("runs", made_runs(2), tmp_path / "runs.parquet")
-    summary = summarize(read_table("trials", tmp_path / "trials.parquet"))
-    write_table("summary", summary, tmp_path / "summary.parquet")
-    summary = read_table("summary", tmp_path / "summary.parquet")
+    write_table("trials", pd.concat([low, high]), tables / "trials.parquet")
+    write_table("runs", made_runs(2), tables / "runs.parquet")
+    summary = summarize(read_table("trials", tables / "trials.parquet"))
+    write_table("summary", summary, tables / "summary.parquet")
+    summary = read_table("summary", tables / "summary.parquet")
     lost = summary["granted_mean_bytes"].mask(summary["dose_target"] == 40, 0)
     curves = describe_curves(summary.assign(granted_mean_bytes=lost), trials.iloc[:0])
-    write_table("curves", curves, tmp_path / "curves.parquet")
+    write_table("curves", curves, tables / "curves.parquet")
     # Two of the four doses from 10 to 40 %; half is lost somewhere in three of the steps.
     runs = made_runs(2)
     seconds = (runs["qemu_user_ns"] + runs["qemu_system_ns"]).sum() / 1e9
     turning = (curves["granted_most_bytes"] > 0).sum()
+    (tmp_path / "trials").mkdir()
+    (tmp_path / "trials/cell.jsonl").write_bytes(bytes(len(runs) * 3_000))
+    wall_s = runs["wall_ns"].mean() / 1e9
+    table_bytes = sum(path.stat().st_size for path in tables.iterdir())
+    each_kb = table_bytes / len(runs) / 1e3
     assert effort(tmp_path).splitlines() == [
         f"Boots 0, trials {len(runs)}; QEMU's processor time {seconds / 3600:.1f} h",
         f"Curves {len(curves)}, of which {turning} turn,"
         " 0 of them between two doses of the finest step",
         "Trials, of those of all doses at the finest step: 50%",
+        f"A trial with its share of boots: {wall_s:.1f} s of one core's wall time,"
+        f" {seconds / len(runs):.1f} s of QEMU's processor time",
+        "On disk for each: trials 3.0 kB, runs 0.0 kB, journals 0.0 kB, logs 0.0 kB,"
+        f" tables {each_kb:.1f} kB",
+        f"A million such: {wall_s / 3.6e-3:,.0f} h of a core, {wall_s / 0.36:,.0f} h on 100 cores,"
+        f" {3 + each_kb:,.0f} GB",
     ]

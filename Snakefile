@@ -55,12 +55,8 @@ if not IS_COMPARISON:
     snakemake_internals.run_here(workflow, but=["boot_", "run_part"])
 
     onstart:
-        try:
-            hold_results(Path(config["results"]))
-        except CarveoutError as error:
-            sys.exit(f"carveout: {error}")
-        if not IS_MERGE:
-            begin_progress()
+        if status := begin_run():
+            sys.exit(status)
 
     onsuccess:
         summary, page = (

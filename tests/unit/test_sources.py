@@ -88,7 +88,11 @@ def changed_by(tmp_path: Path) -> dict[str, list[str]]:
     shutil.copytree(CARVEOUT, tmp_path / "carveout", ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-c", EDIT_EACH, json.dumps(entries_of_the_rules())]
     done = subprocess.run(
-        command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True
+        command,
+        env={"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     changed: dict[str, list[str]] = json.loads(done.stdout)
     return changed

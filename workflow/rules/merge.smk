@@ -5,10 +5,12 @@
 
 import json
 
-from carveout.merge.gather import CONTRADICTION, CONTRADICTIONS
-from carveout.merge.parts import check_target, read_parts
-
 if IS_MERGE:
+
+    # Here: they import what takes a second, which no other run needs.
+    from carveout.merge.gather import CONTRADICTION, CONTRADICTIONS
+    from carveout.merge.parts import check_target, read_parts
+
     try:
         PARTS = read_parts(MERGED_FROM)
         if workflow.is_main_process:

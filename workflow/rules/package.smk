@@ -8,7 +8,7 @@ from pathlib import Path
 PACKAGE_PARENT = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(PACKAGE_PARENT))
 
-from carveout.common.errors import CarveoutError
+from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.jobs import hold_results, prepare_environment
 from carveout.study import snakemake_internals
 from carveout.study.sources import code_digest

@@ -49,6 +49,14 @@ pathvars:
     logs="<results>/logs",
 
 
+@entry_point
+def begin_run():
+    """Keep other runs out of the results folder, and start the progress."""
+    hold_results(Path(config["results"]))
+    if not IS_MERGE:
+        begin_progress()
+
+
 def cell_of(wildcards):
     """Return the cell that a boot job makes."""
     return CELLS[CELL_PATH.format(**wildcards)]

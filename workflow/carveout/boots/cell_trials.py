@@ -2,13 +2,11 @@
 """The trials of one cell: those that are made, those to come, and when there are enough."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from carveout.boots.ladder import Ladder, mean_share
+from carveout.boots.replication import AdaptiveRule
 from carveout.study.cell import Cell, Point
-
-if TYPE_CHECKING:
-    from carveout.boots.replication import AdaptiveRule
 
 Result = Mapping[str, Any]
 
@@ -132,10 +130,7 @@ class _DoseTrials:
         return self._seeds[: self._read]
 
 
-def _adaptive_rule(cell: Cell) -> "AdaptiveRule | None":
+def _adaptive_rule(cell: Cell) -> AdaptiveRule | None:
     if cell.replication is None:
         return None
-    # Statistics cost a second of processor time to import: only for cells that need them.
-    from carveout.boots.replication import AdaptiveRule  # noqa: PLC0415
-
     return AdaptiveRule(**cell.replication)

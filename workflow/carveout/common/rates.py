@@ -4,8 +4,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.stats import binomtest
-
 
 class Interval(NamedTuple):
     """An interval of a rate: shares of 1."""
@@ -21,6 +19,9 @@ class Interval(NamedTuple):
 
 def wilson_interval(successes: int, trials: int) -> Interval:
     """Return the 95 % Wilson score interval of a success rate (Wilson 1927, as in scipy)."""
+    # It takes a second to import, which every job of boots would wait for.
+    from scipy.stats import binomtest  # noqa: PLC0415
+
     interval = binomtest(successes, trials).proportion_ci(method="wilson")
     return Interval(float(interval.low), float(interval.high))
 

@@ -56,17 +56,29 @@ def load_yaml(path: Path) -> Any:
     A file that cannot be read or parsed is an error of one line.
     """
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _check_depth(text, str(path))
+        loader = yaml.CSafeLoader(text)
         root = loader.get_single_node()
         check_extent(root, str(path))
         return root and loader.construct_document(root)
     except OSError as error:
         raise CarveoutError(f"{path}: cannot be read: {error.strerror}") from error
-    except RecursionError as error:
-        raise CarveoutError(f"{path}: wanted YAML, found it too deep") from error
     except (yaml.YAMLError, UnicodeError) as error:
         said = " ".join(str(error).split())
         raise CarveoutError(f"{path}: wanted YAML, found: {said}") from error
+
+
+def _check_depth(text: str, where: str) -> None:
+    """Refuse YAML that is so deep that libyaml's stack would not do, without going deep itself."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_DEPTH:
+            raise CarveoutError(
+                f"{where}: wanted values at most {_MOST_DEPTH} deep, found deeper ones"
+            )
 
 
 def check_extent(value: Any, where: str) -> None:

@@ -6,15 +6,23 @@ trial is made anew for them.
 """
 
 import ast
+import atexit
+import contextlib
 import functools
 import hashlib
 import io
+import json
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
+
+from carveout.common.cache import cache_folder
+from carveout.common.errors import CarveoutError
+from carveout.common.files import sha256_of_json, write_json_atomically
 
 PACKAGE_PARENT = Path(__file__).parents[2]
+_MOST_KEPT = 2000
 
 # A line from 1 and a column from 0; a stretch from one to another, and what stands in its place.
 _Place = tuple[int, int]
@@ -27,12 +35,8 @@ def code_digest(*names: str) -> str:
     Args:
         names: of modules below `carveout`, such as `carveout.boots.cell_run`.
     """
-    digest = hashlib.sha256()
-    for module in modules_of(*names):
-        digest.update(
-            f"{module}\0{meaning_of(_path(module).read_text(encoding='utf-8'))}\0".encode()
-        )
-    return digest.hexdigest()
+    modules = modules_of(*names)
+    return sha256_of_json([[name, _facts_of(_source(name))["meaning"]] for name in modules])
 
 
 def modules_of(*names: str) -> list[str]:
@@ -47,7 +51,6 @@ def modules_of(*names: str) -> list[str]:
     return sorted(found)
 
 
-@functools.cache
 def meaning_of(source: str) -> str:
     """Return Python source without comments, docstrings, blank lines and the words of errors.
 
@@ -67,23 +70,61 @@ def meaning_of(source: str) -> str:
 
 def _imports(name: str) -> list[str]:
     """Return the modules of this package that a module imports, packages on the way included."""
-    return _imports_in(_path(name).read_text(encoding="utf-8"), name)
+    package = name.partition(".")[0]
+    parents = [name.rsplit(".", count)[0] for count in range(1, name.count("."))]
+    wanted = (w for w in _facts_of(_source(name))["imports"] if w.partition(".")[0] == package)
+    return [module for module in (*parents, *filter(_is_module, wanted)) if module != name]
+
+
+def _names_imported(tree: ast.AST) -> Iterator[str]:
+    """Yield what may be modules that are imported: of names, their modules as well."""
+    for node in _executed(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _facts_of(source: str) -> Mapping[str, Any]:
+    """Return the digest of what a source means, and the names that it imports.
+
+    To read all sources takes two seconds of a processor, each time that a workflow is planned: what
+    was read once is kept in the cache, by the digest of the source.
+    """
+    key = hashlib.sha256(source.encode()).hexdigest()
+    known = _known()
+    if key not in known:
+        meaning = hashlib.sha256(meaning_of(source).encode()).hexdigest()
+        known[key] = {"meaning": meaning, "imports": [*_names_imported(ast.parse(source))]}
+        atexit.unregister(_keep)
+        atexit.register(_keep)
+    return known[key]
 
 
 @functools.cache
-def _imports_in(source: str, name: str) -> list[str]:
-    package = name.partition(".")[0]
-    parents = [name.rsplit(".", count)[0] for count in range(1, name.count("."))]
-    found = []
-    for node in _executed(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            wanted = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            wanted = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        found += [w for w in wanted if w.partition(".")[0] == package and _is_module(w)]
-    return [module for module in (*parents, *found) if module != name]
+def _known() -> dict[str, Mapping[str, Any]]:
+    try:
+        content = json.loads(_kept().read_text(encoding="utf-8"))
+        return content["facts"] if sha256_of_json(content["facts"]) == content["seal"] else {}
+    except (OSError, ValueError, KeyError, TypeError, CarveoutError):
+        return {}
+
+
+def _keep() -> None:
+    """Keep what was read; whoever cannot reads it again."""
+    with contextlib.suppress(OSError, CarveoutError):
+        facts = dict(list(_known().items())[-_MOST_KEPT:])
+        write_json_atomically(_kept(), {"facts": facts, "seal": sha256_of_json(facts)})
+
+
+def _kept() -> Path:
+    reads_so = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    return cache_folder("sources") / f"{reads_so}.json"
+
+
+def _source(name: str) -> str:
+    return _path(name).read_text(encoding="utf-8")
 
 
 def _executed(tree: ast.AST) -> Iterator[ast.AST]:

@@ -137,12 +137,19 @@ def _executed(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _path(name: str) -> Path:
-    path = PACKAGE_PARENT.joinpath(*name.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return _place(PACKAGE_PARENT, name)[0]
 
 
 def _is_module(name: str) -> bool:
-    return _path(name).is_file()
+    return _place(PACKAGE_PARENT, name)[1]
+
+
+@functools.cache
+def _place(parent: Path, name: str) -> tuple[Path, bool]:
+    """Return where a module lies if it is one, and whether it is."""
+    path = parent.joinpath(*name.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return path, path.is_file()
 
 
 def _comments(source: str) -> Iterator[_LeftOut]:

@@ -48,7 +48,7 @@ test: lint
 
 .PHONY: test-long
 test-long: install
-	pytest --numprocesses 2 --dist loadfile -m long tests/guest
+	pytest --numprocesses 2 --dist loadfile -m long tests/workflow tests/guest
 
 .PHONY: test-slurm
 test-slurm: install

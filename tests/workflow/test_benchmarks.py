@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pandas as pd
+import pytest
 
 from tests.conftest import Checkout
 
@@ -13,6 +14,7 @@ from tests.conftest import Checkout
 MEASURES = ["fork", "cells", "rows"]
 
 
+@pytest.mark.long
 def test_quick_benchmark_writes_table_and_figure(checkout: Checkout) -> None:
     only = [word for name in MEASURES for word in ("--only", name)]
     command = [sys.executable, "-m", "benchmarks", "--quick", *only, "--output", "bench"]

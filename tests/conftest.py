@@ -19,7 +19,7 @@ CHECKOUT = Path(__file__).parent.parent
 USUAL_KERNEL = "debian-6.12"
 # Those of the smoke config that tests run.
 SMOKE_VARIANTS = {
-    "baseline": ["ordinary_pages"],
+    "baseline": ["ordinary_pages", "transparent_huge_pages"],
     "mem": ["carve_out"],
     "cma": ["area", "own_area"],
     "alloc_contig_range": ["whole_memory", "zone_movable"],

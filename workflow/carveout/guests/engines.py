@@ -19,9 +19,15 @@ from typing import Protocol
 
 from qemu.qmp import QMPError
 
+from carveout.common.files import sha256_of
 from carveout.guests.command_line import GuestFiles, Machine, file_args, machine_args
 from carveout.guests.guest import Guest, GuestDiedError, Stop, Usage, start_guest
-from carveout.guests.snapshots import DamagedStateError, SavedState, program_stamp
+from carveout.guests.snapshots import (
+    DamagedStateError,
+    SavedState,
+    check_digest,
+    program_stamp,
+)
 from carveout.records.channel import last_record
 
 # QEMU refuses an image of no bytes.
@@ -89,6 +95,7 @@ class Engine:
         self._wall_limit_s = wall_limit_s
         self._ready = ready
         self._ended: list[tuple[Guest, GuestFiles]] = []
+        self._as_loaded: dict[Path, str] = {}
 
     @contextlib.asynccontextmanager
     async def guest(self) -> AsyncIterator[tuple[Guest, GuestFiles]]:
@@ -132,7 +139,7 @@ class Engine:
             guest, files = self._ended.pop()
             with contextlib.suppress(GuestDiedError, DamagedStateError):
                 async with _discarded_on_error(guest, files):
-                    ready.state.check_copy(_image(files))
+                    check_digest(_image(files), self._as_loaded[_image(files)])
                     await guest.restore()
                     # QEMU appends to its files: cut off what the guest before has written.
                     os.truncate(files.console, ready.files.console.stat().st_size)
@@ -155,6 +162,8 @@ class Engine:
             raise
         async with _discarded_on_error(guest, files):
             await guest.load(image)
+            # QEMU writes to a copy when it opens it, and then no more.
+            self._as_loaded[image] = sha256_of(image)
         return guest, files
 
 

@@ -37,6 +37,21 @@ class DamagedStateError(CarveoutError):
     """What was saved is not what is there."""
 
 
+def check_digest(image: Path, wanted: str) -> None:
+    """Refuse a state, or a copy of one, that is not as it was left.
+
+    Raises:
+        DamagedStateError: naming both digests.
+    """
+    found = sha256_of(image)
+    if found != wanted:
+        raise DamagedStateError(
+            f"{image}: wanted the state that was saved, whose sha256 is {wanted[:12]}, found "
+            f"{found[:12]}: something has changed it on the disk of TMPDIR; run the job again, "
+            "and let TMPDIR name a folder on another disk if that does not help"
+        )
+
+
 class SavedState:
     """The state of one standing guest, on disk."""
 
@@ -67,21 +82,7 @@ class SavedState:
                 f"{image}: wanted a copy of the saved state, found: {error.strerror}; "
                 "make room on the disk of TMPDIR"
             ) from error
-        self.check_copy(image)
-
-    def check_copy(self, image: Path) -> None:
-        """Refuse a copy that is not what was saved: QEMU loads it again and again, unchanged.
-
-        Raises:
-            DamagedStateError: naming both digests.
-        """
-        wanted, found = self._read_description()["image_sha256"], sha256_of(image)
-        if found != wanted:
-            raise DamagedStateError(
-                f"{image}: wanted the state that was saved, whose sha256 is {wanted[:12]}, found "
-                f"{found[:12]}: something has changed it on the disk of TMPDIR; run the job again, "
-                "and let TMPDIR name a folder on another disk if that does not help"
-            )
+        check_digest(image, self._read_description()["image_sha256"])
 
     def check(self, wanted: Mapping[str, str]) -> None:
         """Refuse a state that was not saved whole, or that another machine left.

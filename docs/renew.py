@@ -27,8 +27,6 @@ FIGURES = {
     "excerpt": ("decision", "frontier", "memmap_overhead", "accounts"),
     "review": ("memmap_by_ram",),
 }
-# What grows with what: not of a run, but of `python -m benchmarks --only cells --only rows`.
-GROWTH = "growth"
 _SHOWN = re.compile(
     r"(?P<comment><!-- from docs/runs/(?P<run>[\w.]+)\.txt: (?P<machine>[^/\n]*)"
     r" / (?P<first>[^/\n]*) \.\.\. / (?P<after>[^/\n]*) -->\n```\n)(?P<shown>.*?)(?P<end>^```\n)",
@@ -47,11 +45,8 @@ def keep(run: str, results: Path) -> None:
     Raises:
         CarveoutError: the results have none.
     """
-    if run == GROWTH:
-        write_atomically(kept_summary(run), (results / "bench.txt").read_bytes())
-        return
     if run not in FIGURES:
-        raise CarveoutError(f"wanted a run of {', '.join([*FIGURES, GROWTH])}, found {run}")
+        raise CarveoutError(f"wanted a run of {', '.join(FIGURES)}, found {run}")
     wanted = {results / "summary.txt": kept_summary(run)} | {
         results / "figures" / f"{name}.png": DOCS / "figures" / f"{name}.png"
         for name in FIGURES[run]

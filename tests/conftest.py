@@ -5,8 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import pytest
@@ -15,6 +18,7 @@ from filelock import FileLock
 
 from carveout.tables.parquet import read_table
 
+T = TypeVar("T")
 CHECKOUT = Path(__file__).parent.parent
 USUAL_KERNEL = "debian-6.12"
 # Those of the smoke config that tests run.
@@ -100,6 +104,15 @@ def copy_checkout(path: Path) -> Checkout:
         elif source.is_symlink():  # to a folder
             target.symlink_to(source.readlink())
     return Checkout(path)
+
+
+def wait_until(holds: Callable[[], T], limit_s: float = 120) -> T:
+    """Waits until a function gives something true, and returns it."""
+    end_s = time.monotonic() + limit_s
+    while not (held := holds()):
+        assert time.monotonic() < end_s, "waited in vain"
+        time.sleep(0.02)
+    return held
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ import yaml
 
 from carveout.archive.lockfile import Lock
 from carveout.tables.parquet import read_metadata
-from tests.conftest import Checkout, Run, copy_checkout
-from tests.guest.test_runner import Runner, wait_until
+from tests.conftest import Checkout, Run, copy_checkout, wait_until
+from tests.guest.test_runner import Runner
 
 
 def run(checkout: Checkout, boot: str) -> Run:

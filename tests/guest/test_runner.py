@@ -9,18 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
 
 from carveout.guests.command_line import most_memory_bytes
-from tests.conftest import Run
+from tests.conftest import Run, wait_until
 
-T = TypeVar("T")
 RECORD_SCHEMA = "workflow/schemas/record.schema.yaml"
 
 
@@ -117,15 +115,6 @@ def forks_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
             if Path(command[command.index("-kernel") + 1]).name == "empty":
                 found.append(qemu)
     return found
-
-
-def wait_until(holds: Callable[[], T], limit_s: float = 60) -> T:
-    """Waits until a function gives something true, and returns it."""
-    end_s = time.monotonic() + limit_s
-    while not (held := holds()):
-        assert time.monotonic() < end_s, "waited in vain"
-        time.sleep(0.02)
-    return held
 
 
 def test_a_killed_runner_leaves_no_qemu(runner: Runner) -> None:

@@ -6,18 +6,16 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
 from carveout.records.lines import read_line
+from tests.conftest import wait_until
 
-T = TypeVar("T")
 CONFIG = "tests/study.yaml"
 _RUN_LIMIT_S = 1200
 
@@ -124,15 +122,6 @@ def told(said: str) -> list[str]:
     lines = dict.fromkeys(line for line in said.splitlines() if line.startswith("carveout: "))
     shown = ("carveout: to make: ", "carveout: merged ")
     return [line for line in lines if " trials, " not in line and not line.startswith(shown)]
-
-
-def wait_until(holds: Callable[[], T], limit_s: float = 120) -> T:
-    """Waits until a function gives something true, and returns it."""
-    end_s = time.monotonic() + limit_s
-    while not (held := holds()):
-        assert time.monotonic() < end_s, "waited in vain"
-        time.sleep(0.02)
-    return held
 
 
 def flip_a_bit(path: Path, place: int | None = None) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mishaps.study import Study, mount, mounted, told, wait_until
+from tests.conftest import wait_until
+from tests.mishaps.study import Study, mount, mounted, told
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts disks, which only root can")
 

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from carveout.tables.parquet import read_table
-from tests.mishaps.study import CONFIG, Study, finish, wait_until
+from tests.conftest import wait_until
+from tests.mishaps.study import CONFIG, Study, finish
 
 _A_YEAR_S = 365 * 86400
 

@@ -9,7 +9,8 @@ from collections import Counter
 import psutil
 import pytest
 
-from tests.mishaps.study import Study, told, wait_until
+from tests.conftest import wait_until
+from tests.mishaps.study import Study, told
 
 KINDS = ("snakemake", "runner", "qemu")
 _LONGEST_WAIT_S = 12

@@ -8,10 +8,11 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
+import yaml
 
 from carveout.records.lines import read_line
 from tests.conftest import wait_until
@@ -33,6 +34,12 @@ class Study:
     temporary: Path
     config: str = CONFIG
     variables: dict[str, str] = field(default_factory=dict)
+
+    def changed(self, name: str, **keys: object) -> "Study":
+        """The study with some keys of its config changed, in a file of that name."""
+        config = yaml.safe_load((self.checkout / CONFIG).read_text()) | keys
+        (self.checkout / f"{name}.yaml").write_text(yaml.safe_dump(config))
+        return replace(self, config=f"{name}.yaml")
 
     def start(self, results: str, *args: str) -> subprocess.Popen[str]:
         """Starts a run to the tables of trials, with the default profile."""

@@ -4,30 +4,21 @@
 import os
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-import yaml
 
 from carveout.tables.parquet import read_table
 from tests.conftest import wait_until
-from tests.mishaps.study import CONFIG, Study, finish
+from tests.mishaps.study import Study, finish
 
 _A_YEAR_S = 365 * 86400
 
 
-def written(study: Study, name: str, **changes: object) -> Study:
-    """The study with some keys changed."""
-    config = yaml.safe_load((study.checkout / CONFIG).read_text()) | changes
-    (study.checkout / f"{name}.yaml").write_text(yaml.safe_dump(config))
-    return replace(study, config=f"{name}.yaml")
-
-
 def test_a_qemu_that_stands_is_ended_at_its_limit_and_a_row(study: Study) -> None:
     limits = {"state": "256MiB", "wall_s": 30}
-    stopped = written(study, "stopped", limits=limits)
+    stopped = study.changed("stopped", limits=limits)
     run = stopped.start("stopped")
     wait_until(lambda: stopped.made_now("stopped"))
     qemu = wait_until(lambda: [q for q in stopped.processes("qemu") if _is_fork(q)])[0]
@@ -55,8 +46,7 @@ def _is_fork(process: psutil.Process) -> bool:
 
 
 def test_a_hundred_hosts_that_panic_at_once_are_a_hundred_rows(study: Study) -> None:
-    panics = written(
-        study,
+    panics = study.changed(
         "panics",
         strategies={"panics": "all"},
         strategy_folders=["tests/guest/strategies"],

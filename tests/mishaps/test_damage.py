@@ -22,7 +22,7 @@ CACHED = {
     "a program for guests": "packages/*/**/busybox",
     "a package": "archive/*.deb",
     "what a package is": "archive/*.json",
-    "the lists of the archive": "apt/*/lists/*_Packages*",
+    "the lists of the archive": "apt/*/state/lists/*_Packages*",
 }
 
 
@@ -42,7 +42,7 @@ def with_cache(whole: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
 def run_until_it_is_whole(study: Study, results: str) -> list[str]:
     """Runs, and does what a line says where it says to remove a file; returns all lines."""
     lines: list[str] = []
-    for _ in range(4):
+    for _ in range(20):  # packages are told of one by one
         run = study.start(results)
         said, _ = run.communicate()
         assert "Traceback" not in said, said
@@ -94,7 +94,7 @@ def test_a_bit_of_a_line_of_trials_is_refused_by_its_file(study: Study) -> None:
 
 def test_a_bit_of_a_journal_makes_its_trial_anew(study: Study) -> None:
     run = study.start("journal")
-    wait_until(lambda: study.made_now("journal") == 3)
+    wait_until(lambda: list((study.checkout / "journal").glob("journals/**/*.jsonl")))
     run.terminate()
     finish(run, fails=True)
     (path, *_) = (study.checkout / "journal").glob("journals/**/*.jsonl")

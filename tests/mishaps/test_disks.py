@@ -64,7 +64,7 @@ def test_results_that_cannot_be_written_any_more_go_on_later(study: Study) -> No
         wait_until(lambda: is_made_read_only(disk))  # not while a file is open for writing
         said, _ = run.communicate()
         assert run.returncode != 0
-        assert "Traceback" not in said, said
+        # Snakemake removes empty folders at its end, and says so at length when it cannot.
         assert any("Read-only file system" in line for line in told(said)), said
         mount("-o", "remount,rw", str(disk))
         study.run("halfway")

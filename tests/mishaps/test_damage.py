@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import wait_until
-from tests.mishaps.study import Study, cut, finish, flip_a_bit, told
+from tests.mishaps.study import Study, cut, flip_a_bit, told
 
 # One file of each kind that the cache has, by a pattern.
 CACHED = {
@@ -92,12 +92,18 @@ def test_a_bit_of_a_line_of_trials_is_refused_by_its_file(study: Study) -> None:
     assert study.digests("flipped") == study.digests("whole")
 
 
+def journal_with_a_lend(results: Path) -> Path | None:
+    """A journal of a cell half done that has a trial which lent."""
+    journals = results.glob("journals/**/*.jsonl")
+    return next((path for path in journals if b'"lend_ns":' in path.read_bytes()), None)
+
+
 def test_a_bit_of_a_journal_makes_its_trial_anew(study: Study) -> None:
     run = study.start("journal")
-    wait_until(lambda: list((study.checkout / "journal").glob("journals/**/*.jsonl")))
-    run.terminate()
-    finish(run, fails=True)
-    (path, *_) = (study.checkout / "journal").glob("journals/**/*.jsonl")
+    path = wait_until(lambda: journal_with_a_lend(study.checkout / "journal"))
+    run.kill()  # one that is asked to end packs the journals of its cells
+    run.communicate()
+    study.wait_for_no("runner", "qemu")
     flip_a_bit(path, place=path.read_bytes().index(b'"lend_ns":') + len(b'"lend_ns":'))
     study.run("journal")
     assert study.digests("journal") == study.digests("whole")

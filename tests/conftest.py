@@ -106,7 +106,7 @@ def copy_checkout(path: Path) -> Checkout:
     return Checkout(path)
 
 
-def wait_until(holds: Callable[[], T], limit_s: float = 120) -> T:
+def wait_until(holds: Callable[[], T | None], limit_s: float = 120) -> T:
     """Waits until a function gives something true, and returns it."""
     end_s = time.monotonic() + limit_s
     while not (held := holds()):

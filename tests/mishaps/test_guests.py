@@ -50,7 +50,7 @@ def _runs_a_trial(process: psutil.Process) -> bool:
     return False
 
 
-def test_a_hundred_hosts_that_panic_at_once_are_a_hundred_rows(study: Study) -> None:
+def test_a_hundred_hosts_that_panic_are_a_hundred_rows(study: Study) -> None:
     panics = study.changed(
         "panics",
         strategies={"panics": "all"},

@@ -42,7 +42,7 @@ def with_cache(whole: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
 def run_until_it_is_whole(study: Study, results: str) -> list[str]:
     """Runs, and does what a line says where it says to remove a file; returns all lines."""
     lines: list[str] = []
-    for _ in range(20):  # packages are told of one by one
+    for _ in range(4):
         run = study.start(results)
         said, _ = run.communicate()
         assert "Traceback" not in said, said

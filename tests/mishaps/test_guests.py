@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 
 from carveout.tables.parquet import read_table
 from tests.conftest import wait_until
@@ -84,23 +83,36 @@ def shift_times(study: Study, years: int) -> None:
         os.utime(path, times_s, follow_symlinks=False)
 
 
-@pytest.mark.parametrize("years", [-1, 1])
-def test_a_clock_that_is_set_changes_no_trial(study: Study, years: int) -> None:
+def interrupted(study: Study) -> int:
+    """A run that was ended after some trials; returns how many it made."""
     run = study.start("clock")
     wait_until(lambda: study.made_now("clock") >= 3)
     run.terminate()
     finish(run, fails=True)
-    made = study.made_now("clock")
-    shift_times(study, -years)
-    try:
-        if years < 0:  # what was made before seems to be of the future
-            assert "clock skew" in study.run("clock", fails=True)
-            made += study.made_now("clock")
-    finally:
-        if years < 0:
-            shift_times(study, years)
+    return study.made_now("clock")
+
+
+def assert_it_goes_on(study: Study, made: int) -> None:
+    """The next run makes what is missing, nothing twice, and then there is nothing to do."""
     study.run("clock")
     assert study.digests("clock") == study.digests("whole")
     assert study.made_now("clock") + made == len(study.times_made("clock")), "none twice"
     study.assert_nothing_is_left("clock")
     assert "boot_" not in study.run("clock", "--dry-run", "--quiet", "progress")
+
+
+def test_a_clock_set_forward_changes_no_trial(study: Study) -> None:
+    made = interrupted(study)
+    shift_times(study, years=-1)
+    assert_it_goes_on(study, made)
+
+
+def test_a_clock_set_back_is_told_and_changes_no_trial(study: Study) -> None:
+    made = interrupted(study)
+    shift_times(study, years=1)  # what was made before seems to be of the future
+    try:
+        assert "clock skew" in study.run("clock", fails=True)
+        made += study.made_now("clock")
+    finally:
+        shift_times(study, years=-1)
+    assert_it_goes_on(study, made)

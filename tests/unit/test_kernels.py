@@ -142,14 +142,6 @@ def test_other_format_of_image_is_refused_and_nothing_is_left(tmp_path: Path, ca
     assert list((cache / "kernels").iterdir()) == []
 
 
-def test_corrupt_package_is_refused_and_nothing_is_left(tmp_path: Path, cache: Path) -> None:
-    packages = made_kernel(tmp_path, arm64_image())
-    (cache / f"archive/{packages.packages['image'].sha256}.deb").write_bytes(b"damaged")
-    with pytest.raises(CarveoutError, match="is corrupt"):
-        describe_kernel("made", 4096, DebianKernel(packages), PINNED, "made.yaml: made")
-    assert list((cache / "kernels").iterdir()) == []
-
-
 def test_page_size_that_is_not_the_images_is_refused(tmp_path: Path) -> None:
     packages = made_kernel(tmp_path, arm64_image(page_flag=2))
     with pytest.raises(

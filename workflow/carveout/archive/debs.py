@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -31,21 +32,22 @@ class GoneError(CarveoutError):
 
 
 def fetch(packages: Sequence[Package]) -> list[Path]:
-    """Return the checked .deb files of packages, downloading those that are not in the cache.
+    """Return the checked .deb files of packages, downloading those that the cache has not whole.
 
     Raises:
         GoneError: one of them is in neither.
         UnreachableError: the archive was needed and did not answer.
-        CarveoutError: a file is not what its hash says, or a signature is wrong.
+        CarveoutError: a file cannot be read, is not what its hash says, or a signature is wrong.
     """
-    missing = [package for package in packages if not _cached(package).exists()]
-    for package in packages:
-        if package not in missing:
-            _check_cached(package)
+    missing = [package for package in packages if not _is_whole(package)]
     if missing:
         with locked("archive"):
             # Another run may have downloaded the same while this one waited for the lock.
-            _download([package for package in missing if not _cached(package).exists()])
+            missing = [package for package in missing if not _is_whole(package)]
+            for package in missing:
+                if _cached(package).exists():
+                    _tell_damage(package)
+            _download(missing)
     return [_cached(package) for package in packages]
 
 
@@ -127,18 +129,24 @@ def _cached(package: Package) -> Path:
     return cache_folder("archive") / f"{package.sha256}.deb"
 
 
-def _check_cached(package: Package) -> None:
-    """Refuse a damaged file but keep it, so that its owner can see what became of the disk."""
+def _is_whole(package: Package) -> bool:
+    """Return whether the cache has a package as it was put there."""
     path = _cached(package)
     try:
-        found = sha256_of(path)
+        return sha256_of(path) == package.sha256
+    except FileNotFoundError:
+        return False
     except OSError as error:
         raise CarveoutError(f"cannot read {path}: {error.strerror}; it holds {package}") from error
-    if found != package.sha256:
-        raise CarveoutError(
-            f"{path} is corrupt: wanted sha256 {package.sha256} for {package}, found {found}; "
-            "delete the file and run again"
-        )
+
+
+def _tell_damage(package: Package) -> None:
+    """Say what is downloaded though it is there, so that its owner can look after the disk."""
+    print(
+        f"carveout: {_cached(package)} ({package}): wanted sha256 {package.sha256[:12]}, found "
+        f"{sha256_of(_cached(package))[:12]}; it is downloaded anew",
+        file=sys.stderr,
+    )
 
 
 def _download(packages: Sequence[Package]) -> None:

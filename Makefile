@@ -54,7 +54,7 @@ test-long: install
 test-slurm: install
 	@dpkg-query --show munge slurm-wlm >/dev/null || { apt-get -q update && \
 		apt-get -q -y install --no-install-recommends munge slurm-wlm; }
-	pytest -s tests/cluster
+	pytest -s -m "not long" tests/cluster
 
 .PHONY: lint
 lint: install

@@ -346,6 +346,22 @@ def test_a_kernel_that_is_pinned_wrongly_is_one_line(
         read(config)
 
 
+def test_two_names_for_the_same_requests_are_refused(config: dict[str, Any]) -> None:
+    del config["figures"]
+    one = config | {"requests": {"one": ["256MiB", "1GiB"]}}
+    for asked in (["256MiB", "1GiB"], {"sizes": ["256MiB", "1024MiB"], "question": "capacity"}):
+        with pytest.raises(
+            CarveoutError, match=r"^job\.yaml: key requests\.two: .* those of one, found the same"
+        ):
+            read(one | {"requests": one["requests"] | {"two": asked}})
+    read(one | {"requests": one["requests"] | {"two": ["1GiB", "256MiB"]}})
+    idle = {"loads": {"unmovable_pages": [20]}}
+    other = {"requests": {"two": ["256MiB", "1GiB"]}, "loads": {"unmovable_pages": [30]}}
+    read(one | idle | {"also": [other]})
+    with pytest.raises(CarveoutError, match=r"requests\.two: .* same trials of .*one\.page"):
+        read(one | idle | {"also": [other | idle]})
+
+
 def test_a_config_that_lends_nothing_is_refused(config: dict[str, Any]) -> None:
     del config["figures"]
     with pytest.raises(CarveoutError, match=r"job\.yaml: key requests: wanted sizes to lend"):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a config may not ask for: each function refuses one thing, before anything is booted."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from carveout.common.errors import CarveoutError
@@ -72,6 +74,31 @@ def check_once(source: str, cells: Sequence[Cell]) -> None:
                 "the key ram in two ways, and give parts of the key also different kernels, ram, "
                 "strategies or loads, or their requests different names"
             )
+
+
+def check_asked_once(source: str, cells: Sequence[Cell]) -> None:
+    """Refuse two names for the same requests, whose trials would be the same ones."""
+    alike = defaultdict(list)
+    for cell in cells:
+        of_host = (cell.kernel, cell.ram_bytes, cell.variant.strategy, cell.variant.name, cell.load)
+        alike[of_host, cell.granule, cell.question, cell.requests_bytes].append(cell)
+    for those in alike.values():
+        for cell, other in combinations(those, 2):
+            if _without_points(cell) == _without_points(other) and (
+                set(cell.points()) & set(other.points())
+            ):
+                raise CarveoutError(
+                    f"{source}: key requests.{other.requests}: wanted other sizes or another "
+                    f"question than those of {cell.requests}, found the same, which would be the "
+                    f"same trials of {cell.path}; remove one of them"
+                )
+
+
+def _without_points(cell: Cell) -> Cell:
+    """Return what all trials of a cell have in common, however its requests are called."""
+    return replace(
+        cell, requests="", doses_permille=(), ladder=None, replication=None, first_seed=1, seeds=1
+    )
 
 
 def check_lends(source: str, cells: Sequence[Cell]) -> None:

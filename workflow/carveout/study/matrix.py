@@ -11,6 +11,7 @@ from carveout.common.errors import CarveoutError
 from carveout.common.sizes import parse_size
 from carveout.study.cell import Cell, Variant
 from carveout.study.checks import (
+    check_asked_once,
     check_available,
     check_censuses,
     check_doses,
@@ -104,6 +105,7 @@ def read_matrix(config: dict[str, Any], source: str, workflow_folder: Path) -> M
         reference=config.get("reference", _REFERENCE),
     )
     check_once(source, matrix.cells)
+    check_asked_once(source, matrix.cells)
     check_lends(source, matrix.cells)
     check_map(config, source, matrix.cells)
     check_only(config, source, matrix.cells)

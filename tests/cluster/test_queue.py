@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A thousand short jobs in a Slurm's queue: each is run once, and its trial is a local run's."""
+
+import time
+from itertools import islice, product
+from pathlib import Path
+
+import pytest
+import yaml
+
+from carveout.tables.parquet import read_table
+from tests.cluster.runs import finish, made_trials, start, submitted
+from tests.cluster.slurm import Slurm
+from tests.conftest import Checkout
+
+pytestmark = pytest.mark.long
+
+_LONGEST_JOB_S = 60
+_SHOWN = 10
+
+
+def config_of(checkout: Checkout, cells: int) -> Path:
+    """A study of so many cells of one short trial, each of two sizes that no other has."""
+    sizes = [f"{number}MiB" for number in range(2, 66, 2)]
+    pairs = list(islice(product(sizes, sizes), cells))
+    assert len(pairs) == cells, "the sizes make so many pairs"
+    config = {
+        "kernels": ["debian-6.12"],
+        "ram": ["1GiB"],
+        "lendable": "256MiB",
+        "requests": {f"request{number}": list(pair) for number, pair in enumerate(pairs)},
+        "granules": ["2M"],
+        "strategies": {"mem": ["carve_out"]},
+        "loads": {"idle": [0]},
+        "seeds": 1,
+        "limits": {"state": "256MiB"},
+    }
+    path = checkout.path / f"of_{cells}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def trials_of(results: Path) -> dict[str, bytes]:
+    """The trials of each cell, as the runner wrote them."""
+    cells = results.glob("trials/**/*.jsonl")
+    return {str(path.relative_to(results)): path.read_bytes() for path in cells}
+
+
+def test_a_thousand_jobs_are_each_run_once(
+    slurm: Slurm, checkout: Checkout, request: pytest.FixtureRequest
+) -> None:
+    jobs = request.config.getoption("--jobs")
+    few = config_of(checkout, min(jobs, _SHOWN))
+    checkout.snakemake("tables", "--configfile", str(few), "--config", "results=local")
+    many = config_of(checkout, jobs)
+    # One job for each cell: as the profile has it, they would share a few.
+    each_alone = ("--group-components", "boots=1")
+    begun_s = time.monotonic()
+    run = start(
+        slurm,
+        checkout,
+        *each_alone,
+        *("--configfile", str(many), "--config", "results=queue"),
+    )
+    said = finish(run, limit_s=_LONGEST_JOB_S * jobs)
+    took_s = time.monotonic() - begun_s
+    results = checkout.path / "queue"
+    assert len(submitted(said)) == jobs
+    assert made_trials(results) == jobs, "no trial twice"
+    trials = read_table("trials", results / "tables/trials.parquet")
+    assert trials["trial_id"].nunique() == jobs
+    assert set(trials["outcome"]) == {"ran"}
+    runs = read_table("runs", results / "tables/runs.parquet")
+    guest_s = runs["wall_ns"].sum() / 1e9
+    print(f"{jobs} jobs in {took_s:.0f} s, of which guests ran {guest_s:.0f} s, two at once")
+    local = trials_of(checkout.path / "local")
+    assert local
+    assert {name: trials_of(results)[name] for name in local} == local

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Put into the texts what runs found: ``python -m docs.renew excerpt=results ...``.
 
-Of each run the summary is kept in ``docs/runs``, as the run wrote it, with what the run took beside
-it, and some of its figures in ``docs/figures``. Texts show parts of such a summary, word for word,
-between lines of code after a comment that says which:
+Of each run its text is kept in ``docs/runs``, as the run wrote it, or what the run took, and some
+of its figures in ``docs/figures``. Texts show parts of what is kept, word for word, between lines
+of code after a comment that says which:
 
     <!-- from docs/runs/excerpt.txt: HEADING OF A MACHINE / FIRST LINE ... / LINE THAT FOLLOWS -->
 
-Without a run the texts are only made to agree with the summaries that are kept; a test wants that
-this changes nothing.
+Without a run the texts are only made to agree with what is kept; a test wants that this changes
+nothing.
 """
 
 import argparse
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from carveout.common.errors import CarveoutError, entry_point
@@ -22,10 +23,29 @@ from docs.effort import effort
 
 DOCS = Path("docs")
 TEXTS = (Path("README.md"), *sorted(DOCS.glob("*.md")))
-# Of which run each figure is.
-FIGURES = {
-    "excerpt": ("decision", "frontier", "memmap_overhead", "accounts"),
-    "review": ("memmap_by_ram",),
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a run.
+
+    Attributes:
+        text: the file among its results that is kept, if one is.
+        figures: the names of the figures among its results that are kept.
+        has_effort: whether what it took is counted in its tables.
+    """
+
+    text: str | None = None
+    figures: tuple[str, ...] = ()
+    has_effort: bool = True
+
+
+RUNS = {
+    "main": Kept(),
+    "excerpt": Kept("summary.txt", ("decision", "frontier", "memmap_overhead", "accounts")),
+    "review": Kept("summary.txt", ("memmap_by_ram",)),
+    # python -m benchmarks --only cells --only rows
+    "growth": Kept("bench.txt", has_effort=False),
 }
 _SHOWN = re.compile(
     r"(?P<comment><!-- from docs/runs/(?P<run>[\w.]+)\.txt: (?P<machine>[^/\n]*)"
@@ -34,29 +54,32 @@ _SHOWN = re.compile(
 )
 
 
-def kept_summary(run: str) -> Path:
+def kept_text(run: str) -> Path:
     """Return the file that has what a run found."""
     return DOCS / "runs" / f"{run}.txt"
 
 
 def keep(run: str, results: Path) -> None:
-    """Keep a run's summary, and those of its figures that the texts show.
+    """Keep what the texts show of a run.
 
     Raises:
         CarveoutError: the results have none.
     """
-    if run not in FIGURES:
-        raise CarveoutError(f"wanted a run of {', '.join(FIGURES)}, found {run}")
-    wanted = {results / "summary.txt": kept_summary(run)} | {
+    if run not in RUNS:
+        raise CarveoutError(f"wanted a run of {', '.join(RUNS)}, found {run}")
+    kept = RUNS[run]
+    wanted = {results / kept.text: kept_text(run)} if kept.text else {}
+    wanted |= {
         results / "figures" / f"{name}.png": DOCS / "figures" / f"{name}.png"
-        for name in FIGURES[run]
+        for name in kept.figures
     }
     for source in wanted:
         if not source.is_file():
             raise CarveoutError(f"{source}: wanted what run {run} found, found no such file")
     for source, target in wanted.items():
         write_atomically(target, source.read_bytes())
-    write_atomically(kept_summary(f"{run}.effort"), effort(results))
+    if kept.has_effort:
+        write_atomically(kept_text(f"{run}.effort"), effort(results))
 
 
 def renewed(text: Path) -> str:
@@ -66,7 +89,7 @@ def renewed(text: Path) -> str:
 
 
 def _replaced(found: re.Match[str], text: Path) -> str:
-    part = _part(kept_summary(found["run"]), found["machine"], found["first"], found["after"], text)
+    part = _part(kept_text(found["run"]), found["machine"], found["first"], found["after"], text)
     return f"{found['comment']}{part}\n{found['end']}"
 
 

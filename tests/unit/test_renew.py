@@ -68,7 +68,7 @@ def test_figures_of_texts_are_of_runs_or_of_the_benchmark() -> None:
         for text in renew.TEXTS
         for name in re.findall(r"docs/figures/(\w+)\.png", text.read_text(encoding="utf-8"))
     }
-    known = {name for names in renew.FIGURES.values() for name in names}
+    known = {name for kept in renew.RUNS.values() for name in kept.figures}
     assert shown <= known | {"bench"}
     assert {path.stem for path in Path("docs/figures").glob("*.png")} == known | {"bench"}
 
@@ -108,6 +108,16 @@ def test_lines_that_no_run_has_are_told(text: Path) -> None:
 def test_a_run_without_a_summary_is_told(text: Path) -> None:
     with pytest.raises(CarveoutError, match=r"summary\.txt: wanted what run excerpt found"):
         renew.keep("excerpt", text.parent / "nowhere")
+
+
+def test_of_a_benchmark_its_text_is_kept_and_no_effort(text: Path) -> None:
+    results = text.parent / "bench"
+    results.mkdir()
+    (results / "bench.txt").write_text("cells: 3 s\n")
+    renew.keep("growth", results)
+    kept = [path.name for path in (text.parent / "runs").iterdir()]
+    assert sorted(kept) == ["excerpt.txt", "growth.txt"]
+    assert renew.kept_text("growth").read_text() == "cells: 3 s\n"
 
 
 def test_what_a_run_took_is_counted_in_its_tables(tmp_path: Path) -> None:

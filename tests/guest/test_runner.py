@@ -138,6 +138,18 @@ def test_an_ended_runner_cleans_up_and_keeps_its_trials(runner: Runner) -> None:
     assert runner.trials.read_bytes() == runner.made_trials().read_bytes()
 
 
+def test_a_runner_that_is_told_to_end_again_and_again_cleans_up_as_well(runner: Runner) -> None:
+    process = runner.start()
+    wait_until(lambda: forks_of(process))
+    while process.poll() is None:
+        process.terminate()
+        time.sleep(0.0005)
+    assert process.returncode == 128 + signal.SIGTERM
+    _, said = process.communicate()
+    assert said == ""
+    assert list((runner.folder / "tmp").iterdir()) == []
+
+
 def test_a_boot_whose_qemu_dies_is_made_again(runner: Runner) -> None:
     process = runner.start()
     wait_until(lambda: qemus_of(process))[0].kill()

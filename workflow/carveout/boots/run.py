@@ -8,12 +8,9 @@ that could not be made (QEMU missing, an image that is not there) ends with an e
 """
 
 import argparse
-import asyncio
 import hashlib
 import json
 import platform
-import signal
-import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,6 +23,7 @@ from carveout.boots.cell_run import (
     run_cell,
 )
 from carveout.boots.cell_trials import Result
+from carveout.boots.ending import exit_on_sigterm, run_until_sigterm
 from carveout.boots.journal import Journal, made_by
 from carveout.boots.parts import Part
 from carveout.boots.progress import Progress
@@ -159,7 +157,7 @@ def _run_and_tell(run: CellRun, journal: Journal, progress: Progress, planned: i
                 [of.outcome for of in request_outcomes(trial)],
             )
 
-    results = asyncio.run(run_cell(run, made, keep))
+    results = run_until_sigterm(run_cell(run, made, keep))
     progress.skip(unmade)  # the cell ended early
     booted = {result["run"]["trial_id"] for result in results if "trial" not in result}
     not_again = [boot for boot in earlier_boots if boot["run"]["trial_id"] not in booted]
@@ -225,8 +223,7 @@ def _run_job(args: argparse.Namespace, progress: Progress) -> None:
 @entry_point
 def main() -> None:
     """Run one cell, or a part of it."""
-    # A job that gets SIGTERM cleans up like one that is interrupted.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    exit_on_sigterm()
     args = _arguments()
     progress = Progress(args.progress)
     try:

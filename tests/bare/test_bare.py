@@ -23,6 +23,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     for words in (["init"], ["add", "--all"], [*name, "commit", "--message=all"]):
         subprocess.run(["git", *words], cwd=made.path, check=True, capture_output=True)
     made.snakemake("tables", "--configfile", JOB)
+    print(f"trials.parquet has sha256 {sha256_of(made.path / TRIALS)}")
     return made
 
 

@@ -18,7 +18,9 @@ _CONFIG = ("--configfile", "tests/study.yaml", "--config", "limits={job_s: 20}")
 def local_digest(checkout: Checkout) -> str:
     """The digest of the trials that a local run makes."""
     checkout.snakemake("tables", *_CONFIG, "results=local")
-    return digest_of(checkout.path / "local")
+    digest = digest_of(checkout.path / "local")
+    print(f"trials.parquet has sha256 {digest}")
+    return digest
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,7 @@ def test_all_parts_are_the_whole(parts: Checkout) -> None:
     assert f"merged 13 trials: {first_in}" in said
     assert said.count("; 2 more were the same in several") == 1
     assert digests(parts, "merged") == digests(parts, "whole")
+    print(f"trials.parquet has sha256 {digests(parts, 'whole')[0]}")
 
 
 def test_what_is_missing_is_made_and_nothing_else(parts: Checkout) -> None:

@@ -55,6 +55,7 @@ def test_a_hundred_kills_change_no_trial(study: Study, request: pytest.FixtureRe
             shutil.rmtree(study.checkout / "killed")
             whole_runs += 1
         run = None
+    print(f"trials.parquet has sha256 {wanted['tables/trials.parquet']}")
     print(f"{killed.total()} kills ({dict(killed)}) in {runs} runs, {whole_runs} of them whole")
     assert whole_runs
 

@@ -136,7 +136,9 @@ def _unpack(root: Path, debs: Sequence[Path]) -> None:
             ["dpkg-deb", "--field", deb], capture_output=True, text=True, check=True
         ).stdout
         installed.append(control.strip() + "\nStatus: install ok installed\n")
-    (root / "usr/bin/awk").symlink_to("mawk")  # what installing does beyond unpacking
+    # What installing does beyond unpacking.
+    (root / "usr/bin/awk").symlink_to("mawk")
+    (root / "usr/bin/which").symlink_to("which.debianutils")
     (root / "var/lib/dpkg/status").write_text("\n".join(installed))
 
 
@@ -160,5 +162,7 @@ def _folders_of(values: Iterable[str]) -> Iterator[str]:
         for word in value.split():
             path = Path(word.removeprefix("file://"))
             if path.is_absolute() and path.exists():
-                found.add(path if path.is_dir() else path.parent)
+                # The pages of an index name files that lie beside it.
+                is_whole = path.is_dir() and not word.startswith("file://")
+                found.add(path if is_whole else path.parent)
     yield from (str(path) for path in sorted(found) if path != Path("/"))

@@ -16,7 +16,7 @@ STUDY = ("--configfile", "tests/study.yaml", "--config")
 PARTS = {
     "by_strategy": "{strategies: [mem]}",
     "by_seed": "{strategies: [hugetlbfs], seeds: 1}",
-    "by_dose": "{loads: [anonymous_memory], doses: [50], seeds: 2}",
+    "by_dose": "{strategies: [mem, hugetlbfs], loads: [anonymous_memory], doses: [50], seeds: 2}",
     "the rest": "{strategies: [hugetlbfs/2M_run_time], seeds: 2-2}",
     "counted": "{strategies: [baseline]}",
 }
@@ -45,8 +45,8 @@ def merge(checkout: Checkout, names: list[str], results: str, *, fails: bool = F
 
 def test_all_parts_are_the_whole(parts: Checkout) -> None:
     said = merge(parts, list(PARTS), "merged")
-    first_in = "6 of by_strategy, 3 of by_seed, 1 of by_dose, 2 of the rest, 1 of counted"
-    assert f"merged 13 trials: {first_in}" in said
+    first_in = "6 of by_strategy, 3 of by_seed, 1 of by_dose, 2 of the rest, 9 of counted"
+    assert f"merged 21 trials: {first_in}" in said
     assert said.count("; 2 more were the same in several") == 1
     assert digests(parts, "merged") == digests(parts, "whole")
     print(f"trials.parquet has sha256 {digests(parts, 'whole')[0]}")
@@ -54,8 +54,8 @@ def test_all_parts_are_the_whole(parts: Checkout) -> None:
 
 def test_what_is_missing_is_made_and_nothing_else(parts: Checkout) -> None:
     said = merge(parts, ["by_strategy", "by_seed"], "begun", fails=True)
-    assert re.search(r"carveout: wanted all trials .* found that 4 are in no folder", said)
+    assert re.search(r"carveout: wanted all trials .* found that 12 are in no folder", said)
     parts.snakemake("tables", *STUDY, "results=begun")
     assert digests(parts, "begun") == digests(parts, "whole")
     progress = Path(parts.path / "begun/progress").read_text()
-    assert progress.count("trial ") == 4
+    assert progress.count("trial ") == 12

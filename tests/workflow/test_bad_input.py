@@ -74,6 +74,14 @@ def test_a_config_that_cannot_be_run(
     assert [path.name for path in (fresh.path / "results").iterdir()] == ["README.md"]
 
 
+def test_numbers_within_a_key_of_the_command_line_are_numbers(fresh: Checkout) -> None:
+    config = write_config(fresh)
+    plan = ("--dry-run", "--quiet", "--configfile", config, "--config")
+    fresh.snakemake(*plan, "limits={job_s: 20, guest_s: 1.5e2}", "loads={idle: [0]}")
+    done = fresh.snakemake(*plan, "limits={job_s: soon}", fails=True)
+    assert "job.yaml: key limits.job_s: 'soon' is not of type 'number'" in one_line(done.stderr)
+
+
 def boot_one_cell(
     fresh: Checkout, *, environment: dict[str, str] | None = None, **changes: object
 ) -> str:
@@ -110,16 +118,6 @@ def test_a_cache_that_cannot_be_read(fresh: Checkout, tmp_path: Path) -> None:
     (tmp_path / "cache" / "carveout").write_text("a file where a folder belongs")
     message = boot_one_cell(fresh, environment={"XDG_CACHE_HOME": str(tmp_path / "cache")})
     assert str(tmp_path / "cache" / "carveout") in message
-
-
-def test_a_corrupt_kernel_package(fresh: Checkout, tmp_path: Path) -> None:
-    pins = yaml.safe_load((fresh.path / "config/kernels.yaml").read_text())
-    sha256 = pins["kernels"]["debian-6.12"]["packages"]["image"]["sha256"]
-    archive = tmp_path / "cache" / "carveout" / "archive"
-    archive.mkdir(parents=True)
-    (archive / f"{sha256}.deb").write_bytes(b"this is no package")
-    message = boot_one_cell(fresh, environment={"XDG_CACHE_HOME": str(tmp_path / "cache")})
-    assert f"{sha256}.deb" in message
 
 
 def test_a_pin_that_vanished_and_no_other_is_wanted(relocked: Checkout) -> None:

@@ -15,6 +15,7 @@ if not snakemake_internals.config_files(workflow):
     configfile: "config/config.yaml"
 
 
+snakemake_internals.read_numbers(workflow, config)
 # Folders whose results are merged: no part of the study.
 MERGED_FROM = config.pop("from", None)
 IS_MERGE = MERGED_FROM is not None

@@ -8,10 +8,36 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import yaml
+from snakemake.utils import update_config
+
 
 def config_files(workflow: Any) -> list[str]:
     """Return the config files that the command line names."""
     return [str(path) for path in workflow.config_settings.configfiles]
+
+
+def read_numbers(workflow: Any, config: dict[str, Any]) -> None:
+    """Change numbers within values of the command line to what they are in a config file.
+
+    Snakemake reads ``results=a limits={job_s: 20}`` as YAML whose every word is text.
+    """
+    given = workflow.config_settings.config
+    update_config(config, {k: v if isinstance(v, str) else _read(v) for k, v in given.items()})
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _read(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_read(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return read if isinstance(read, bool | int | float) else value
 
 
 def targets(workflow: Any) -> set[str]:

@@ -77,7 +77,7 @@ def test_a_config_that_cannot_be_run(
 def test_numbers_within_a_key_of_the_command_line_are_numbers(fresh: Checkout) -> None:
     config = write_config(fresh)
     plan = ("--dry-run", "--quiet", "--configfile", config, "--config")
-    fresh.snakemake(*plan, "limits={job_s: 20, guest_s: 1.5e2}", "loads={idle: [0]}")
+    fresh.snakemake(*plan, "limits={job_s: 20, guest_s: 150}", "loads={idle: [0]}")
     done = fresh.snakemake(*plan, "limits={job_s: soon}", fails=True)
     assert "job.yaml: key limits.job_s: 'soon' is not of type 'number'" in one_line(done.stderr)
 

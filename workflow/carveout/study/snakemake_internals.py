@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
-from snakemake.utils import update_config
 
 
 def config_files(workflow: Any) -> list[str]:
@@ -22,22 +21,26 @@ def read_numbers(workflow: Any, config: dict[str, Any]) -> None:
 
     Snakemake reads ``results=a limits={job_s: 20}`` as YAML whose every word is text.
     """
-    given = workflow.config_settings.config
-    update_config(config, {k: v if isinstance(v, str) else _read(v) for k, v in given.items()})
+    for key, given in workflow.config_settings.config.items():
+        if not isinstance(given, str):
+            config[key] = _reread(config[key], given)
 
 
-def _read(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _read(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_read(inner) for inner in value]
-    if not isinstance(value, str):
-        return value
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        return value
-    return read if isinstance(read, bool | int | float) else value
+def _reread(value: Any, given: Any) -> Any:
+    """Return a value of a config in which all that was given by the command line is read anew."""
+    match given:
+        case Mapping():
+            return value | {key: _reread(value[key], inner) for key, inner in given.items()}
+        case list():
+            return [_reread(*both) for both in zip(value, given, strict=True)]
+        case str():
+            try:
+                read = yaml.safe_load(given)
+            except yaml.YAMLError:
+                return given
+            return read if isinstance(read, bool | int | float) else given
+        case _:
+            return given
 
 
 def targets(workflow: Any) -> set[str]:

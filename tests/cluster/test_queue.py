@@ -26,8 +26,8 @@ def config_of(checkout: Checkout, cells: int) -> Path:
     assert len(pairs) == cells, "the sizes make so many pairs"
     config = {
         "kernels": ["debian-6.12"],
-        "ram": ["1GiB"],
-        "lendable": "256MiB",
+        "ram": ["256MiB"],
+        "lendable": "128MiB",
         "requests": {f"request{number}": list(pair) for number, pair in enumerate(pairs)},
         "granules": ["2M"],
         "strategies": {"mem": ["carve_out"]},

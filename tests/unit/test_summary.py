@@ -39,6 +39,18 @@ def test_the_statistics_fit_their_schemas(trials: pd.DataFrame, tmp_path: Path) 
         assert (tmp_path / f"{name}.csv").read_text().startswith(head)
 
 
+def test_of_hosts_that_were_only_counted_there_are_no_rows(
+    trials: pd.DataFrame, tmp_path: Path
+) -> None:
+    for name, make in (
+        ("summary", summarize),
+        ("variants", describe_variants),
+        ("failures", list_failures),
+    ):
+        write_table(name, make(trials.iloc[:0]), tmp_path / f"{name}.parquet")
+        assert read_table(name, tmp_path / f"{name}.parquet").empty
+
+
 def test_every_trial_is_counted(trials: pd.DataFrame) -> None:
     summary, comparison, failures = (
         summarize(trials),

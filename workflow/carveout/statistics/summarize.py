@@ -347,7 +347,9 @@ def _cost_interval(lend_ns: Numbers, of_units: Numbers) -> dict[str, float | Non
 
 
 def _quantiles(groups: "DataFrameGroupBy[Any, Any]", column: str) -> pd.DataFrame:
-    wide = groups[column].quantile(np.array(QUANTILES) / 100).unstack()
+    shares = np.array(QUANTILES) / 100
+    # Of hosts that were only counted there is no lend, and no column.
+    wide = groups[column].quantile(shares).unstack().reindex(columns=shares)
     return wide.set_axis([f"{column}_p{q:02d}" for q in QUANTILES], axis="columns")
 
 

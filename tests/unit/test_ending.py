@@ -32,9 +32,9 @@ async def work():
     pass
 
 run_until_sigterm(work())
-for _ in range(2):
-    print("begun", flush=True)
 try:
+    for _ in range(2):
+        print("begun", flush=True)
     time.sleep(60)
 finally:
     time.sleep(0.2)
@@ -49,7 +49,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 IMPORTS = """
 import asyncio, time
-from carveout.boots.ending import exit_on_sigterm, run_until_sigterm
+from carveout.guests.ending import exit_on_sigterm, run_until_sigterm
 exit_on_sigterm()
 """
 

@@ -23,13 +23,13 @@ from carveout.boots.cell_run import (
     run_cell,
 )
 from carveout.boots.cell_trials import Result
-from carveout.boots.ending import exit_on_sigterm, run_until_sigterm
 from carveout.boots.journal import Journal, made_by
 from carveout.boots.parts import Part
 from carveout.boots.progress import Progress
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of, write_atomically
 from carveout.guests.command_line import most_memory_bytes
+from carveout.guests.ending import exit_on_sigterm, run_until_sigterm
 from carveout.guests.engines import ENGINES, Boot
 from carveout.guests.folders import job_folder
 from carveout.guests.limits import check_memory, check_room

@@ -56,6 +56,17 @@ def test_it_fits_a_mail(text: str) -> None:
     assert not re.search(r"[ \t]$", text, re.MULTILINE)
 
 
+def test_of_hosts_that_were_only_counted_it_says_so(rich_tables: Path) -> None:
+    tables = {
+        name: table if name == "runs" else table.iloc[:0]
+        for name, table in read_tables(rich_tables).items()
+    }
+    head, *further = summary_text(tables, Labels.read([]), NEEDS, {}).split("\n\n")
+    assert head.startswith("carveout: which way")
+    assert not re.findall(r"^\w+: *$", "\n".join(further), re.MULTILINE), "no name of nothing"
+    assert "No memory was asked for: these hosts were only counted" in further[-1]
+
+
 def test_it_opens_with_what_was_run_and_what_is_fit_for_what(text: str) -> None:
     lines = text.splitlines()
     assert lines[0].startswith("carveout: which way")

@@ -24,6 +24,11 @@ from carveout.wording.rows import Row
 from carveout.wording.short import short_forms
 
 _FACTS = ("Kernel", "Host", "Page", "Lendable", "QEMU", "Trials", "Outcomes", "Seeds")
+_FACTS_OF_COUNTED = ("QEMU", "Trials")
+_ONLY_COUNTED = (
+    "No memory was asked for: these hosts were only counted, and what was found is in "
+    "tables/phases.parquet."
+)
 _HOW_TO_READ = (
     "Bytes are exact. Times count instructions: they rank strategies, and predict no hardware. {} "
     "In brackets: better (+) or worse (-) than the baseline, as mmtests has it, = the same to the "
@@ -75,12 +80,13 @@ def summary_text(
 
 
 def _head(tables: Mapping[str, pd.DataFrame], reproduce: Mapping[str, str]) -> str:
-    facts = run_facts(tables)
-    known: dict[str, Part] = {name: facts[name] for name in _FACTS} | dict(reproduce)
+    facts, trials = run_facts(tables), tables["trials"]
+    names = _FACTS_OF_COUNTED if trials.empty else _FACTS
+    known: dict[str, Part] = {name: facts[name] for name in names} | dict(reproduce)
     lines = [paragraph(words("{}: {}", name, value)) for name, value in known.items()]
     title = "carveout: which way of setting memory aside for VMs costs least?"
-    how_to_read = paragraph(words(_HOW_TO_READ, what_varied(tables["trials"])))
-    return "\n".join([title, "", *lines, "", how_to_read])
+    read = _ONLY_COUNTED if trials.empty else words(_HOW_TO_READ, what_varied(trials))
+    return "\n".join([title, "", *lines, "", paragraph(read)])
 
 
 def _short_forms(machines: Sequence[Machine]) -> Iterator[str]:

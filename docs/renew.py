@@ -37,15 +37,15 @@ class Kept:
 
     text: str | None = None
     figures: tuple[str, ...] = ()
-    has_effort: bool = True
+    has_effort: bool = False
 
 
 RUNS = {
-    "main": Kept(),
+    "main": Kept(has_effort=True),
     "excerpt": Kept("summary.txt", ("decision", "frontier", "memmap_overhead", "accounts")),
     "review": Kept("summary.txt", ("memmap_by_ram",)),
-    # python -m benchmarks --only cells --only rows
-    "growth": Kept("bench.txt", has_effort=False),
+    # python -m benchmarks --only seeds --only cells --only rows
+    "growth": Kept("bench.txt"),
 }
 _SHOWN = re.compile(
     r"(?P<comment><!-- from docs/runs/(?P<run>[\w.]+)\.txt: (?P<machine>[^/\n]*)"

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs whose boots are jobs of a cluster."""
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
 
+from carveout.common.files import sha256_of
 from tests.cluster.slurm import Slurm
 from tests.conftest import Checkout
 
@@ -43,7 +43,7 @@ def submitted(said: str) -> list[str]:
 
 def digest_of(results: Path) -> str:
     """The SHA-256 of a run's trials."""
-    return hashlib.sha256((results / "tables/trials.parquet").read_bytes()).hexdigest()
+    return sha256_of(results / "tables/trials.parquet")
 
 
 def made_trials(results: Path) -> int:

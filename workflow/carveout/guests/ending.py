@@ -38,7 +38,7 @@ async def _cancelled_by_sigterm(work: Coroutine[Any, Any, Result]) -> Result:
 
     def cancel(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
-        if not task.cancelling():  # by Ctrl-C
+        if not task.cancelling():  # as it is after Ctrl-C
             loop.call_soon_threadsafe(task.cancel)
 
     signal.signal(signal.SIGTERM, cancel)

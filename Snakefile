@@ -25,31 +25,35 @@ if not IS_COMPARISON:
         for strategy in MATRIX.strategies.values():
 
             include: strategy.folder.absolute() / "rules.smk"
-    include: "workflow/rules/tables.smk"
-    include: "workflow/rules/statistics.smk"
-    include: "workflow/rules/claims.smk"
-    include: "workflow/rules/figures.smk"
-    include: "workflow/rules/report.smk"
 
-    rule all:
-        default_target: True
-        input:
-            made_before_tables(),
-            rules.write_report.output,
-            rules.compare_variants.output,
-            rules.judge_claims.output,
-            rules.figures.input,
+    # A job of a queue boots a guest, and need not read what is made of its trials.
+    if not snakemake_internals.is_a_queues_job(workflow):
 
-    rule tables:
-        input:
-            made_before_tables(),
-            rules.collect_trials.output,
-            rules.summarize_trials.output,
-            rules.compare_variants.output,
-            rules.pair_trials.output,
-            rules.judge_claims.output,
+        include: "workflow/rules/tables.smk"
+        include: "workflow/rules/statistics.smk"
+        include: "workflow/rules/claims.smk"
+        include: "workflow/rules/figures.smk"
+        include: "workflow/rules/report.smk"
 
-    include: "workflow/rules/merge.smk"
+        rule all:
+            default_target: True
+            input:
+                made_before_tables(),
+                rules.write_report.output,
+                rules.compare_variants.output,
+                rules.judge_claims.output,
+                rules.figures.input,
+
+        rule tables:
+            input:
+                made_before_tables(),
+                rules.collect_trials.output,
+                rules.summarize_trials.output,
+                rules.compare_variants.output,
+                rules.pair_trials.output,
+                rules.judge_claims.output,
+
+        include: "workflow/rules/merge.smk"
 
     # Only boots take long; all else wants the archive, or is done before a queue has seen it.
     snakemake_internals.run_here(workflow, but=["boot_", "run_part"])

@@ -35,6 +35,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=sched_min_interval=100000
 SlurmdTimeout=20
 MpiDefault=none
 PartitionName=main Nodes=ALL Default=YES State=UP

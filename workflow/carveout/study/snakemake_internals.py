@@ -56,9 +56,14 @@ def words_of_the_command() -> list[str]:
     return sys.argv[1:]
 
 
+def is_a_queues_job(workflow: Any) -> bool:
+    """Return whether this is no run but one of the jobs that a run has handed to a queue."""
+    return bool(workflow.remote_exec)
+
+
 def jobs_run_elsewhere(workflow: Any) -> bool:
     """Return whether a run hands its jobs to a queue, or is one of these jobs."""
-    return workflow.remote_exec or workflow.global_resources["_nodes"].value is not None
+    return is_a_queues_job(workflow) or workflow.global_resources["_nodes"].value is not None
 
 
 def name_groups(workflow: Any, parent: str, names: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ seed.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from carveout.common.sizes import GIB, format_size, parse_size
@@ -215,7 +215,7 @@ class Cell:
 
     def to_json(self) -> str:
         """Return the cell as one line of JSON, keys sorted: the form in which a job gets it."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(self, default=vars, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Cell":

@@ -19,7 +19,7 @@ CONFIG: dict[str, Any] = {
     "strategy_folders": ["tests/guest/strategies"],
     "loads": {"idle": [0]},
     "seeds": 1,
-    "limits": {"guest_s": 12},
+    "limits": {"guest_s": 12, "wall_s": 900},  # a console takes long on a busy machine
 }
 MIB = 2**20
 
@@ -43,7 +43,7 @@ def test_a_guest_has_nothing_but_its_memory(run: Run) -> None:
 def test_a_console_without_end_is_a_row_and_a_small_log(run: Run) -> None:
     trials = run.table("trials").set_index("strategy")
     assert trials.loc["shouts", "outcome"] == "crashed"
-    assert trials.loc["shouts", "cause"] in ("hang", "wall_limit"), "by how busy this machine is"
+    assert trials.loc["shouts", "cause"] == "hang"
     assert trials.loc["shouts", "granted_bytes"] in (0, None)
     (log,) = run.results.glob("logs/boots/**/shouts/**/*.log")
     assert log.stat().st_size < 3 * MIB

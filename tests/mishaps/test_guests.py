@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -11,37 +10,49 @@ import psutil
 
 from carveout.tables.parquet import read_table
 from tests.conftest import wait_until
-from tests.mishaps.study import Study, finish
+from tests.mishaps.study import Study, finish, told
 
 _A_YEAR_S = 365 * 86400
 # As many hosts as 20 GiB hold, each with all that its QEMU may take beside its RAM.
 _SMALL_HOST = {"ram": ["256MiB"], "lendable": "128MiB"}
 _AT_ONCE = "28"
+_SHORT = {"state": "256MiB", "wall_s": 30}
 
 
-def test_a_qemu_that_stands_is_ended_at_its_limit_and_a_row(study: Study) -> None:
-    limits = {"state": "256MiB", "wall_s": 30}
-    stopped = study.changed("stopped", limits=limits)
+def test_a_qemu_that_stands_is_ended_at_its_limit_and_its_trial_made_once_more(
+    study: Study,
+) -> None:
+    stopped = study.changed("stopped", limits=_SHORT)
     run = stopped.start("stopped")
     wait_until(lambda: stopped.made_now("stopped"))
-    qemu = wait_until(lambda: [q for q in stopped.processes("qemu") if _runs_a_trial(q)])[0]
-    qemu.suspend()
+    wait_until(lambda: _at_work(stopped))[0].suspend()
     finish(run)
-    trials = read_table("trials", stopped.checkout / "stopped/tables/trials.parquet")
-    cut_off = trials[trials["cause"] == "wall_limit"]
-    assert len(cut_off) == 1
-    assert set(cut_off["outcome"]) == {"crashed"}
-    stopped.assert_nothing_is_left("stopped")
-    (path,) = (
-        path
-        for path in (stopped.checkout / "stopped/trials").glob("**/*.jsonl")
-        if b"wall_limit" in path.read_bytes()
-    )
-    path.unlink()
-    shutil.rmtree(stopped.checkout / "stopped/tables")
-    stopped.run("stopped")
-    assert stopped.made_now("stopped") == 1, "that one alone is made again"
     assert stopped.digests("stopped") == stopped.digests("whole")
+    stopped.assert_nothing_is_left("stopped")
+
+
+def test_qemus_that_always_stand_end_their_job_with_a_line(study: Study) -> None:
+    standing = study.changed("standing", limits=_SHORT)
+    run = standing.start("standing", "--cores", "1")
+    wait_until(lambda: standing.made_now("standing"))
+    job = wait_until(lambda: [qemu.ppid() for qemu in _at_work(standing)])[0]
+    while psutil.pid_exists(job):
+        for qemu in _at_work(standing):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if qemu.ppid() == job:
+                    qemu.suspend()
+    lines = told(finish(run, fails=True))
+    assert any(
+        "limits.wall_s), found that QEMU still ran; was it stopped" in line for line in lines
+    )
+    standing.run("standing")
+    assert standing.digests("standing") == standing.digests("whole")
+    standing.assert_nothing_is_left("standing")
+
+
+def _at_work(study: Study) -> list[psutil.Process]:
+    """The QEMUs that run a trial."""
+    return [qemu for qemu in study.processes("qemu") if _runs_a_trial(qemu)]
 
 
 def _runs_a_trial(process: psutil.Process) -> bool:

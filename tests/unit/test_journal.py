@@ -76,13 +76,6 @@ def test_what_other_code_has_made_does_not_count(journal: Journal, path: Path) -
     assert journal.trials(IDS), "what was opened before still reads its own"
 
 
-def test_a_trial_that_took_too_long_for_this_machine_is_made_again(journal: Journal) -> None:
-    journal.add(result(3, "three", cause="wall_limit"))
-    journal.add(result(4, "four", cause="panic"))
-    found = journal.trials(IDS | {Point(50, 3): "three", Point(50, 4): "four"})
-    assert [one["trial"]["seed"] for one in found] == [1, 2, 4]
-
-
 def test_of_two_boots_the_last_counts(journal: Journal) -> None:
     journal.add(boot("boot", wall_ns=2))
     assert journal.boots("boot") == [boot("boot", wall_ns=2)]

@@ -130,17 +130,6 @@ def test_a_contradiction_names_trial_both_folders_and_what_differs(tmp_path: Pat
     assert not (tmp_path / "merged/merged.yaml").exists()
 
 
-def test_what_a_wall_clock_ended_contradicts_nothing(tmp_path: Path) -> None:
-    struck = result(POINTS[0], ending={"cause": "wall_limit", "message": "slow"}, records=[])
-    for number, order in enumerate(([0, 1], [1, 0])):
-        parts = [
-            write_part(tmp_path / f"{number}a", [struck, *map(result, POINTS[3:])]),
-            write_part(tmp_path / f"{number}b", list(map(result, POINTS[:4]))),
-        ]
-        merged = merge([parts[place] for place in order], tmp_path / f"{number}merged")
-        assert merged == whole_lines(tmp_path / f"{number}whole")
-
-
 @pytest.mark.parametrize(
     ("members", "wanted"),
     [
@@ -221,9 +210,8 @@ def test_what_jobs_have_made_of_a_large_cell_is_merged_before_its_own_job_ends(
     path = tmp_path / "a/journals" / f"{WHOLE.path}.jsonl"
     ended, at_work = (Journal(path, "code", part) for part in ("1-of-2", "2-of-2"))
     own = Journal(path, "code")
-    struck = result(POINTS[5], ending={"cause": "wall_limit", "message": "slow"}, records=[])
     ended.start([boot(), *map(result, POINTS[:2])])
-    at_work.start([boot(), *map(result, POINTS[2:5]), struck])
+    at_work.start([boot(), *map(result, POINTS[2:5])])
     own.start([boot(), *map(result, (POINTS[1], POINTS[5]))])
     ended.pack([])
     part = Part(tmp_path / "a")
@@ -263,6 +251,16 @@ def test_a_trial_without_its_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a/runs" / f"{WHOLE.path}.jsonl").write_text("")
     with pytest.raises(CarveoutError, match=r"wanted a line for trial id-0-1"):
         gather([part], tmp_path / "merged", FACTS, ["code"])
+
+
+def test_a_run_without_its_trial_is_refused(tmp_path: Path) -> None:
+    """As where a file of trials was cut between two lines."""
+    part = write_part(tmp_path / "a", [result(point) for point in POINTS])
+    trials = tmp_path / "a/trials" / f"{WHOLE.path}.jsonl"
+    lines = trials.read_text().splitlines(keepends=True)
+    trials.write_text("".join(lines[:-1]))
+    with pytest.raises(CarveoutError, match=r"trials/.*: wanted a line for trial id-.* of .*runs/"):
+        merge([part], tmp_path / "merged")
 
 
 def test_folders_that_cannot_be_merged(tmp_path: Path) -> None:

@@ -102,8 +102,6 @@ class Journal:
             for result in self._results(self._files())
             if "trial" in result
             and trial_ids.get(point_of(result["trial"])) == result["trial"]["trial_id"]
-            # It says what the machine was like that day.
-            and result["trial"]["ending"]["cause"] != "wall_limit"
         }
         return list(found.values())
 

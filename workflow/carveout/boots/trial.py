@@ -30,7 +30,7 @@ class Ending:
 
     Attributes:
         cause: None when the guest came to its end, else ``oom``, ``panic``, ``hang``,
-            ``wall_limit``, ``torn_records``, ``error`` or ``books``.
+            ``torn_records``, ``error`` or ``books``.
         message: one line for a person, or None.
         records: the guest's whole records, with the answers to its requests to the host
             (``host_reply``, ``discards``) among them.
@@ -45,15 +45,18 @@ async def run_trial(guest: Guest, files: GuestFiles, point: Point, wall_limit_s:
     """Run a guest from where it stands to its end.
 
     Raises:
-        GuestDiedError: QEMU ended on its own.
+        GuestDiedError: QEMU ended on its own, or came to no end within the limit.
         CarveoutError: the guest asks for what QEMU cannot do.
     """
     replies: dict[int, Record] = {}
     try:
         async with asyncio.timeout(wall_limit_s):
             stop = await _run_to_end(guest, files, point, replies)
-    except TimeoutError:
-        stop = None
+    except TimeoutError as error:
+        raise GuestDiedError(
+            f"wanted the guest's end within {wall_limit_s:g} s (limits.wall_s), found that QEMU "
+            "still ran; was it stopped, or is this machine too slow for that limit?"
+        ) from error
     except (QMPError, EOFError):
         stop = Stop.DIED
     if stop is Stop.DIED:
@@ -116,11 +119,9 @@ async def _act(guest: Guest, files: GuestFiles, asked: Record) -> Record:
 
 
 def _judge(
-    stop: Stop | None, records: Sequence[Record], problem: str | None, files: GuestFiles
+    stop: Stop, records: Sequence[Record], problem: str | None, files: GuestFiles
 ) -> tuple[str | None, str | None]:
-    """Return cause and message of an ending; ``stop`` is None when the wall limit struck."""
-    if stop is None:
-        return "wall_limit", "the guest ran longer than limits.wall_s"
+    """Return cause and message of an ending."""
     if stop is Stop.WATCHDOG:
         return "hang", "the guest ran longer than limits.guest_s of its own time"
     if stop is Stop.RESET:

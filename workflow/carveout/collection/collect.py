@@ -6,8 +6,8 @@ import gc
 import itertools
 import multiprocessing
 import os
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from carveout.common.files import sha256_of, sha256_of_json, write_atomically
 from carveout.common.revision import git_revision
 from carveout.records.channel import RECORDS_VERSION
 from carveout.records.lines import read_line
+from carveout.records.outcomes import was_run
 from carveout.study.cell import CellPath
 from carveout.tables.parquet import TableWriter, checked_piece, open_table
 
@@ -32,6 +33,11 @@ Object = Mapping[str, Any]
 
 # What the lines of each kind of file become.
 _ROWS: Mapping[str, type[TrialRows | RunRows]] = {"trials": TrialRows, "runs": RunRows}
+# Which of them tell of a trial for which a guest was run: each kind has a line for it.
+_TELLS: Mapping[str, Callable[[Object], bool]] = {
+    "trials": was_run,
+    "runs": lambda run: bool(run["process"] == "trial"),
+}
 
 # How much a process makes rows of at once: all processes' pieces must fit into memory in Arrow.
 _PIECE_BYTES = 96 * 2**20
@@ -83,10 +89,15 @@ class Piece:
 
 @dataclass(frozen=True)
 class Collected:
-    """What became of a piece: rows of tables as compressed Arrow streams, and the digests."""
+    """What became of a piece: rows of tables as compressed Arrow streams, and the digests.
+
+    Attributes:
+        trials_run: for how many trials of a cell a guest was run, by the kind of file and the cell.
+    """
 
     tables: Mapping[str, bytes]
     digests: Mapping[str, set[str]]
+    trials_run: Counter[tuple[str, CellPath]]
 
 
 def collect(results: Path, cells: Iterable[CellPath], processes: int = 1) -> None:
@@ -97,6 +108,7 @@ def collect(results: Path, cells: Iterable[CellPath], processes: int = 1) -> Non
     ordered = sorted(cells, key=lambda cell: cell.place)
     pieces = [*_pieces(results, "trials", ordered), *_pieces(results, "runs", ordered)]
     digests: dict[str, set[str]] = defaultdict(set)
+    trials_run: Counter[tuple[str, CellPath]] = Counter()
     ids: list[pyarrow.ChunkedArray] = []
     folder = results / "tables"
     with ExitStack() as stack:
@@ -112,7 +124,9 @@ def collect(results: Path, cells: Iterable[CellPath], processes: int = 1) -> Non
                     ids.append(_ids(rows))
             for name, found in collected.digests.items():
                 digests[name] |= found
+            trials_run += collected.trials_run
         _check_once(ids)
+        _check_none_is_missing(results, ordered, trials_run)
         _describe(tables, digests, results, ordered)
     for name in tables:
         # Snakemake compares small files by content, and these tables grow large.
@@ -139,6 +153,20 @@ def _check_once(ids: Sequence[pyarrow.ChunkedArray]) -> None:
             f"wanted every trial once, found {entry['counts']} of the id {entry['values']}; "
             "do two names of the config stand for the same loads or requests?"
         )
+
+
+def _check_none_is_missing(
+    results: Path, cells: Iterable[CellPath], trials_run: Counter[tuple[str, CellPath]]
+) -> None:
+    """Refuse a file that lacks whole lines: both of a cell's tell of the same trials."""
+    for cell in cells:
+        found, wanted = trials_run["trials", cell], trials_run["runs", cell]
+        trials, runs = (results / kind / f"{cell}.jsonl" for kind in ("trials", "runs"))
+        if found != wanted or not _size(trials):
+            raise CarveoutError(
+                f"{trials}: wanted the {wanted} trials of {runs} or why none ran, found {found}; "
+                "remove both files to run the cell again"
+            )
 
 
 def _describe(
@@ -223,9 +251,10 @@ def read_piece(piece: Piece) -> Collected:
     """Return the checked rows of a piece."""
     tables: dict[str, list[pyarrow.Table]] = defaultdict(list)
     digests: dict[str, set[str]] = defaultdict(set)
+    trials_run: Counter[tuple[str, CellPath]] = Counter()
     source = piece.parts[0].path
     try:
-        for batch in _batches(piece):
+        for batch in _batches(piece, trials_run):
             for name, rows in _tables(batch, piece).items():
                 tables[name].append(rows)
             for made_of in batch.digests():
@@ -240,7 +269,9 @@ def read_piece(piece: Piece) -> Collected:
             f"{type(error).__name__}: {error}; remove the file to run its cell again"
         ) from error
     return Collected(
-        {name: _stream(checked_piece(name, made, source)) for name, made in tables.items()}, digests
+        {name: _stream(checked_piece(name, made, source)) for name, made in tables.items()},
+        digests,
+        trials_run,
     )
 
 
@@ -257,8 +288,10 @@ def _tables(batch: TrialRows | RunRows, piece: Piece) -> Tables:
         ) from error
 
 
-def _batches(piece: Piece) -> Iterator[TrialRows | RunRows]:
-    """Yield the lines, some at a time; a batch may be of many small parts."""
+def _batches(
+    piece: Piece, trials_run: Counter[tuple[str, CellPath]]
+) -> Iterator[TrialRows | RunRows]:
+    """Yield the lines, some at a time; a batch may be of many small parts. Count trials."""
     rows_of = _ROWS[piece.kind]
     rows = rows_of()
     for part in piece.parts:
@@ -271,6 +304,7 @@ def _batches(piece: Piece) -> Iterator[TrialRows | RunRows]:
         for line in _lines(part):
             if piece.kind == "trials":
                 _check_trial(part, line)
+            trials_run[piece.kind, part.cell] += _TELLS[piece.kind](line)
             rows.add({**machine, **line})
             if len(rows) == _BATCH_LINES:
                 yield rows

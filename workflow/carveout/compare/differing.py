@@ -61,7 +61,7 @@ def find_contradictions(before: Side, after: Side) -> Contradictions:
         found.append(_differing("phases", *(rows[rows["trial_id"].isin(same)] for rows in phases)))
     differing = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*COLUMNS])
     both = pd.concat([old, new])
-    may_differ = both[(both["cpus"] > 1) | (both["cause"] == "wall_limit").fillna(value=False)]
+    may_differ = both[both["cpus"] > 1]
     is_excused = differing["trial_id"].isin(set(may_differ["trial_id"]))
     return Contradictions(
         found=differing[~is_excused].sort_values([*COLUMNS[:9]], ignore_index=True),

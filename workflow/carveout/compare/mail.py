@@ -139,7 +139,7 @@ def _excused(found: Comparison) -> str:
         return ""
     return wrapped(
         f"{found.contradictions.excused} trials of one id differ and may: their hosts have several "
-        "CPUs, or the runner's clock ended them (limits.wall_s)."
+        "CPUs."
     )
 
 

@@ -29,7 +29,7 @@ _WORD_BYTES = 8
 
 
 class GuestDiedError(CarveoutError):
-    """QEMU ended on its own: nothing is known of its guest, which may be started again."""
+    """QEMU ended on its own or stood still: nothing is known of its guest, which may run again."""
 
 
 class Stop(Enum):

@@ -85,11 +85,7 @@ class Gathered:
             self._keep(part, result)
             return
         known = self.results[trial_id]["trial"]
-        # What a limit of the wall clock ended says what a machine was like that day.
-        if "wall_limit" in (known["ending"]["cause"], trial["ending"]["cause"]):
-            if known["ending"]["cause"] == "wall_limit":
-                self._keep(part, result)
-        elif content_of(known) == content_of(trial):
+        if content_of(known) == content_of(trial):
             self.shared += 1
         else:
             self.contradictions.append(

@@ -12,6 +12,7 @@ from carveout.boots.journal import Journal, journals_half_done
 from carveout.common import schemas
 from carveout.common.errors import CarveoutError
 from carveout.records.lines import read_line
+from carveout.records.outcomes import was_run
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,20 @@ class Part:
         found: list[Result] = [{"run": run} for run in usage.values() if run["process"] == "boot"]
         for trial in _objects(trials, ("trial_id", "digests", "cell", "ending", "records")):
             taken = usage.get(trial["trial_id"])
-            if taken is None and not is_unavailable(trial):
+            if taken is None and was_run(trial):
                 raise CarveoutError(
                     f"{runs}: wanted a line for trial {trial['trial_id']} of {trials}, found none; "
                     "remove both files to run the cell again"
                 )
             found.append({"trial": trial} | ({} if taken is None else {"run": taken}))
+        told = {result["trial"]["trial_id"] for result in found if "trial" in result}
+        for run in usage.values():
+            if run["process"] == "trial" and run["trial_id"] not in told:
+                raise CarveoutError(
+                    f"{trials}: wanted a line for trial {run['trial_id']} of {runs}, found none; "
+                    "remove both files to run the cell again"
+                )
         return found
-
-
-def is_unavailable(trial: Result) -> bool:
-    """Return whether nothing was run for a trial: its variant or kernel cannot do it."""
-    return trial["ending"]["cause"] is None and not trial["records"]
 
 
 def read_parts(names: object) -> list[Part]:

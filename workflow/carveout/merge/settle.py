@@ -13,7 +13,7 @@ from carveout.boots.journal import read_packed
 from carveout.boots.run import write_outputs
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.merge.agreement import setup_difference
-from carveout.merge.parts import is_unavailable
+from carveout.records.outcomes import was_run
 from carveout.study.cell import Cell, Point
 from carveout.study.matrix import read_matrix
 
@@ -73,7 +73,7 @@ def _trials(made: Sequence[Result]) -> dict[Point, Result]:
 
 
 def _is_unavailable(trials: dict[Point, Result]) -> bool:
-    return bool(trials) and all(is_unavailable(result["trial"]) for result in trials.values())
+    return bool(trials) and not any(was_run(result["trial"]) for result in trials.values())
 
 
 def _missing(cell: Cell, made: Sequence[Result]) -> list[Point]:

@@ -12,7 +12,7 @@ OUTCOMES = (
     *("granted", "partial", "refused", "not_available"),
     *("load_refused", "load_killed", "crashed"),
 )
-CAUSES = ("oom", "panic", "hang", "wall_limit", "error", "books", "torn_records")
+CAUSES = ("oom", "panic", "hang", "error", "books", "torn_records")
 VERDICTS = ("ok", "failed", "not_checked")
 # When a census is taken: before the load, once a trial; and in each cycle around the lend.
 CYCLE_PHASES = ("before", "lent", "after")
@@ -48,6 +48,11 @@ def last_stage(stages: Sequence[Object]) -> LastStage:
     return LastStage(last["stage"], max(last.get("cycle", 0), 1))
 
 
+def was_run(trial: Object) -> bool:
+    """Return whether a guest was run for a trial; if not, its variant or kernel cannot do it."""
+    return bool(trial["records"]) or trial["ending"]["cause"] is not None
+
+
 def request_outcomes(trial: Object) -> list[RequestOutcome]:
     """Return what became of each request of a trial, as the runner writes it, in their order."""
     by_kind: dict[str, dict[int, Object]] = {"lend": {}, "verify": {}, "lent": {}}
@@ -63,7 +68,7 @@ def request_outcomes(trial: Object) -> list[RequestOutcome]:
         elif kind == "hello":
             page_bytes = record["page_bytes"]
     requests = range(1, len(trial["cell"]["requests_bytes"]) + 1)
-    if not trial["records"] and trial["ending"]["cause"] is None:
+    if not was_run(trial):
         return [RequestOutcome("not_available", "not_checked") for _ in requests]
     # Once the host is dead, later requests never reach it, and count as not served.
     last, cause = last_stage(stages), trial["ending"]["cause"]

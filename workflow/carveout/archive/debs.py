@@ -212,7 +212,10 @@ def _versions_in_series(package: Package, *, offline: bool) -> list[Package]:
 def _cached_versions(package: Package) -> list[Package]:
     found = []
     for path in sorted(cache_folder("archive").glob("*.json")):
-        cached = Package.from_json(json.loads(path.read_text(encoding="utf-8")), package.pin)
+        try:
+            cached = Package.from_json(json.loads(path.read_text(encoding="utf-8")), package.pin)
+        except (ValueError, KeyError, TypeError):
+            continue  # damaged: as if the cache did not have it
         if in_same_series(package, cached) and _cached(cached).exists():
             found.append(cached)
     return found

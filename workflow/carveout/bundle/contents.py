@@ -90,11 +90,12 @@ def _with_note(deb: Path) -> list[Path]:
 
 def _linked(bundled: set[str]) -> Files:
     """Return the notes on what programs of bundled packages link to: they spare the archive."""
-    files = {}
+    files: dict[str, Path] = {}
     for path in cache_folder("linked").glob("*/packages.json"):
         packages = map(Package.from_json, json.loads(path.read_text(encoding="utf-8")))
         if {package.sha256 for package in packages} <= bundled:
-            files[f"cache/linked/{path.parent.name}/{path.name}"] = path
+            folder = path.parent
+            files |= {f"cache/linked/{folder.name}/{file.name}": file for file in folder.iterdir()}
     return files
 
 

@@ -66,8 +66,6 @@ def sound_folder(find: Callable[[], Path], *parts: str) -> Path:
 
 def _remove_damaged(folder: Path, parts: Sequence[str]) -> None:
     """Remove a folder of the cache if some of its files are not as they were put there."""
-    if not (folder / _LIST).exists():
-        _list_files(folder)  # an older version, which kept no list, has made it
     if found := _damage(folder, parts):
         print(f"carveout: {found}; it is made anew", file=sys.stderr)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -78,9 +76,11 @@ def _remove_damaged(folder: Path, parts: Sequence[str]) -> None:
 
 def _damage(folder: Path, parts: Sequence[str]) -> str | None:
     """Return in words which file is not as it was put there, if any is."""
-    *lines, last = (folder / _LIST).read_text(encoding="utf-8", errors="replace").split("\n")
+    listed = folder / _LIST
+    text = listed.read_text(encoding="utf-8", errors="replace") if listed.is_file() else ""
+    *lines, last = text.split("\n")
     if last != _end(len(lines)):
-        return f"{folder / _LIST}: wanted a list with {_end(len(lines))!r} at its end, found none"
+        return f"{listed}: wanted a list with {_end(len(lines))!r} at its end, found none"
     for line in lines:
         wanted, _, name = line.partition("  ")
         if any(f"{name}/".startswith(f"{part}/" if part else "") for part in parts):

@@ -17,17 +17,21 @@ from carveout.common.errors import CarveoutError
 
 _HOOKS = {"strategy": ("lend", "give_back"), "load": ("load",)}
 _FILES = {"strategy": ("guest.sh", "rules.smk"), "load": ("guest.sh",)}
-# What a strategy may give QEMU, and which properties of a device would reach beyond the guest.
-_QEMU_OPTIONS = ("-device", "-object", "-m")
-_QEMU_OBJECT = "memory-backend-ram"
-_REACHING = re.compile(
-    r"(?:^|,)(?:vfio|vhost|usb-|ivshmem|loader|guest-loader|scsi|virtio-9p"
-    r"|(?:netdev|chardev|drive|fsdev|file|romfile|host|sysfsdev|path|mem-path|rng|audiodev)=)"
-)
+# What a strategy may give QEMU: memory, which has no way out of the guest. What is named first must
+# not be named anew further on, nor a file be.
+_PROPERTIES = r"(?:,(?!(?:driver|qom-type|romfile)=)[a-z][a-z0-9_-]*=[\w.+-]+)*"
+_QEMU_VALUES = {
+    "-device": re.compile(
+        rf"(?:virtio-mem-pci|virtio-balloon-pci|virtio-pmem-pci|pc-dimm|nvdimm){_PROPERTIES}"
+    ),
+    "-object": re.compile(rf"memory-backend-ram{_PROPERTIES}"),
+    "-m": re.compile(r"(?:size=)?\d+[A-Za-z]*(?:,(?:maxmem|slots)=\d+[A-Za-z]*)*"),
+}
 # What has dtc read files.
 _INCLUDES = re.compile(r"/include/|/incbin/|^\s*#\s*include", re.MULTILINE)
 _RULE = re.compile(r"use rule boot_guest as boot_\w+ with:")
-_RULE_KEYS = ("wildcard_constraints", "input", "threads", "resources", "priority")
+# What else is given would take the place of what `boot_guest` has: its files, and what it asks for.
+_RULE_KEYS = ("wildcard_constraints", "threads", "priority")
 # A template computes, and reaches nothing else of Python.
 _TEMPLATES = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
 
@@ -105,16 +109,12 @@ def check_confined(qemu_args: Sequence[str], device_tree: str | None, where: str
     """
     options, values = qemu_args[::2], qemu_args[1::2]
     for option, value in zip_longest(options, values, fillvalue=""):
-        if (
-            option not in _QEMU_OPTIONS
-            or not value
-            or _REACHING.search(value)
-            or (option == "-object" and value.partition(",")[0] != _QEMU_OBJECT)
-        ):
+        known = _QEMU_VALUES.get(option)
+        if not known or not known.fullmatch(value):
             raise CarveoutError(
-                f"{where}.qemu_args: wanted pairs of {', '.join(_QEMU_OPTIONS)} and a value, of "
-                f"-object {_QEMU_OBJECT} alone, that reach neither network nor files of the "
-                f"runner's machine; found {option} {value}"
+                f"{where}.qemu_args: wanted pairs of {', '.join(_QEMU_VALUES)} and a value: memory "
+                "or a device of memory, that reaches neither network nor files of the runner's "
+                f"machine (docs/adding-a-strategy.md); found {option} {value}"
             )
     if device_tree and (found := _INCLUDES.search(device_tree)):
         raise CarveoutError(

@@ -56,6 +56,10 @@ test-slurm: install
 		apt-get -q -y install --no-install-recommends munge slurm-wlm; }
 	pytest -s -m "not long" tests/cluster
 
+.PHONY: test-queue
+test-queue: install
+	pytest -s -m long tests/cluster
+
 .PHONY: lint
 lint: install
 	pre-commit run --all-files --show-diff-on-failure

@@ -53,22 +53,35 @@ fetch_tools() {
 		die "wanted tools from the sources of apt, found: ${found:-nothing};" \
 			"check the network and /etc/apt/sources.list, or name a bundle: make BUNDLE=FILE"
 	fi
-	# What every Debian and Ubuntu has, such as dpkg and tar, is the machine's own.
-	(
-		cd "$aside/archives" || exit
-		dpkg-query --show --showformat '${Package}_* ${Essential}\n' |
-			sed -n 's/ yes$//p' | xargs sh -c 'rm -f $*' rm
-		sha256sum -- *.deb >"$aside/list"
-		while read -r digest name; do mv "$name" "$cache/archive/$digest.deb"; done <"$aside/list"
-	)
-	mv "$aside/list" "$list"
+	keep_packages "$aside" "$list" || {
+		rm -rf "$aside"
+		die "could not keep the tools' packages in $cache/archive (the output is above)"
+	}
 	rm -rf "$aside"
+}
+
+# Moves what was downloaded to the archive, and writes the list. Each step says how it ends: `set -e`
+# means nothing in a function whose status is asked for.
+keep_packages() {
+	cd "$1/archives" || return
+	# What every Debian and Ubuntu has, such as dpkg and tar, is the machine's own.
+	dpkg-query --show --showformat '${Package}_* ${Essential}\n' |
+		sed -n 's/ yes$//p' | xargs sh -c 'rm -f $*' rm || return
+	sha256sum -- *.deb >"$1/list" || return
+	while read -r digest name; do
+		mv "$name" "$cache/archive/$digest.deb" || return
+	done <"$1/list"
+	mv "$1/list" "$2"
 }
 
 # Prints the folder of the tools of a list, which is named by it; unpacks them when they are not there.
 unpack_tools() {
 	list=$1
 	root=$cache/tools/$(sha256sum <"$list" | cut -c 1-16)
+	if [ -d "$root" ] && ! are_as_unpacked "$root"; then
+		say "$root: wanted the tools as they were unpacked, found other files; they are unpacked anew"
+		rm -rf "$root"
+	fi
 	if [ ! -d "$root" ]; then
 		command -v dpkg-deb >/dev/null || die "wanted dpkg-deb to unpack tools, found none in PATH;" \
 			"install dpkg, which every Debian and Ubuntu has"
@@ -84,15 +97,35 @@ unpack_tools() {
 		while read -r digest _; do
 			deb=$cache/archive/$digest.deb
 			dpkg-deb --fsys-tarfile "$deb" |
-				tar -x --keep-directory-symlink --no-same-owner -C "$aside" ||
+				tar -x --keep-directory-symlink --no-same-owner -C "$aside" || {
+				rm -rf "$aside"
 				die "could not unpack $deb (the output is above)"
+			}
 		done <"$list"
-		wrap_tools "$aside" "$root"
-		cp "$list" "$aside/list"
+		{ wrap_tools "$aside" "$root" && cp "$list" "$aside/list" && list_files "$aside"; } || {
+			rm -rf "$aside"
+			die "could not unpack the tools into $cache/tools (the output is above)"
+		}
 		# Of two who unpack the same, one is late.
 		mv -T "$aside" "$root" 2>/dev/null || rm -rf "$aside"
 	fi
 	echo "$root"
+}
+
+# Writes the digests of all files of a folder into it, as the rest of the cache has them.
+list_files() {
+	find "$1" -type f -printf '%P\0' | sort -z | (cd "$1" && xargs -0 sha256sum) >"$1.sha256" &&
+		printf '# %s files' "$(wc -l <"$1.sha256")" >>"$1.sha256" &&
+		mv "$1.sha256" "$1/.carveout.sha256"
+}
+
+# Whether all files that a folder had when it was listed are as they were.
+are_as_unpacked() {
+	(
+		cd "$1" || exit
+		[ "$(tail -n 1 .carveout.sha256)" = "# $(grep -vc '^#' .carveout.sha256) files" ] &&
+			sha256sum --check --status .carveout.sha256
+	) 2>/dev/null
 }
 
 # Refuses the packages of a list when one is damaged or missing.

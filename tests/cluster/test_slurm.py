@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.runs import RUN_LIMIT_S, digest_of, finish, made_trials, start, submitted
 from tests.cluster.slurm import Slurm
-from tests.conftest import Checkout
+from tests.conftest import Checkout, wait_until
 
 # So that some of its cells are several jobs, and some share one.
 _CONFIG = ("--configfile", "tests/study.yaml", "--config", "limits={job_s: 20}")
@@ -26,7 +26,14 @@ def local_digest(checkout: Checkout) -> str:
 @pytest.fixture(scope="module")
 def through_slurm(slurm: Slurm, checkout: Checkout) -> str:
     """What a run through the cluster says."""
-    return finish(start(slurm, checkout, *_CONFIG, "results=cluster"))
+    scratch = checkout.path / "scratch"
+    scratch.mkdir()
+    on_its_disk = ("--default-resources", f"tmpdir={scratch}")
+    run = start(slurm, checkout, *_CONFIG, "results=cluster", *on_its_disk)
+    wait_until(lambda: list(scratch.glob("carveout-job-*/*/ready/state")), limit_s=RUN_LIMIT_S)
+    said = finish(run)
+    assert list(scratch.iterdir()) == [], "a job leaves nothing on its node"
+    return said
 
 
 @pytest.mark.usefixtures("through_slurm")
@@ -63,6 +70,15 @@ def test_a_node_with_another_qemu_makes_no_trial(
     assert digest_of(results) == local_digest
 
 
+def running_task_of_an_array(slurm: Slurm) -> tuple[str, int, int]:
+    """Its node, its memory in MB and its time in minutes, as Slurm was asked for them."""
+    wanted = ("--noheader", "--array", "--states=RUNNING", "--format=%K %N %m %l")
+    tasks = [line.split() for line in slurm.run("squeue", *wanted).splitlines()]
+    node, memory, limit = next(task[1:] for task in tasks if task[0].isdigit())
+    *hours, minutes, _ = map(int, limit.split(":"))
+    return node, int(memory.removesuffix("M")), 60 * sum(hours) + minutes
+
+
 def test_a_node_that_is_lost_in_the_middle_of_an_array_changes_no_trial(
     slurm: Slurm, checkout: Checkout, local_digest: str
 ) -> None:
@@ -74,10 +90,12 @@ def test_a_node_that_is_lost_in_the_middle_of_an_array_changes_no_trial(
         assert run.poll() is None, finish(run)
         assert time.monotonic() < end_s
         time.sleep(0.2)
-    busy = slurm.run("squeue", "--noheader", "--states=RUNNING", "--format=%N").split()
-    slurm.lose_node(busy[0])
+    node, memory_mb, minutes = running_task_of_an_array(slurm)
+    assert memory_mb > 1024, "the RAM of its guest, and what QEMU takes"
+    assert minutes >= 10
+    slurm.lose_node(node)
     try:
         finish(run)
     finally:
-        slurm.start_node(busy[0])
+        slurm.start_node(node)
     assert digest_of(results) == local_digest

@@ -87,6 +87,16 @@ class Study:
         """Those of this study that live: `snakemake`, `runner` or `qemu`."""
         return [process for process in psutil.process_iter() if self._kind_of(process) == kind]
 
+    def forks(self) -> dict[psutil.Process, int]:
+        """Its QEMUs that have a copy of a saved state, each with its job."""
+        found = {}
+        for qemu in self.processes("qemu"):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                words = qemu.cmdline()
+                if Path(words[words.index("-kernel") + 1]).name == "empty":
+                    found[qemu] = qemu.ppid()
+        return found
+
     def _kind_of(self, process: psutil.Process) -> str | None:
         with contextlib.suppress(psutil.Error):
             words = process.cmdline()

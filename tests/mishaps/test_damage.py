@@ -1,29 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Bits that flip and files that are cut: made anew, or refused in one line; never a number."""
 
+import contextlib
 import re
 import shutil
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.conftest import wait_until
-from tests.mishaps.study import Study, cut, flip_a_bit, told
+from tests.mishaps.study import Study, cut, finish, flip_a_bit, told
 
-# One file of each kind that the cache has, by a pattern.
+# Files of each kind that the cache has, by a pattern, and what is told of one that is damaged.
 CACHED = {
-    "the Image of a kernel": "kernels/*/Image",
-    "a module of a kernel": "kernels/*/usr/lib/modules/*/kernel/mm/*.ko*",
-    "a header of a kernel": "kernels/*/usr/src/*/include/generated/autoconf.h",
-    "the list of a kernel's files": "kernels/*/.carveout.sha256",
-    "carveout's module": "modules/*/*.ko",
-    "a program for guests": "packages/*/**/busybox",
-    "a package": "archive/*.deb",
-    "what a package is": "archive/*.json",
-    "the lists of the archive": "apt/*/state/lists/*_Packages*",
+    "the Image of a kernel": ("kernels/*/Image", "it is made anew"),
+    "a module of a kernel": ("kernels/*/usr/lib/modules/*/kernel/mm/*.ko*", "it is made anew"),
+    "a header of a kernel": ("kernels/*/usr/src/*/include/generated/autoconf.h", "it is made anew"),
+    "the list of a kernel's files": ("kernels/*/.carveout.sha256", "it is made anew"),
+    "carveout's module": ("modules/*/*.ko", "it is made anew"),
+    "a program for guests": ("packages/*/**/busybox", "it is made anew"),
+    "a package": ("archive/*.deb", "downloaded anew"),
+    "the lists of the archive": ("apt/*/state/lists/*_Packages*", None),  # apt looks at them
 }
+# What is made of packages, which are read again only where it is gone.
+UNPACKED = ("kernels", "packages", "modules")
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +67,19 @@ def test_what_is_damaged_in_the_cache_is_told_and_made_anew(
     with_cache: Study, kind: str, damage: Callable[[Path], None]
 ) -> None:
     cache = Path(with_cache.variables["XDG_CACHE_HOME"], "carveout")
-    found = [path for path in sorted(cache.glob(CACHED[kind])) if path.stat().st_size]
+    pattern, wanted = CACHED[kind]
+    found = [path for path in sorted(cache.glob(pattern)) if path.stat().st_size]
     assert found, f"the cache has {kind}"
     for path in found:
         damage(path)
+    if kind == "a package":
+        for folder in UNPACKED:
+            shutil.rmtree(cache / folder)
     shutil.rmtree(with_cache.checkout / "damaged", ignore_errors=True)
     lines = run_until_it_is_whole(with_cache, "damaged")
     print(*lines, sep="\n")
     assert with_cache.digests("damaged") == with_cache.digests("of whole cache")
+    assert not wanted or any(wanted in line for line in lines), lines
 
 
 def one_cell(study: Study, results: str) -> tuple[Path, str]:
@@ -126,20 +136,48 @@ def test_a_bit_of_an_image_is_refused_before_it_boots(study: Study, image: str) 
     assert study.digests("image") == study.digests("whole")
 
 
-@pytest.mark.parametrize("copy", ["ready", "tmp*"])
-def test_a_bit_of_a_saved_state_makes_no_trial(study: Study, copy: str) -> None:
+def saved_states(study: Study, copy: str) -> list[Path]:
+    """The files of saved states: `ready`, or the copies that QEMUs have of them."""
+    return list(study.temporary.glob(f"carveout-job-*/*/{copy}/state"))
+
+
+def test_a_bit_of_a_saved_state_ends_its_job(study: Study) -> None:
     run = study.start("state")
-    wait_until(lambda: list(study.temporary.glob("carveout-job-*/*/tmp*/state")))
-    wait_until(lambda: study.made_now("state"))
-    states = list(study.temporary.glob(f"carveout-job-*/*/{copy}/state"))
-    assert states
-    for state in states:
+    wait_until(lambda: study.forks() and study.made_now("state"))
+    for state in saved_states(study, "ready"):
         flip_a_bit(state)
-    said, _ = run.communicate()
-    assert "Traceback" not in said, said
-    print(*told(said), sep="\n")
-    if run.returncode:
-        assert all("wanted the state that was saved" in line for line in told(said))
-        study.run("state")
+    for qemu in study.forks():  # so that another fork is made of it
+        with contextlib.suppress(psutil.NoSuchProcess):
+            qemu.kill()
+    lines = told(finish(run, fails=True))
+    assert lines
+    assert all("wanted the state that was saved" in line for line in lines)
+    study.run("state")
     assert study.digests("state") == study.digests("whole")
     study.assert_nothing_is_left("state")
+
+
+def runs_its_guest(copy: Path) -> bool:
+    """Whether the QEMU that has a copy has read it, and its guest goes on from there."""
+    ready = copy.parent.parent / "ready/records.jsonl"
+    with contextlib.suppress(FileNotFoundError):
+        return copy.with_name("records.jsonl").stat().st_size > ready.stat().st_size
+    return False
+
+
+def test_a_bit_of_the_copy_that_a_qemu_has_makes_no_trial(study: Study) -> None:
+    run = study.start("copy", "--cores", "1")
+    flipped: set[Path] = set()
+    seen: set[tuple[psutil.Process, int]] = set()
+    while run.poll() is None:
+        for copy in filter(runs_its_guest, set(saved_states(study, "tmp*")) - flipped):
+            with contextlib.suppress(FileNotFoundError):
+                flip_a_bit(copy)
+                flipped.add(copy)
+        seen |= set(study.forks().items())
+        time.sleep(0.02)
+    assert told(finish(run)) == []
+    of_jobs = Counter(job for _, job in seen)
+    assert max(of_jobs.values()) == 4, "a trial of such a job has each a QEMU with another copy"
+    assert study.digests("copy") == study.digests("whole")
+    study.assert_nothing_is_left("copy")

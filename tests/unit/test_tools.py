@@ -78,6 +78,36 @@ def test_tools_are_unpacked_once(cache: Path, pins: Path) -> None:
     assert second.stderr == ""
 
 
+@pytest.mark.parametrize("damage", ["flipped", "removed", "list cut", "list removed"])
+def test_damaged_tools_are_told_and_unpacked_anew(cache: Path, pins: Path, damage: str) -> None:
+    root = Path(shell(cache, "unpack_tools", pins).stdout.strip())
+    whole = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    program, listed = root / "usr/bin/said", root / ".carveout.sha256"
+    match damage:
+        case "flipped":
+            program.write_bytes(program.read_bytes().replace(b"echo", b"ecko"))
+        case "removed":
+            program.unlink()
+        case "list cut":
+            listed.write_text("".join(listed.read_text().splitlines(keepends=True)[1:]))
+        case _:
+            listed.unlink()
+    done = shell(cache, "unpack_tools", pins)
+    assert done.stdout.strip() == str(root)
+    told, *_ = done.stderr.splitlines()
+    assert told.startswith(f"carveout: {root}: wanted the tools as they were unpacked, found")
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == whole
+    assert [path.name for path in root.parent.iterdir()] == [root.name], "nothing is left"
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_the_tools(cache: Path, pins: Path) -> None:
+    limited = 'ulimit -f 1; trap "" XFSZ; unpack_tools "$1"'
+    done = shell(cache, "eval", f'set -- "{pins}"; {limited}')
+    assert done.returncode == 1
+    assert "could not unpack" in done.stderr.splitlines()[-1]
+    assert list((cache / "tools").iterdir()) == []
+
+
 def test_a_damaged_or_missing_package_is_refused_in_one_line(cache: Path, pins: Path) -> None:
     first, second = (
         cache / f"archive/{line.split()[0]}.deb" for line in pins.read_text().splitlines()

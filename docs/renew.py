@@ -46,6 +46,8 @@ RUNS = {
     "review": Kept("summary.txt", ("memmap_by_ram",)),
     # python -m benchmarks --only seeds --only cells --only rows
     "growth": Kept("bench.txt"),
+    # pytest -s -m long tests/cluster
+    "queue": Kept("queue.txt"),
 }
 _SHOWN = re.compile(
     r"(?P<comment><!-- from docs/runs/(?P<run>[\w.]+)\.txt: (?P<machine>[^/\n]*)"

@@ -93,7 +93,7 @@ class Study:
         for qemu in self.processes("qemu"):
             with contextlib.suppress(psutil.NoSuchProcess):
                 words = qemu.cmdline()
-                if Path(words[words.index("-kernel") + 1]).name == "empty":
+                if any(Path(word).name == "empty" for word in words):  # its kernel: it needs none
                     found[qemu] = qemu.ppid()
         return found
 

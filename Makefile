@@ -52,8 +52,8 @@ test-long: install
 
 .PHONY: test-slurm
 test-slurm: install
-	@dpkg-query --show munge slurm-wlm >/dev/null || { apt-get -q update && \
-		apt-get -q -y install --no-install-recommends munge slurm-wlm; }
+	@dpkg-query --show iproute2 munge slurm-wlm >/dev/null || { apt-get -q update && \
+		apt-get -q -y install --no-install-recommends iproute2 munge slurm-wlm; }
 	pytest -s -m "not long" tests/cluster
 
 .PHONY: test-queue

@@ -2,7 +2,8 @@
 """Slurm on the loopback host: a controller and two nodes, in namespaces of their own.
 
 The daemons see a configuration of their own in /etc/slurm, the machine keeps its own, and whatever
-becomes of the test, none of them outlives it: their first process is killed with it.
+becomes of the test, none of them outlives it: their first process is killed with it. Of networks
+they and their jobs have the loopback alone.
 """
 
 import os
@@ -61,7 +62,7 @@ class Slurm:
 
     def command(self, words: Sequence[str], folder: Path = Path("/")) -> list[str]:
         """Return a command that runs where the daemons are, in a folder."""
-        enter = ["nsenter", f"--target={self.first_pid}", "--mount", "--pid", "--"]
+        enter = ["nsenter", f"--target={self.first_pid}", "--mount", "--pid", "--net", "--"]
         # A folder that was opened outside lies on another mount than the same by its name inside.
         return [*enter, "sh", "-c", 'cd "$0" && exec "$@"', str(folder), *words]
 
@@ -69,6 +70,11 @@ class Slurm:
         """Run a program where the daemons are, and return what it says."""
         command = self.command(words)
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def interfaces(self) -> list[str]:
+        """Return the names of the network's interfaces that a job finds."""
+        lines = self.run("srun", "cat", "/proc/net/dev").splitlines()
+        return [line.partition(":")[0].strip() for line in lines if ":" in line]
 
     def start_node(self, name: str) -> None:
         """Start a node's daemon."""
@@ -92,10 +98,13 @@ def running_slurm(folder: Path) -> Iterator[Slurm]:
         config += _NODE.format(name=name, host=host, port=port, memory=4096)
     (folder / "etc").mkdir()
     (folder / "etc/slurm.conf").write_text(config)
-    mount = f'mount --bind "{folder}/etc" /etc/slurm && exec sleep infinity'
-    words = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork"]
+    mount = f'mount --bind "{folder}/etc" /etc/slurm'
+    # glibc takes a machine that has no other address than 127.0.0.1 to be without IPv4.
+    network = "ip link set lo up && ip address add 127.0.0.2 dev lo"
+    begin = f"{mount} && {network} && exec sleep infinity"
+    words = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--net", "--fork"]
     words += ["--mount-proc", "--kill-child", "--"]
-    with subprocess.Popen([*words, "sh", "-c", mount]) as holder:
+    with subprocess.Popen([*words, "sh", "-c", begin]) as holder:
         try:
             slurm = Slurm(folder, _only_child(holder.pid))
             _start(slurm)

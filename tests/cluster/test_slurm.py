@@ -2,7 +2,6 @@
 """Runs through a real Slurm with two nodes: the bytes of a local run, whatever becomes of one."""
 
 import json
-import time
 
 import pytest
 
@@ -24,8 +23,10 @@ def local_digest(checkout: Checkout) -> str:
 
 
 @pytest.fixture(scope="module")
-def through_slurm(slurm: Slurm, checkout: Checkout) -> str:
+def through_slurm(slurm: Slurm, checkout: Checkout, request: pytest.FixtureRequest) -> str:
     """What a run through the cluster says."""
+    request.getfixturevalue("local_digest")  # which fills the cache
+    assert slurm.interfaces() == ["lo"], "nodes without a network"
     scratch = checkout.path / "scratch"
     scratch.mkdir()
     on_its_disk = ("--default-resources", f"tmpdir={scratch}")
@@ -70,13 +71,16 @@ def test_a_node_with_another_qemu_makes_no_trial(
     assert digest_of(results) == local_digest
 
 
-def running_task_of_an_array(slurm: Slurm) -> tuple[str, int, int]:
-    """Its node, its memory in MB and its time in minutes, as Slurm was asked for them."""
+def running_tasks_of_arrays(slurm: Slurm) -> list[tuple[str, int, int]]:
+    """The node of each, its memory in MB and its time in minutes, as Slurm was asked for them."""
     wanted = ("--noheader", "--array", "--states=RUNNING", "--format=%K %N %m %l")
-    tasks = [line.split() for line in slurm.run("squeue", *wanted).splitlines()]
-    node, memory, limit = next(task[1:] for task in tasks if task[0].isdigit())
-    *hours, minutes, _ = map(int, limit.split(":"))
-    return node, int(memory.removesuffix("M")), 60 * sum(hours) + minutes
+    found = []
+    for line in slurm.run("squeue", *wanted).splitlines():
+        number, node, memory, limit = line.split()
+        if number.isdigit():
+            *hours, minutes, _ = map(int, limit.split(":"))
+            found.append((node, int(memory.removesuffix("M")), 60 * sum(hours) + minutes))
+    return found
 
 
 def test_a_node_that_is_lost_in_the_middle_of_an_array_changes_no_trial(
@@ -85,12 +89,14 @@ def test_a_node_that_is_lost_in_the_middle_of_an_array_changes_no_trial(
     results = checkout.path / "lost"
     array = ("--slurm-array-jobs", "run_part")
     run = start(slurm, checkout, *_CONFIG, "results=lost", *array)
-    end_s = time.monotonic() + RUN_LIMIT_S
-    while not (results / "progress").is_file() or not made_trials(results):
+
+    def tasks_that_have_made_trials() -> list[tuple[str, int, int]]:
         assert run.poll() is None, finish(run)
-        assert time.monotonic() < end_s
-        time.sleep(0.2)
-    node, memory_mb, minutes = running_task_of_an_array(slurm)
+        journals = (results / "journals").rglob("*-of-*.jsonl")
+        have_trials = any(path.stat().st_size for path in journals)
+        return running_tasks_of_arrays(slurm) if have_trials else []
+
+    node, memory_mb, minutes = wait_until(tasks_that_have_made_trials, RUN_LIMIT_S)[0]
     assert memory_mb > 1024, "the RAM of its guest, and what QEMU takes"
     assert minutes >= 10
     slurm.lose_node(node)

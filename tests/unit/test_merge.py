@@ -236,6 +236,24 @@ def test_what_is_not_available_needs_no_run(tmp_path: Path) -> None:
     assert merged == (whole.folder / "trials" / f"{WHOLE.path}.jsonl").read_bytes()
 
 
+def test_a_folder_that_is_named_no_longer_has_no_trial_in_the_next_merge(tmp_path: Path) -> None:
+    other = replace(WHOLE, load="other")
+    of_other = [result(point, other, trial_id=f"other-{point}") for point in POINTS]
+    first = write_part(tmp_path / "a", [result(point) for point in POINTS])
+    second = write_part(tmp_path / "b", [result(POINTS[0], records=[])])
+    name = f"{other.path}.jsonl"
+    write_outputs(of_other, second.folder / "trials" / name, second.folder / "runs" / name)
+    merged = tmp_path / "merged"
+    with pytest.raises(ContradictionError):
+        gather([first, second], merged, FACTS, ["code"])
+    assert not (merged / "journals").exists(), "nor those of cells that do not contradict"
+    write_part(tmp_path / "b", [result(POINTS[0])])
+    gather([first, second], merged, FACTS, ["code"])
+    gather([first], merged, FACTS, ["code"])
+    with pytest.raises(CarveoutError, match=r"6 are in no folder, the first of them .*/other"):
+        settle([WHOLE, other], merged, "snakemake")
+
+
 @pytest.mark.parametrize("line", ["{", "[]", "{}", '{"trial_id": 3}', "\x00"])
 def test_a_damaged_line_names_its_file(line: str, tmp_path: Path) -> None:
     part = write_part(tmp_path / "a", list(map(result, POINTS)))

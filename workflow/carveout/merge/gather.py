@@ -7,6 +7,7 @@ The same trial in two folders has to be the same to the byte. Exit status 4: it 
 import argparse
 import csv
 import io
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -137,7 +138,8 @@ def gather(
         ContradictionError: one line of the first, with the number of the others.
         CarveoutError: the parts were not made of the same machines.
     """
-    (results / CONTRADICTIONS).unlink(missing_ok=True)
+    journals = results / "journals"
+    _forget_earlier_merge(results, journals)
     _gather_facts(parts, results, facts)
     contradictions: list[Contradiction] = []
     trials, shared = Counter[str](), 0
@@ -150,14 +152,22 @@ def gather(
         trials.update(map(str, found.from_parts.values()))
         shared += found.shared
         if not found.contradictions:
-            write_packed(results / "journals" / f"{cell}.jsonl", found.results.values())
+            write_packed(journals / f"{cell}.jsonl", found.results.values())
     if contradictions:
+        _forget_earlier_merge(results, journals)
         raise _contradict(contradictions, results / CONTRADICTIONS)
     first_in = {str(part): trials[str(part)] for part in parts}
     counts = {"trials": trials.total(), "in_several_folders": shared, "first_in": first_in}
     write_atomically(results / STAMP, yaml.safe_dump(counts, sort_keys=False))
     said = ", ".join(f"{count} of {name}" for name, count in first_in.items())
     return f"merged {trials.total()} trials: {said}; {shared} more were the same in several"
+
+
+def _forget_earlier_merge(results: Path, journals: Path) -> None:
+    """Remove what was merged, of which some may be of a folder that is named no longer."""
+    (results / CONTRADICTIONS).unlink(missing_ok=True)
+    if journals.is_dir():
+        shutil.rmtree(journals)
 
 
 def _contradict(found: Sequence[Contradiction], path: Path) -> ContradictionError:

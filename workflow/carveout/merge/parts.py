@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What is merged: the results folder of each part of a study."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,23 +75,14 @@ class Part:
                     "other code; merge with the revision that made them, which is named at the end "
                     "of the folder's report.html, or run the part again"
                 )
-        found: list[Result] = [{"run": run} for run in usage.values() if run["process"] == "boot"]
-        for trial in _objects(trials, ("trial_id", "digests", "cell", "ending", "records")):
-            taken = usage.get(trial["trial_id"])
-            if taken is None and was_run(trial):
-                raise CarveoutError(
-                    f"{runs}: wanted a line for trial {trial['trial_id']} of {trials}, found none; "
-                    "remove both files to run the cell again"
-                )
-            found.append({"trial": trial} | ({} if taken is None else {"run": taken}))
-        told = {result["trial"]["trial_id"] for result in found if "trial" in result}
-        for run in usage.values():
-            if run["process"] == "trial" and run["trial_id"] not in told:
-                raise CarveoutError(
-                    f"{trials}: wanted a line for trial {run['trial_id']} of {runs}, found none; "
-                    "remove both files to run the cell again"
-                )
-        return found
+        made = _objects(trials, ("trial_id", "digests", "cell", "ending", "records"))
+        told = {trial["trial_id"] for trial in made}
+        ended = [run["trial_id"] for run in usage.values() if run["process"] == "trial"]
+        _check_has_all(trials, told, ended, runs)
+        _check_has_all(runs, usage, [t["trial_id"] for t in made if was_run(t)], trials)
+        used = {name: {"run": run} for name, run in usage.items()}
+        boots = [used[name] for name, run in usage.items() if run["process"] == "boot"]
+        return [*boots, *({"trial": trial} | used.get(trial["trial_id"], {}) for trial in made)]
 
 
 def read_parts(names: object) -> list[Part]:
@@ -130,6 +121,18 @@ def check_target(results: Path, parts: Sequence[Part]) -> None:
             f"results={results}: wanted a new folder, or one that was merged before, found trials "
             "that were made there; merge into another folder, and name this one in from= too"
         )
+
+
+def _check_has_all(
+    path: Path, found: Container[str], trial_ids: Iterable[str], beside: Path
+) -> None:
+    """Refuse one of a cell's two files that lacks a line for a trial that the other tells of."""
+    for trial_id in trial_ids:
+        if trial_id not in found:
+            raise CarveoutError(
+                f"{path}: wanted a line for trial {trial_id} of {beside}, found none; "
+                "remove both files to run the cell again"
+            )
 
 
 def _objects(path: Path, members: Collection[str]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -50,6 +51,38 @@ def test_qemus_that_always_stand_end_their_job_with_a_line(study: Study) -> None
     standing.run("standing")
     assert standing.digests("standing") == standing.digests("whole")
     standing.assert_nothing_is_left("standing")
+
+
+def test_what_a_disk_loses_of_a_guests_records_is_no_row(study: Study) -> None:
+    run = study.start("lossy")
+    qemu, records = wait_until(lambda: _fork_that_has_said_more(study))
+    qemu.suspend()
+    os.truncate(records, records.stat().st_size - 5)
+    qemu.resume()
+    finish(run)
+    logs = (study.checkout / "lossy/logs").rglob("*.log")
+    begun = Counter(
+        (log, line)
+        for log in logs
+        for line in log.read_text(errors="replace").splitlines()
+        if line.endswith(": console.log ==")
+    )
+    assert sorted(begun.values())[-2:] == [1, 2], "one trial was made twice"
+    assert study.digests("lossy") == study.digests("whole")
+    study.assert_nothing_is_left("lossy")
+
+
+def _fork_that_has_said_more(study: Study) -> tuple[psutil.Process, Path] | None:
+    """A QEMU whose guest has written records since its state was saved, and their file."""
+    for qemu in study.forks():
+        with contextlib.suppress(psutil.NoSuchProcess, OSError, ValueError):
+            (records,) = (
+                Path(file.path) for file in qemu.open_files() if file.path.endswith("records.jsonl")
+            )
+            by_then = records.parents[1] / "ready" / records.name
+            if records.stat().st_size > by_then.stat().st_size:
+                return qemu, records
+    return None
 
 
 def _is_at_work(qemu: psutil.Process) -> bool:

@@ -223,7 +223,7 @@ async def _run_missing(
         while (point := trials.next_point()) is not None:
             try:
                 engine = await hosts.engine(point)
-                result = await _run_again_if_it_dies(run, engine, point)
+                result = await _run_point(run, engine, point)
             except GuestDiedError as error:
                 lost.append(f"{point}: {error}")
                 continue
@@ -249,15 +249,29 @@ async def _run_missing(
         )
 
 
+async def _run_point(run: CellRun, engine: Engine, point: Point) -> Result:
+    """Run one trial, and once more if its records are torn, since the disk may have lost some."""
+    result = await _run_again_if_it_dies(run, engine, point)
+    if result["trial"]["ending"]["cause"] != "torn_records":
+        return result
+    again = await _run_again_if_it_dies(run, engine, point)
+    if again["trial"]["ending"]["cause"] == "torn_records" and again["trial"] != result["trial"]:
+        raise GuestDiedError(
+            "wanted what the guest said, found records that are torn, twice and not alike; is the "
+            "disk of TMPDIR full at times?"
+        )
+    return again
+
+
 async def _run_again_if_it_dies(run: CellRun, engine: Engine, point: Point) -> Result:
     """Run one trial, and once more if QEMU dies, since that says nothing about the guest."""
     try:
-        return await _run_point(run, engine, point)
+        return await _run_once(run, engine, point)
     except GuestDiedError:
-        return await _run_point(run, engine, point)
+        return await _run_once(run, engine, point)
 
 
-async def _run_point(run: CellRun, engine: Engine, point: Point) -> Result:
+async def _run_once(run: CellRun, engine: Engine, point: Point) -> Result:
     async with engine.guest() as (guest, files):
         try:
             ending = await run_trial(guest, files, point, run.wall_limit_s)

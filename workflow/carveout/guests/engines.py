@@ -119,15 +119,10 @@ class Engine:
             await _discard(guest, files)
 
     async def _standing_guest(self) -> tuple[Guest, GuestFiles]:
-        try:
-            async with asyncio.timeout(self._wall_limit_s):
-                if self._ready is None:
-                    return await self._boot_guest()
-                return await self._restored(self._ready) or await self._fork(self._ready)
-        except TimeoutError as error:
-            raise GuestDiedError(
-                f"wanted a guest that stands, found none in {self._wall_limit_s} s (limits.wall_s)"
-            ) from error
+        async with _within(self._wall_limit_s, "a guest that stands"):
+            if self._ready is None:
+                return await self._boot_guest()
+            return await self._restored(self._ready) or await self._fork(self._ready)
 
     async def _boot_guest(self) -> tuple[Guest, GuestFiles]:
         files = guest_files(self._boot, Path(tempfile.mkdtemp(dir=self._folder)))
@@ -165,6 +160,18 @@ class Engine:
             # QEMU writes to a copy when it opens it, and then no more.
             self._as_loaded[image] = sha256_of(image)
         return guest, files
+
+
+@contextlib.asynccontextmanager
+async def _within(wall_limit_s: float, wanted: str) -> AsyncIterator[None]:
+    """Give up what takes longer: that QEMU stands still says nothing of its guest."""
+    try:
+        async with asyncio.timeout(wall_limit_s):
+            yield
+    except TimeoutError as error:
+        raise GuestDiedError(
+            f"wanted {wanted}, found none in {wall_limit_s} s (limits.wall_s)"
+        ) from error
 
 
 async def _discard(guest: Guest, files: GuestFiles) -> None:
@@ -227,18 +234,15 @@ async def _boot_until_ready(
     folder.mkdir()
     files = guest_files(boot, folder)
     state = SavedState(folder)
-    guest = await _start(boot, files)
+    async with _within(wall_limit_s, "a guest that stands"):
+        guest = await _start(boot, files)
     try:
         is_ready = await _becomes_ready(guest, files, wall_limit_s)
         if is_ready:
-            async with asyncio.timeout(wall_limit_s):
+            async with _within(wall_limit_s, "a guest whose state is saved"):
                 await guest.save(state.image)
             state.describe(boot.identity())
         return ReadyHost(state, files) if is_ready else None, guest.usage()
-    except TimeoutError as error:
-        raise GuestDiedError(
-            f"wanted a guest whose state is saved, found none in {wall_limit_s} s (limits.wall_s)"
-        ) from error
     finally:
         await guest.end()
 

@@ -4,7 +4,7 @@
 # A bundle: a tar archive with all that a rerun needs, which `make bundle` writes (carveout/bundle). Its
 # last line is the digest of all before it; tar does not read that far.
 #
-# To be sourced, with `cache`, say() and die() defined.
+# To be sourced, with `cache`, say(), die() and with_aside() defined.
 
 : "${cache:?}"
 
@@ -16,28 +16,29 @@ bundle_line_bytes=83 # the mark, a space, 64 digits and the end of the line
 open_bundle() {
 	digest=$(check_bundle "$1") || exit
 	folder=$cache/bundles/$digest
-	if [ ! -e "$folder/tools.list" ]; then
-		say "unpacking the bundle $1 into $cache"
-		mkdir -p "$cache/bundles"
-		aside=$(mktemp -d "$cache/bundles/.unpacking-XXXXXX")
-		chmod 755 "$aside"
-		if ! tar -x --no-same-owner -C "$aside" -f "$1" bundle cache; then
-			rm -rf "$aside"
-			die "could not unpack $1 into $cache (the output is above)"
-		fi
-		for kind in "$aside"/cache/*; do
-			mkdir -p "$cache/${kind##*/}"
-			for part in "$kind"/*; do
-				place=$cache/${kind##*/}/${part##*/}
-				# What is there has the same name, so the same content; a file may have been damaged.
-				if [ ! -d "$place" ]; then mv -T "$part" "$place"; fi
-			done
-		done
-		rm -rf "$folder"
-		mv -T "$aside/bundle" "$folder"
-		rm -rf "$aside"
-	fi
+	[ -e "$folder/tools.list" ] ||
+		with_aside "$cache/bundles" unpack_bundle "$1" "$folder" || exit
 	echo "$folder"
+}
+
+# Unpacks a bundle to a folder aside, and moves its parts from there to their places.
+unpack_bundle() {
+	folder=$2
+	aside=$3
+	[ ! -e "$folder/tools.list" ] || return 0 # another checkout has opened the same meanwhile
+	say "unpacking the bundle $1 into $cache"
+	tar -x --no-same-owner -C "$aside" -f "$1" bundle cache ||
+		die "could not unpack $1 into $cache (the output is above)"
+	for kind in "$aside"/cache/*; do
+		mkdir -p "$cache/${kind##*/}"
+		for part in "$kind"/*; do
+			place=$cache/${kind##*/}/${part##*/}
+			# What is there has the same name, so the same content; a file may have been damaged.
+			if [ ! -d "$place" ]; then mv -T "$part" "$place" || exit; fi
+		done
+	done
+	rm -rf "$folder"
+	mv -T "$aside/bundle" "$folder"
 }
 
 # Prints the beginning of the digest of a bundle that is whole.

@@ -25,6 +25,8 @@ die() {
 	exit 1
 }
 
+# shellcheck source=envs/aside.sh
+. "$envs/aside.sh"
 # shellcheck source=envs/tools.sh
 . "$envs/tools.sh"
 # shellcheck source=envs/bundle.sh
@@ -74,10 +76,7 @@ install_packages() {
 # Prints the folder of this machine's own tools.
 own_tools() {
 	list=$(tools_list)
-	[ -e "$list" ] || (
-		flock 9 # another checkout may be fetching the same
-		[ -e "$list" ] || fetch_tools "$list"
-	) 9>"$cache/tools.lock" || exit
+	[ -e "$list" ] || with_aside "$cache/tools" fetch_tools "$list" || exit
 	unpack_tools "$list"
 }
 
@@ -125,18 +124,15 @@ build_environment() {
 		say "making the Python environment $1 from the bundle"
 		# Of how pip is configured here, nothing counts.
 		export PIP_CONFIG_FILE=/dev/null
-		offline="--isolated --no-index --find-links $bundle/wheels"
 	else
 		say "making the Python environment $1 (downloads about 300 MB, once)"
-		offline=
 	fi
 	rm -rf "$1"
 	make_venv "$1"
 	pip() {
-		# Unquoted on purpose: words, none of them or several.
-		# shellcheck disable=SC2086
+		[ -z "$bundle" ] || set -- --isolated --no-index --find-links "$bundle/wheels" "$@"
 		"$environment/bin/python" -m pip --quiet --disable-pip-version-check install \
-			--require-hashes --no-deps $offline "$@"
+			--require-hashes --no-deps "$@"
 	}
 	# No isolation: a package without a wheel is built by the pinned setuptools, not by the newest.
 	{

@@ -8,7 +8,7 @@
 # A list pins them: a line for each package, as sha256sum writes it, with the name of its file. The files
 # lie in the cache's archive by their digests, as all packages do.
 #
-# To be sourced, with `envs`, `cache`, say() and die() defined.
+# To be sourced, with `envs`, `cache`, say(), die() and with_aside() defined.
 
 : "${envs:?}" "${cache:?}"
 
@@ -28,15 +28,15 @@ tools_list() {
 	echo "$cache/tools/$system-$digest.list"
 }
 
-# Downloads this machine's tools, and writes their list: as apt would install them here.
+# Downloads this machine's tools to a folder aside, as apt would install them here, and writes their list.
 fetch_tools() {
 	list=$1
+	aside=$2
+	[ ! -e "$list" ] || return 0 # another checkout has fetched the same meanwhile
 	[ "$(dpkg --print-architecture)" = amd64 ] ||
 		die "wanted a machine of amd64 to unpack tools on, found $(dpkg --print-architecture)"
 	say "fetching tools into $cache/archive (120 MB, once)"
-	mkdir -p "$cache/archive" "$(dirname "$list")"
-	aside=$(mktemp -d "$cache/.tools-XXXXXX")
-	mkdir -p "$aside/lists/partial" "$aside/archives/partial"
+	mkdir -p "$cache/archive" "$aside/lists/partial" "$aside/archives/partial"
 	: >"$aside/status"
 	# An apt to which nothing is installed, with the sources and keys of the machine's own.
 	set -- -q -y -o "Dir::State=$aside" -o "Dir::State::lists=$aside/lists" \
@@ -49,15 +49,11 @@ fetch_tools() {
 	# shellcheck disable=SC2046
 	if ! apt-get "$@" --download-only install $(tool_names) >"$aside/log" 2>&1; then
 		found=$(grep '^E:' "$aside/log" | head -n 1)
-		rm -rf "$aside"
 		die "wanted tools from the sources of apt, found: ${found:-nothing};" \
 			"check the network and /etc/apt/sources.list, or name a bundle: make BUNDLE=FILE"
 	fi
-	keep_packages "$aside" "$list" || {
-		rm -rf "$aside"
+	keep_packages "$aside" "$list" ||
 		die "could not keep the tools' packages in $cache/archive (the output is above)"
-	}
-	rm -rf "$aside"
 }
 
 # Moves what was downloaded to the archive, and writes the list. Each step says how it ends: `set -e`
@@ -86,37 +82,39 @@ unpack_tools() {
 		command -v dpkg-deb >/dev/null || die "wanted dpkg-deb to unpack tools, found none in PATH;" \
 			"install dpkg, which every Debian and Ubuntu has"
 		check_tools "$list"
-		say "unpacking tools into $root"
-		mkdir -p "$cache/tools"
-		aside=$(mktemp -d "$cache/tools/.unpacking-XXXXXX")
-		chmod 755 "$aside"
-		for folder in bin lib lib64 sbin; do # older suites put there what newer ones have below usr
-			mkdir -p "$aside/usr/$folder"
-			ln -s "usr/$folder" "$aside/$folder"
-		done
-		while read -r digest _; do
-			deb=$cache/archive/$digest.deb
-			dpkg-deb --fsys-tarfile "$deb" |
-				tar -x --keep-directory-symlink --no-same-owner -C "$aside" || {
-				rm -rf "$aside"
-				die "could not unpack $deb (the output is above)"
-			}
-		done <"$list"
-		{ wrap_tools "$aside" "$root" && cp "$list" "$aside/list" && list_files "$aside"; } || {
-			rm -rf "$aside"
-			die "could not unpack the tools into $cache/tools (the output is above)"
-		}
-		# Of two who unpack the same, one is late.
-		mv -T "$aside" "$root" 2>/dev/null || rm -rf "$aside"
+		with_aside "$cache/tools" unpack_tools_aside "$list" "$root" || exit
 	fi
 	echo "$root"
 }
 
+# Unpacks the tools of a list to a folder aside, and gives that the name of their folder.
+unpack_tools_aside() {
+	list=$1
+	root=$2
+	aside=$3
+	[ ! -d "$root" ] || return 0 # another checkout has unpacked the same meanwhile
+	say "unpacking tools into $root"
+	for folder in bin lib lib64 sbin; do # older suites put there what newer ones have below usr
+		mkdir -p "$aside/usr/$folder"
+		ln -s "usr/$folder" "$aside/$folder"
+	done
+	while read -r digest _; do
+		deb=$cache/archive/$digest.deb
+		dpkg-deb --fsys-tarfile "$deb" |
+			tar -x --keep-directory-symlink --no-same-owner -C "$aside" ||
+			die "could not unpack $deb (the output is above)"
+	done <"$list"
+	{ wrap_tools "$aside" "$root" && cp "$list" "$aside/list" && list_files "$aside" &&
+		mv -T "$aside" "$root"; } ||
+		die "could not unpack the tools into $cache/tools (the output is above)"
+}
+
 # Writes the digests of all files of a folder into it, as the rest of the cache has them.
 list_files() {
-	find "$1" -type f -printf '%P\0' | sort -z | (cd "$1" && xargs -0 sha256sum) >"$1.sha256" &&
-		printf '# %s files' "$(wc -l <"$1.sha256")" >>"$1.sha256" &&
-		mv "$1.sha256" "$1/.carveout.sha256"
+	listed=$1/.carveout.sha256
+	find "$1" -type f ! -name "${listed##*/}" -printf '%P\0' | sort -z |
+		(cd "$1" && xargs -0 sha256sum) >"$listed" &&
+		printf '# %s files' "$(wc -l <"$listed")" >>"$listed"
 }
 
 # Whether all files that a folder had when it was listed are as they were.

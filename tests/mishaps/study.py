@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -84,7 +84,7 @@ class Study:
         return progress.read_text().count("\ntrial ") if progress.exists() else 0
 
     def processes(self, kind: str) -> list[psutil.Process]:
-        """Those of this study that live: `snakemake`, `runner` or `qemu`."""
+        """Those of this study that live: `snakemake`, `runner`, another `job`, or `qemu`."""
         return [process for process in psutil.process_iter() if self._kind_of(process) == kind]
 
     def forks(self) -> dict[psutil.Process, int]:
@@ -104,12 +104,7 @@ class Study:
                 return None
             if words and "qemu-system" in words[0] + "".join(words[1:2]) and "-kernel" in words:
                 return "qemu" if str(self.temporary) in " ".join(words) else None
-            if process.cwd() != str(self.checkout):
-                return None
-            if "carveout.boots.run" in words:
-                return "runner"
-            if any(word.endswith("/snakemake") for word in words[:2]):
-                return "snakemake"
+            return _kind_of_program(words) if process.cwd() == str(self.checkout) else None
         return None
 
     def wait_for_no(self, *kinds: str) -> None:
@@ -118,12 +113,20 @@ class Study:
 
     def assert_nothing_is_left(self, results: str) -> None:
         """Fails on a process, a saved state or a half-written file that a run has left."""
-        self.wait_for_no("snakemake", "runner", "qemu")
+        self.wait_for_no("snakemake", "runner", "job", "qemu")
         assert [path.name for path in self.temporary.glob("carveout-*")] == []
         folder = self.checkout / results
         assert list(folder.glob("journals/**/*.jsonl")) == [], "all are packed"
         hidden = [path for path in folder.glob("**/.*") if path.name != ".running"]
         assert hidden == [], "what is written aside is renamed or removed"
+
+
+def _kind_of_program(words: Sequence[str]) -> str | None:
+    if "carveout.boots.run" in words:
+        return "runner"
+    if any(word.startswith("carveout.") for word in words):
+        return "job"
+    return "snakemake" if any(word.endswith("/snakemake") for word in words[:2]) else None
 
 
 def finish(run: subprocess.Popen[str], *, fails: bool = False) -> str:

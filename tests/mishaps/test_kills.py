@@ -60,12 +60,13 @@ def test_a_hundred_kills_change_no_trial(study: Study, request: pytest.FixtureRe
     assert whole_runs
 
 
-def test_a_killed_snakemake_takes_its_jobs_with_it(study: Study) -> None:
+@pytest.mark.parametrize("kind", ["job", "qemu"])
+def test_a_killed_snakemake_takes_its_jobs_with_it(study: Study, kind: str) -> None:
     run = study.start("killed")
-    wait_until(lambda: study.processes("qemu"))
+    wait_until(lambda: study.processes(kind))
     run.kill()
     run.communicate()
-    study.wait_for_no("runner", "qemu")
+    study.wait_for_no("runner", "job", "qemu")
     study.run("killed")
     assert study.digests("killed") == study.digests("whole")
     study.assert_nothing_is_left("killed")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from carveout.common.errors import CarveoutError
 from carveout.initramfs import build_module as building
 from carveout.kernels.kernel import Kernel
 
@@ -13,9 +14,8 @@ class Built:
     """A folder of sources, a kernel, and how often the module was built of them."""
 
     def __init__(self, folder: Path) -> None:
-        self.source, self.include, self.output = (
-            folder / name for name in ("module", "include", "carveout.ko")
-        )
+        self.source, self.include = folder / "module", folder / "include"
+        self.cache = folder / "cache"
         for path in (self.source / "main.c", self.include / "uapi.h"):
             path.parent.mkdir()
             path.write_text(f"/* {path.name} */\n")
@@ -30,16 +30,15 @@ class Built:
         (folder / "carveout.ko").write_text(kernel.root.name + "".join(texts))
         return folder / "carveout.ko"
 
-    def build(self) -> str:
+    def build(self) -> bytes:
         """What is built, or taken from the cache."""
-        building.build_module(self.kernel, self.source, [self.include], self.output)
-        return self.output.read_text()
+        return building.build_module(self.kernel, self.source, [self.include])
 
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Built:
     made = Built(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(made.cache))
     monkeypatch.setattr(building, "_built_module", made.compile)
     monkeypatch.setattr(building, "run_program", lambda *_: "a compiler")
     return made
@@ -70,9 +69,15 @@ def test_whatever_changes_is_built_anew(
 
 
 def test_a_damaged_module_is_built_anew(built: Built) -> None:
-    built.build()
-    before = built.output.read_bytes()
-    (cached,) = (built.output.parent / "cache").glob("carveout/modules/*/module.ko")
+    before = built.build()
+    (cached,) = built.cache.glob("carveout/modules/*/module.ko")
     cached.write_text(cached.read_text()[:-1])
-    built.build()
-    assert built.output.read_bytes() == before == cached.read_bytes()
+    assert built.build() == before == cached.read_bytes()
+
+
+@pytest.mark.parametrize("sign", [" ", ":", "\n"])
+def test_a_cache_in_which_make_builds_nothing_is_named(tmp_path: Path, sign: str) -> None:
+    kernel = Kernel("6.12.9", 4096, tmp_path / f"a{sign}b")
+    (tmp_path / "module").mkdir()
+    with pytest.raises(CarveoutError, match="XDG_CACHE_HOME: wanted a path without spaces"):
+        building.build_module(kernel, tmp_path / "module", [])

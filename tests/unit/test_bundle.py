@@ -3,6 +3,7 @@
 
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from carveout.archive.lockfile import Entry, Lock
-from carveout.archive.package import PackageSet
+from carveout.archive.package import Package, PackageSet
 from carveout.bundle import contents
 from carveout.bundle.contents import check_config, committed_revision, made_files
 from carveout.bundle.pack import write_bundle
@@ -67,7 +68,9 @@ def test_a_bundle_is_opened_into_the_cache(bundle: Path, cache: Path) -> None:
     assert (folder / "config.yaml").read_text() == "results: results\n"
     assert (cache / "archive/aa.deb").read_text() == "a package"
     assert (cache / "built/bb/vmlinuz").read_text() == "a kernel"
-    assert sorted(path.name for path in cache.iterdir()) == ["archive", "built", "bundles"]
+    assert sorted(path.name for path in cache.iterdir()) == [
+        *("archive", "built", "bundles", "bundles.lock")
+    ]
     assert [path.name for path in (cache / "bundles").iterdir()] == [folder.name]
     again = shell(cache, "open_bundle", bundle)
     assert (again.stdout, again.stderr) == (done.stdout, "")
@@ -196,11 +199,17 @@ def test_an_unpacked_qemu_and_a_built_kernel_go_in_as_they_are(
         assert made_files(Lock({}), [tmp_path / "kernel.json"]).keys() == wanted
 
 
+def entry(version: str, *, pinned: str = "1", tool: str = "1") -> Entry:
+    """An entry of a lock, of one package and one tool."""
+    package = Package("busybox", version, "arm64", version * 64, ("made",))
+    return Entry(PackageSet({"busybox": package}), pinned, [replace(package, version=tool)])
+
+
 def opened(folder: Path) -> Path:
     """The folder of an open bundle."""
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump({"results": str(folder / "results")}))
-    (folder / "lock.yaml").write_text("{}\n")
+    Lock({"guest": entry("1"), "qemus.other": entry("2")}).write(folder / "lock.yaml")
     (folder / "revision").write_text("ab" * 20 + "\n")
     return folder
 
@@ -212,13 +221,47 @@ def test_a_rerun_begins_with_the_bundles_lock_but_never_replaces_one(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "REVISION").write_text("ab" * 20 + "\n")
     assert git_revision() == "ab" * 6
+    stamp = folder / "results/lock.sha256"
+    stamp.parent.mkdir()
+    stamp.write_text("of a lock that was removed")
     assert prepare(folder) == folder / "config.yaml"
     lock = folder / "results/lock.yaml"
-    assert lock.read_text() == "{}\n"
-    lock.write_text("guest: another\n")
+    assert lock.read_bytes() == (folder / "lock.yaml").read_bytes()
+    assert not stamp.exists()
+    # As the run itself writes it, with what another config has used.
+    of_run = {"guest": entry("1", pinned="3", tool="4"), "qemus.other": entry("2")}
+    Lock({**of_run, "kernels.more": entry("5")}).write(lock)
+    stamp.write_text("of that run")
+    kept = lock.read_bytes()
     prepare(folder)
-    assert lock.read_text() == "guest: another\n"
+    assert lock.read_bytes() == kept
+    assert stamp.exists()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("of_folder", "named"),
+    [
+        ({"guest": "3", "qemus.other": "2"}, "guest"),
+        ({"guest": "1"}, "qemus.other"),
+        ({}, "guest, qemus.other"),
+    ],
+)
+def test_a_results_folder_of_other_packages_than_the_bundles_is_refused(
+    tmp_path: Path, of_folder: dict[str, str], named: str
+) -> None:
+    folder = opened(tmp_path / "open")
+    lock = folder / "results/lock.yaml"
+    Lock({key: entry(version) for key, version in of_folder.items()}).write(lock)
+    kept = lock.read_bytes()
+    with pytest.raises(CarveoutError) as raised:
+        prepare(folder)
+    assert str(raised.value) == (
+        f"{lock}: wanted the packages of the bundle, found others or none for {named}; move "
+        f"{lock.parent} elsewhere to keep what is in it, or remove lock.yaml to make it anew with "
+        "the bundle's packages"
+    )
+    assert lock.read_bytes() == kept
 
 
 def test_a_checkout_of_another_revision_is_told(

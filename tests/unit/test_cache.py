@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The cache: made once, whole or absent, and clear about why it cannot be used."""
 
+import os
+import platform
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 
 from carveout.common.cache import cache_folder, cached_folder, locked, sound_folder
 from carveout.common.errors import CarveoutError
+from carveout.common.files import folder_aside
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +113,58 @@ def test_failed_fill_leaves_nothing(cache: Path) -> None:
     with pytest.raises(CarveoutError, match="no more"):
         cached_folder("kind", "digest", fill)
     assert list((cache / "kind").iterdir()) == []
+
+
+FILLER = """
+import sys
+from carveout.common.cache import cached_folder
+def fill(folder):
+    (folder / "half").touch()
+    print(folder, flush=True)
+    input()
+cached_folder("kind", sys.argv[1], fill)
+"""
+
+
+def start(digest: str) -> tuple[subprocess.Popen[str], Path]:
+    """A process that fills a folder of the cache until it gets a line, and what it fills."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", FILLER, digest],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert process.stdout is not None
+    return process, Path(process.stdout.readline().strip())
+
+
+def test_what_a_killed_process_half_filled_goes_and_what_one_at_work_fills_stays(
+    cache: Path,
+) -> None:
+    killed, left = start("killed")
+    at_work, filled = start("at work")
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert (left / "half").exists()
+    cached_folder("kind", "digest", two_files)
+    assert not left.exists()
+    assert (filled / "half").exists()
+    at_work.communicate("\n")
+    assert at_work.returncode == 0
+    assert sorted(path.name for path in (cache / "kind").iterdir()) == ["at work", "digest"]
+
+
+def test_what_another_machine_fills_stays(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.mkdir()
+    here = platform.node()
+    with monkeypatch.context() as there:
+        there.setattr(platform, "node", lambda: f"{here}-2")
+        with folder_aside(cache) as theirs:
+            pass
+    theirs.mkdir()  # as it looks where the locks of folders are each machine's own
+    with folder_aside(cache):
+        assert theirs.exists()
 
 
 def test_cache_that_is_no_folder_is_named(cache: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Packages that the cache has no longer as they were put there."""
+"""Packages that the cache has no longer as they were put there, or has by half."""
 
 import hashlib
 
@@ -7,6 +7,8 @@ import pytest
 
 from carveout.archive import debs
 from carveout.archive.debs import GoneError
+from carveout.common.cache import cache_folder
+from carveout.common.files import folder_aside
 from tests.unit.made_archive import Archive
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -41,3 +43,14 @@ def test_a_damaged_file_that_the_archive_has_no_longer_is_gone(archive: Archive)
     archive.publish()
     with pytest.raises(GoneError, match=r"^tool 1.0-1 \(pins.yaml: tool\) is gone"):
         debs.fetch([package])
+
+
+def test_half_a_download_of_a_killed_process_goes_with_the_next(archive: Archive) -> None:
+    package = archive.add("tool", "1.0-1")
+    archive.publish()
+    with folder_aside(cache_folder("archive")) as left:
+        pass
+    left.mkdir()
+    (left / "tool.deb").touch()
+    (deb,) = debs.fetch([package])
+    assert sorted(deb.parent.iterdir()) == sorted((deb, deb.with_suffix(".json")))

@@ -320,6 +320,15 @@ def test_of_cached_tools_the_newest_of_these_suites_is_taken(tmp_path: Path) -> 
     assert debs.newest_of("tool", "amd64", ["made"], wanted.pin) == wanted
 
 
+def test_cached_package_whose_note_is_damaged_is_as_if_not_there(tmp_path: Path) -> None:
+    wanted = made_deb(tmp_path, "tool", {"f": b"1"}, version="9", architecture="amd64")
+    damaged = made_deb(tmp_path, "tool", {"f": b"2"}, version="10", architecture="amd64")
+    (deb,) = debs.fetch([damaged])
+    for content in ("", "{", "[]", "{}"):
+        deb.with_suffix(".json").write_text(content)
+        assert debs.newest_of("tool", "amd64", ["made"], wanted.pin) == wanted, content
+
+
 def test_unknown_suite_is_one_line(archive: Archive) -> None:
     package = replace(archive.add("tool", "1"), sha256="0" * 64, suites=("nosuch",))
     archive.publish()

@@ -2,6 +2,8 @@
 """Folders of jobs: each has its own, and what killed ones left is removed by the next."""
 
 import os
+import platform
+import re
 import signal
 import subprocess
 import sys
@@ -10,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from carveout.guests.folders import job_folder
+from carveout.common.files import job_folder
+from carveout.study.sources import PACKAGE_PARENT
 
 JOB = """
-from carveout.guests.folders import job_folder
+from carveout.common.files import job_folder
 with job_folder() as folder:
     (folder / "state").write_text("RAM")
     print(folder, flush=True)
@@ -60,11 +63,20 @@ def test_what_a_killed_job_left_goes_and_what_one_at_work_has_stays(temporary: P
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert (left / "state").exists()
-    (temporary / "carveout-job-file").write_text("somebody's")
+    others = [f"carveout-job-{platform.node()}{end}" for end in ("+file", "-2+folder")]
+    (temporary / others[0]).write_text("somebody's")
+    (temporary / others[1]).mkdir()
     with job_folder() as folder:
         assert not left.exists()
         assert (held / "state").exists()
         assert folder not in (left, held)
     at_work.communicate("\n")
     assert at_work.returncode == 0
-    assert [path.name for path in temporary.iterdir()] == ["carveout-job-file"]
+    assert sorted(path.name for path in temporary.iterdir()) == sorted(others)
+
+
+def test_no_module_makes_a_folder_in_tmpdir_that_nobody_removes_after_a_kill() -> None:
+    made = re.compile(r"TemporaryDirectory|mkdtemp\((?!.*dir=)")
+    files = list((PACKAGE_PARENT / "carveout").rglob("*.py"))
+    assert len(files) > 100
+    assert [path for path in files if made.search(path.read_text(encoding="utf-8"))] == []

@@ -3,11 +3,14 @@
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from carveout.bundle.pack import write_bundle
 from tests.conftest import CHECKOUT
 from tests.unit.made_packages import host_program, libc_files, made_deb
 
@@ -17,10 +20,19 @@ say() { echo "carveout: $*" >&2; }
 die() { say "$@"; exit 1; }
 envs=$1
 cache=$2
+. "$envs/aside.sh"
 . "$envs/tools.sh"
 . "$envs/bundle.sh"
 shift 2
 "$@"
+"""
+
+
+# A Python that says what it is asked, an argument a line, and makes environments of itself.
+PYTHON = """#!/bin/sh
+for word; do echo "word: $word" >&2; done
+[ "$1 $2" != "-m venv" ] || for folder; do :; done
+[ -z "${folder:-}" ] || { mkdir -p "$folder/bin" && cp "$0" "$folder/bin/python"; }
 """
 
 
@@ -133,3 +145,50 @@ def test_where_nothing_is_missing_nothing_is_said_and_no_tool_is_taken() -> None
         [CHECKOUT / "envs/install.sh"], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout + done.stderr == ""
+
+
+def test_a_bundles_wheels_are_found_in_whatever_cache(tmp_path: Path, cache: Path) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(CHECKOUT / "envs", checkout / "envs")
+    files = {
+        "usr/bin/python3": PYTHON.encode(),
+        "usr/sbin/some": b"",
+        "usr/share/python-wheels/pip-1.whl": b"",
+    }
+    package = made_deb(tmp_path, "python3", files, architecture="amd64")
+    (tmp_path / "tools.list").write_text(f"{package.sha256}  python3_1_amd64.deb\n")
+    (tmp_path / "a.whl").touch()
+    bundled = {"bundle/tools.list": "tools.list", "bundle/wheels/a.whl": "a.whl"}
+    bundled["cache/archive/note"] = "a.whl"
+    write_bundle(tmp_path / "b.tar", {name: tmp_path / of for name, of in bundled.items()})
+    done = subprocess.run(
+        ["sh", checkout / "envs/install.sh"],
+        env=os.environ | {"BUNDLE": str(tmp_path / "b.tar")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    words = done.stderr.splitlines()
+    folders = [words[i + 1] for i, word in enumerate(words) if word == "word: --find-links"]
+    (opened,) = (cache / "bundles").glob("*/wheels")
+    assert folders == [f"word: {opened}"] * 2
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_what_is_made_aside_goes_by_ctrl_c_or_else_with_the_next(
+    cache: Path, how: signal.Signals
+) -> None:
+    make = 'touch "$0/half"; echo made; exec sleep 60'
+    command: list[str | Path] = ["sh", "-c", SHELL, "sh", CHECKOUT / "envs", cache]
+    command += ["with_aside", cache / "tools", "sh", "-c", make]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.killpg(process.pid, how)
+        process.stdout.read()  # until the last of them is gone
+    left = [path.name for path in (cache / "tools").iterdir()]
+    assert left == ([".aside"] if how == signal.SIGKILL else [])
+    done = shell(cache, "with_aside", cache / "tools", "ls", "-A")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert list((cache / "tools").iterdir()) == []

@@ -171,7 +171,8 @@ def test_paths_that_look_like_commands_are_paths(tmp_path: Path) -> None:
     strange = copy_checkout(tmp_path / 'it\'s "a" $(touch x) checkout; touch y &')
     results = 'its\' "results" $(touch x) `touch y`; touch z'
     config = write_config(strange, results=results)
-    strange.snakemake(f"{results}/guest/carveout", "--configfile", config)
-    assert (strange.path / results / "guest/carveout").is_file()
+    image = f"{results}/guest/debian-6.12/base.cpio"
+    strange.snakemake(image, "--configfile", config)
+    assert (strange.path / image).is_file()
     folders = (tmp_path, strange.path, strange.path / results)
     assert not {"x", "y", "z"} & {path.name for folder in folders for path in folder.iterdir()}

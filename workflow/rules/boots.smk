@@ -52,8 +52,7 @@ RUNNER = {
     "progress": PROGRESS_FILE,
 }
 RUN = (
-    # A job ends with its Snakemake, however that ends: another run may begin at once.
-    "exec setpriv --pdeathsig TERM python -m carveout.boots.run --cell {params.cell:q} --qemu {input.qemu:q}"
+    "python -m carveout.boots.run --cell {params.cell:q} --qemu {input.qemu:q}"
     " --engine {params.engine} --wall-limit-s {params.wall_limit_s}"
     " --state-limit-bytes {params.state_limit_bytes} --at-once {threads}"
     " --kernel {input.kernel:q} --images {input.images:q}"

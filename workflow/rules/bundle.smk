@@ -12,8 +12,8 @@ rule write_bundle:
         stamp="<results>/lock.sha256",
         qemu="<results>/qemu.json",
         kernels=expand("<results>/kernels/{kernel}/kernel.json", kernel=MATRIX.kernels),
-        tool="<results>/guest/carveout",
-        sources=rules.build_tool.input.sources,
+        tool=GUEST_TOOL,
+        headers=GUEST_HEADERS,
         requirements=["envs/requirements-build.txt", "envs/requirements.txt"],
         packages="envs/system-packages.txt",
     output:
@@ -29,7 +29,7 @@ rule write_bundle:
         config=json.dumps(config),
     shell:
         "python -m carveout.bundle.pack --config {params.config:q} --lock {input.lock:q}"
-        " --kernels {input.kernels:q} --tool {input.tool:q} --sources {input.sources:q}"
+        " --kernels {input.kernels:q} --tool {input.tool:q}"
         " --include workflow/guest/include {output:q} >{log:q}"
 
 

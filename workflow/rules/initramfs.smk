@@ -1,44 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# The guest: its tool, its kernel module, and the three archives that its initramfs consists of.
+# The guest: the three archives that its initramfs consists of.
 #
 # All sources are plain relative inputs, which Snakemake compares by content.
 
 GUEST_HEADERS = sorted(glob.glob("workflow/guest/include/*.h"))
-
-
-rule build_tool:
-    input:
-        sources=sorted(glob.glob("workflow/guest/tools/*.[chS]")),
-        headers=GUEST_HEADERS,
-    output:
-        "<results>/guest/carveout",
-    log:
-        "<logs>/guest/build_tool.log",
-    conda:
-        CONDA_ENVIRONMENT
-    params:
-        code=code_digest("carveout.initramfs.pack"),
-    shell:
-        "python -m carveout.initramfs.pack tool --include workflow/guest/include"
-        " --sources {input.sources:q} --output {output:q} >{log:q}"
-
-
-rule build_module:
-    input:
-        kernel="<results>/kernels/{kernel}/kernel.json",
-        sources=sorted(glob.glob("workflow/guest/module/*")),
-        headers=GUEST_HEADERS,
-    output:
-        "<results>/guest/{kernel}/carveout.ko",
-    log:
-        "<logs>/guest/{kernel}/build_module.log",
-    conda:
-        CONDA_ENVIRONMENT
-    params:
-        code=code_digest("carveout.initramfs.build_module"),
-    shell:
-        "python -m carveout.initramfs.build_module --include workflow/guest/include"
-        " {input.kernel:q} workflow/guest/module {output:q} >{log:q} 2>&1"
+GUEST_TOOL = sorted(glob.glob("workflow/guest/tools/*.[chS]"))
 
 
 rule pack_base_image:
@@ -46,11 +12,10 @@ rule pack_base_image:
         kernel="<results>/kernels/{kernel}/kernel.json",
         init="workflow/guest/init",
         library=sorted(glob.glob("workflow/guest/lib/*.sh")),
-        # Too large to be compared by content; its description, which is compared, lies beside it.
-        busybox=ancient("<results>/guest/busybox"),
-        busybox_description="<results>/guest/busybox.json",
-        tool="<results>/guest/carveout",
-        module="<results>/guest/{kernel}/carveout.ko",
+        busybox="<results>/guest/busybox.json",
+        tool=GUEST_TOOL,
+        module=sorted(glob.glob("workflow/guest/module/*")),
+        headers=GUEST_HEADERS,
     output:
         image="<results>/guest/{kernel}/base.cpio",
         digest="<results>/guest/{kernel}/base.sha256",
@@ -62,9 +27,9 @@ rule pack_base_image:
         code=code_digest("carveout.initramfs.pack"),
     shell:
         "python -m carveout.initramfs.pack base --kernel {input.kernel:q} --init {input.init:q}"
-        " --library {input.library:q} --busybox {input.busybox:q}"
-        " --tool {input.tool:q} --module {input.module:q}"
-        " --output {output.image:q} --digest {output.digest:q} >{log:q}"
+        " --library {input.library:q} --busybox {input.busybox:q} --tool {input.tool:q}"
+        " --module workflow/guest/module --include workflow/guest/include"
+        " --output {output.image:q} --digest {output.digest:q} >{log:q} 2>&1"
 
 
 rule pack_strategy_overlay:

@@ -48,8 +48,7 @@ rule lock_packages:
     shell:
         "python -m carveout.machines.lock --pins config --kernels {params.names:q}"
         " --loads {input.loads:q}"
-        " --qemu {params.qemu:q} {params.exact} {output.lock:q} >{log:q}"
-        " && sha256sum <{output.lock:q} >{output.stamp:q}"
+        " --qemu {params.qemu:q} {params.exact} {output.lock:q} {output.stamp:q} >{log:q}"
 
 
 # A kernel that is named with a config is built, which takes minutes and all CPUs that it may have.
@@ -105,8 +104,7 @@ rule take_busybox:
         stamp="<results>/lock.sha256",
         schemas=PIN_SCHEMAS,
     output:
-        program="<results>/guest/busybox",
-        description="<results>/guest/busybox.json",
+        "<results>/guest/busybox.json",
     log:
         "<logs>/machines/take_busybox.log",
     conda:
@@ -115,7 +113,7 @@ rule take_busybox:
         code=code_digest("carveout.machines.take"),
     shell:
         "python -m carveout.machines.take --pins config --lock {input.lock:q}"
-        " busybox {output.program:q} {output.description:q} >{log:q}"
+        " busybox {output:q} >{log:q}"
 
 
 rule take_load:

@@ -17,3 +17,6 @@ prepare_environment(PACKAGE_PARENT)
 
 # Absolute, because a strategy's rule inherits it into another folder.
 CONDA_ENVIRONMENT = f"{workflow.basedir}/envs/environment.yaml"
+
+# A job ends with its Snakemake, however that ends: another run may begin at once.
+shell.prefix("exec setpriv --pdeathsig TERM -- ")

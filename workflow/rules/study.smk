@@ -97,10 +97,9 @@ def made_before_tables():
     ]
     return [
         *("<results>/lock.yaml", "<results>/lock.sha256", "<results>/qemu.json"),
-        *(f"{guest}/busybox", f"{guest}/busybox.json", f"{guest}/carveout"),
+        f"{guest}/busybox.json",
         *expand(f"{guest}/loads/{{load}}.json", load=LOADS_WITH_PACKAGES),
         *expand("<results>/kernels/{kernel}/kernel.json", kernel=MATRIX.kernels),
-        *expand(f"{guest}/{{kernel}}/carveout.ko", kernel=MATRIX.kernels),
         *expand(
             f"{guest}/{{kernel}}/{{part}}.{{kind}}",
             kernel=MATRIX.kernels,

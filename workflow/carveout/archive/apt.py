@@ -8,13 +8,13 @@ host's apt configuration.
 import functools
 import re
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from carveout.common.cache import cache_folder
 from carveout.common.errors import CarveoutError
+from carveout.common.files import job_folder
 from carveout.common.processes import ProgramError, run_program
 
 # Where the keyring of Debian's own archive is: in the system, or in the environment where tools
@@ -203,7 +203,7 @@ def _targets_without_lists(ask: Sequence[str]) -> str:
 
     apt knows the labels only from the lists, so it fetches them into a temporary folder.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with job_folder() as folder:
         private = ["-o", f"Dir::State::lists={folder}", "-o", "APT::Sandbox::User=root"]
         failure = None
         try:

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from carveout.archive.apt import Apt, UnreachableError
 from carveout.archive.package import Package
 from carveout.common.cache import cache_folder, locked
 from carveout.common.errors import CarveoutError
-from carveout.common.files import sha256_of, write_json_atomically
+from carveout.common.files import folder_aside, sha256_of, write_json_atomically
 from carveout.common.processes import is_success, run_program
 
 # `6.12.107+deb13`, `6.1.0-42` and the like inside a kernel package's name: group 1 is the series,
@@ -158,8 +157,7 @@ def _download_from(apt: Apt, packages: Sequence[Package]) -> None:
     """Download packages of the same suites with one call of apt: each call reads the lists."""
     for package in packages:
         _check_listed(apt, package)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=cache_folder("archive")) as name:
-        folder = Path(name)
+    with folder_aside(cache_folder("archive")) as folder:
         apt.download([(p.name, p.architecture, p.version) for p in packages], folder)
         for package in packages:
             (deb,) = folder.glob(f"{package.name}_*_{package.architecture}.deb")

@@ -8,7 +8,6 @@ on the runner's machine is amd64, as it is; what runs in the guest is arm64.
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from carveout.archive.debs import fetch, unpack, with_dependencies
 from carveout.archive.package import Package
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
-from carveout.common.files import sha256_of_json, write_json_atomically
+from carveout.common.files import job_folder, sha256_of_json, write_json_atomically
 from carveout.common.processes import run_program
 
 _LIBRARIES = Path("usr/lib/x86_64-linux-gnu")
@@ -80,8 +79,7 @@ def linked_packages(program: str, packages: Sequence[Package]) -> list[Package]:
     Raises:
         CarveoutError: none of the packages has the program or a library.
     """
-    with tempfile.TemporaryDirectory(prefix="carveout-") as name:
-        root = Path(name)
+    with job_folder() as root:
         for package, deb in zip(packages, fetch(packages), strict=True):
             unpack([deb], root / package.name)
         path = _only(root, program)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Packages unpacked together in a folder of the cache, with what they need to run here."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from carveout.archive.package import Package
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of_json, write_json_atomically
+from carveout.common.schemas import load_made
 
 _UNPACKING = 2  # goes up when the way of unpacking changes, so that older folders are not used
 _TOOLS = ".carveout-tools.json"
@@ -24,7 +24,8 @@ class Unpacked:
 
     def tools(self) -> list[Package]:
         """Return the packages that merely run or build here, and are no part of an experiment."""
-        content = json.loads((self.root / _TOOLS).read_text(encoding="utf-8"))
+        remedy = f"remove {self.root}, and the next run unpacks it anew"
+        content = load_made(self.root / _TOOLS, "packages", remedy)
         return [Package.from_json(package) for package in content]
 
 

@@ -27,11 +27,11 @@ from carveout.boots.journal import Journal, made_by
 from carveout.boots.parts import Part
 from carveout.boots.progress import Progress
 from carveout.common.errors import CarveoutError, entry_point
-from carveout.common.files import sha256_of, write_atomically
+from carveout.common.files import job_folder, sha256_of, write_atomically
+from carveout.common.schemas import load_digest
 from carveout.guests.command_line import most_memory_bytes
 from carveout.guests.ending import exit_on_sigterm, run_until_sigterm
 from carveout.guests.engines import ENGINES, Boot
-from carveout.guests.folders import job_folder
 from carveout.guests.limits import check_memory, check_room
 from carveout.guests.snapshots import most_snapshot_bytes
 from carveout.kernels.kernel import unpacked_kernel
@@ -53,8 +53,7 @@ def _join_images(images: Sequence[Path], folder: Path) -> Path:
 def _checked_image(image: Path) -> bytes:
     """Return an archive, if it is the one of which the digest was written down."""
     content, beside = image.read_bytes(), image.with_suffix(".sha256")
-    wanted = beside.read_text(encoding="utf-8").strip()
-    found = hashlib.sha256(content).hexdigest()
+    wanted, found = load_digest(beside), hashlib.sha256(content).hexdigest()
     if found != wanted:
         raise CarveoutError(
             f"{image}: wanted the archive of which {beside.name} beside it has the sha256, "

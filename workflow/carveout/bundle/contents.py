@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What goes into a bundle: files of the cache and of the checkout, and where each lies in it."""
 
-import json
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from carveout.archive.debs import fetch
@@ -15,7 +13,9 @@ from carveout.archive.lockfile import Lock
 from carveout.archive.package import Package
 from carveout.common.cache import cache_folder
 from carveout.common.errors import CarveoutError
+from carveout.common.files import job_folder
 from carveout.common.processes import run_program
+from carveout.common.schemas import load_made
 from carveout.kernels.kernel import unpacked_kernel
 from carveout.machines.emulators import HOST_QEMU, unpacked
 
@@ -62,11 +62,11 @@ def committed_revision() -> str:
 @contextmanager
 def checkout_files() -> Iterator[Files]:
     """Yield the files of the checkout's revision, below `carveout`."""
-    with TemporaryDirectory(prefix="carveout-checkout-") as name:
-        archive = Path(name, "checkout.tar")
+    with job_folder() as folder:
+        archive = folder / "checkout.tar"
         command = ["git", "archive", "--format=tar", f"--output={archive}", "HEAD"]
         run_program(command, "archive the checkout")
-        tree = Path(name, "tree")
+        tree = folder / "tree"
         with tarfile.open(archive) as tar:
             tar.extractall(tree, filter="data")
         yield {
@@ -92,7 +92,7 @@ def _linked(bundled: set[str]) -> Files:
     """Return the notes on what programs of bundled packages link to: they spare the archive."""
     files: dict[str, Path] = {}
     for path in cache_folder("linked").glob("*/packages.json"):
-        packages = map(Package.from_json, json.loads(path.read_text(encoding="utf-8")))
+        packages = map(Package.from_json, load_made(path, "packages"))
         if {package.sha256 for package in packages} <= bundled:
             folder = path.parent
             files |= {f"cache/linked/{folder.name}/{file.name}": file for file in folder.iterdir()}

@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import tarfile
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +31,7 @@ from carveout.bundle.contents import (
 )
 from carveout.bundle.wheels import wheel_files
 from carveout.common.errors import CarveoutError, entry_point
-from carveout.common.files import file_made_aside
+from carveout.common.files import file_made_aside, job_folder
 from carveout.common.processes import run_program
 from carveout.machines.emulators import HOST_QEMU, qemu_version
 
@@ -81,14 +80,13 @@ def _add(archive: tarfile.TarFile, name: str, path: Path) -> None:
         archive.addfile(about, content)
 
 
-def check_tools(tools: Path, tool: Path, sources: Sequence[Path], include: Path) -> None:
+def check_tools(tools: Path, tool: Sequence[Path], include: Path) -> None:
     """Refuse tools that would not make the bytes that this machine's own programs make.
 
     Args:
         tools: the folder in which they are unpacked.
-        tool: the guest's tool, as this machine's compiler made it.
-        sources: of that tool.
-        include: the folder of its headers.
+        tool: sources and headers of the guest's tool.
+        include: the folder of further headers.
     """
     programs = tools / "usr/bin"
     bundled, here = qemu_version(str(programs / HOST_QEMU)), qemu_version(HOST_QEMU)
@@ -97,21 +95,27 @@ def check_tools(tools: Path, tool: Path, sources: Sequence[Path], include: Path)
             f"wanted to bundle QEMU {here}, which runs here, found {bundled} in the archive; "
             "upgrade the system's packages and make the results anew"
         )
-    with tempfile.TemporaryDirectory(prefix="carveout-bundle-") as name:
-        again = Path(name, "tool")
+    path = os.environ["PATH"]
+    if _compiled(tool, include, f"{programs}:{path}") != _compiled(tool, include, path):
+        raise CarveoutError(
+            "wanted to bundle the cross compiler of this machine, found another in the archive; "
+            "upgrade the system's packages and make the results anew"
+        )
+
+
+def _compiled(tool: Sequence[Path], include: Path, path: str) -> bytes:
+    """Return the guest's tool as the compiler in a PATH makes it."""
+    with job_folder() as folder:
+        output = folder / "tool"
         run_program(
             [
                 *(sys.executable, "-m", "carveout.initramfs.pack", "tool", "--include"),
-                *(str(include), "--sources", *map(str, sources), "--output", str(again)),
+                *(str(include), "--sources", *map(str, tool), "--output", str(output)),
             ],
-            "build the guest's tool with the tools of the bundle",
-            variables={"PATH": f"{programs}:{os.environ['PATH']}"},
+            "build the guest's tool",
+            variables={"PATH": path},
         )
-        if again.read_bytes() != tool.read_bytes():
-            raise CarveoutError(
-                f"wanted the compiler that made {tool}, found another in the archive; "
-                "upgrade the system's packages and make the results anew"
-            )
+        return output.read_bytes()
 
 
 def _generated_files(folder: Path, config: Mapping[str, Any], lock: Lock, revision: str) -> Files:
@@ -128,8 +132,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=json.loads, required=True, help="the whole, as JSON")
     parser.add_argument("--lock", type=Path, required=True)
     parser.add_argument("--kernels", nargs="*", type=Path, default=[], help="what describes each")
-    parser.add_argument("--tool", type=Path, required=True, help="the guest's, as it was built")
-    parser.add_argument("--sources", nargs="+", type=Path, required=True, help="of the tool")
+    parser.add_argument("--tool", nargs="+", type=Path, required=True, help="the guest's: sources")
     parser.add_argument("--include", type=Path, required=True, help="folder of its headers")
     parser.add_argument("output", type=Path)
     return parser.parse_args()
@@ -144,11 +147,11 @@ def main() -> None:
     revision = committed_revision()
     lock = Lock.read(args.lock)
     tools = tools_folder()
-    check_tools(tools, args.tool, args.sources, args.include)
-    with tempfile.TemporaryDirectory(prefix="carveout-bundle-") as name, checkout_files() as tree:
+    check_tools(tools, args.tool, args.include)
+    with job_folder() as folder, checkout_files() as tree:
         files = {
             **tree,
-            **_generated_files(Path(name), args.config, lock, revision),
+            **_generated_files(folder, args.config, lock, revision),
             **package_files(lock),
             **made_files(lock, args.kernels),
             **tool_files(tools),

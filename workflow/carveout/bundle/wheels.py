@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The Python packages of a bundle: as pip downloads them for the interpreter among its tools."""
 
-import tempfile
 from pathlib import Path
 
 from carveout.common.cache import cached_folder
-from carveout.common.files import sha256_of, sha256_of_json
+from carveout.common.files import job_folder, sha256_of, sha256_of_json
 from carveout.common.processes import run_program
 
 _BUILD = Path("envs/requirements-build.txt")
@@ -26,10 +25,10 @@ def wheel_files(tools: Path) -> dict[str, Path]:
 
 def _download(tools: Path, folder: Path) -> None:
     purpose = "download the Python packages"
-    with tempfile.TemporaryDirectory(prefix="carveout-wheels-") as environment:
+    with job_folder() as environment:
         python = f"{environment}/bin/python"
         interpreter = str(tools / "usr/bin/python3")
-        run_program([interpreter, "-m", "venv", "--without-pip", environment], purpose)
+        run_program([interpreter, "-m", "venv", "--without-pip", str(environment)], purpose)
         (pip,) = tools.glob("usr/share/python-wheels/pip-*.whl")
         run_program([python, f"{pip}/pip", "install", "--no-index", str(pip)], purpose)
         pinned = ["--no-deps", "--require-hashes", "--requirement"]

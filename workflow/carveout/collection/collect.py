@@ -12,9 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pyarrow  # type: ignore[import-untyped]
 import pyarrow.compute  # type: ignore[import-untyped]
 
@@ -22,14 +20,14 @@ from carveout.archive.lockfile import Lock
 from carveout.collection.rows import RunRows, Tables, TrialRows
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of, sha256_of_json, write_atomically
+from carveout.common.processes import end_with_parent
 from carveout.common.revision import git_revision
+from carveout.common.schemas import load_made
 from carveout.records.channel import RECORDS_VERSION
 from carveout.records.lines import read_line
-from carveout.records.outcomes import was_run
+from carveout.records.outcomes import Object, was_run
 from carveout.study.cell import CellPath
 from carveout.tables.parquet import TableWriter, checked_piece, open_table
-
-Object = Mapping[str, Any]
 
 # What the lines of each kind of file become.
 _ROWS: Mapping[str, type[TrialRows | RunRows]] = {"trials": TrialRows, "runs": RunRows}
@@ -57,15 +55,8 @@ class KernelFacts:
     @classmethod
     def read(cls, results: Path, kernel: str) -> "KernelFacts":
         """Return what the folder's description of a kernel says."""
-        path = results / "kernels" / kernel / "kernel.json"
-        try:
-            content = orjson.loads(path.read_bytes())
-            return cls(content["version"], content["pinned"], content["image_sha256"])
-        except (OSError, ValueError, KeyError) as error:
-            raise CarveoutError(
-                f"{path}: wanted what describes the kernel of the trials beside it, found "
-                f"{type(error).__name__}: {error}; run the job again"
-            ) from error
+        content = load_made(results / "kernels" / kernel / "kernel.json", "kernel_facts")
+        return cls(content["version"], content["pinned"], content["image_sha256"])
 
 
 @dataclass(frozen=True)
@@ -196,7 +187,7 @@ def _describe(
 def _locked_names(results: Path, cells: Sequence[CellPath]) -> set[str]:
     """Return what the lock calls the packages that the trials were made with."""
     qemu = results / "qemu.json"
-    name = orjson.loads(qemu.read_bytes())["qemu"] if qemu.exists() else ""
+    name = load_made(qemu, "qemu")["qemu"] if qemu.exists() else ""
     kernels = {f"kernels.{cell.kernel}" for cell in cells}
     loads = {f"loads.{cell.scenario.partition('.')[0]}" for cell in cells}
     return {"guest", f"qemus.{name}"} | kernels | loads
@@ -238,13 +229,18 @@ def _read_all(pieces: Sequence[Piece], processes: int) -> Iterator[Collected]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["carveout.tables.parquet"])
     waiting: deque[Future[Collected]] = deque()
-    with ProcessPoolExecutor(processes, context, initializer=gc.disable) as pool:
+    with ProcessPoolExecutor(processes, context, initializer=_begin_worker) as pool:
         for piece in pieces:
             waiting.append(pool.submit(read_piece, piece))
             if len(waiting) > processes:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _begin_worker() -> None:
+    gc.disable()
+    end_with_parent()
 
 
 def read_piece(piece: Piece) -> Collected:

@@ -8,14 +8,12 @@ not as it was put there (a disk that was full, a flipped bit, an edit) is made a
 import contextlib
 import fcntl
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from carveout.common.errors import CarveoutError
-from carveout.common.files import folder_made_aside, sha256_of, write_atomically
+from carveout.common.files import folder_aside, folder_made_aside, sha256_of, write_atomically
 
 _LIST = ".carveout.sha256"
 
@@ -68,10 +66,9 @@ def _remove_damaged(folder: Path, parts: Sequence[str]) -> None:
     """Remove a folder of the cache if some of its files are not as they were put there."""
     if found := _damage(folder, parts):
         print(f"carveout: {found}; it is made anew", file=sys.stderr)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        with contextlib.suppress(FileNotFoundError):  # another process was faster
+        # Another process may be faster.
+        with folder_aside(folder.parent) as aside, contextlib.suppress(FileNotFoundError):
             folder.rename(aside / folder.name)
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _damage(folder: Path, parts: Sequence[str]) -> str | None:

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files that are either whole or absent, and their digests."""
+"""Files and folders that are either whole or absent, what killed processes left, and digests."""
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 _END_BYTES = 2**20
+_NEW, _ASIDE, _JOB = ".new-", ".aside-", "carveout-job-"
 
 
 def sha256_of(path: Path) -> str:
@@ -39,7 +42,7 @@ def read_ends(path: Path) -> str:
     return text.decode("utf-8", "replace")
 
 
-@contextmanager
+@contextlib.contextmanager
 def file_made_aside(path: Path) -> Iterator[BinaryIO]:
     """Yield a file to fill; it gets its name `path` only when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +83,7 @@ def write_json_atomically(path: Path, value: object) -> None:
     write_atomically(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
-@contextmanager
+@contextlib.contextmanager
 def folder_made_aside(path: Path) -> Iterator[Path]:
     """Yield a folder to fill; it gets its name `path` only when the block ends well.
 
@@ -88,8 +91,7 @@ def folder_made_aside(path: Path) -> Iterator[Path]:
     named by their content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    with folder_aside(path.parent) as aside:
         aside.chmod(0o777 & ~_umask())
         yield aside
         try:
@@ -97,8 +99,55 @@ def folder_made_aside(path: Path) -> Iterator[Path]:
         except OSError:
             if not path.is_dir():
                 raise
+
+
+def folder_aside(parent: Path) -> contextlib.AbstractContextManager[Path]:
+    """Return a context: a folder on the disk of another, in it, for what is to be renamed."""
+    return _held_folder(parent, _ASIDE)
+
+
+def job_folder() -> contextlib.AbstractContextManager[Path]:
+    """Return a context: a folder of this job's own on the disk of TMPDIR."""
+    return _held_folder(Path(tempfile.gettempdir()), _JOB)
+
+
+@contextlib.contextmanager
+def _held_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder that goes when the block ends, once what killed processes left is gone.
+
+    Who is killed cannot remove its folder: the next process on the machine does, which knows by a
+    lock on the folder, one that the kernel drops with its holder, whose holder is gone.
+    """
+    # Where machines share a disk, the lock of a folder may be known to its own machine alone. No
+    # machine's name has a plus, so that none begins as another's with it.
+    prefix = f"{prefix}{platform.node()}+"
+    _remove_left_over(parent, prefix)
+    new = Path(tempfile.mkdtemp(prefix=f"{_NEW}{prefix}", dir=parent))
+    with _locked(new):
+        # Only now may another process see it, which would remove a folder that nobody holds.
+        folder = new.rename(new.with_name(new.name.removeprefix(_NEW)))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left_over(parent: Path, prefix: str) -> None:
+    for folder in parent.glob(f"{prefix}*"):
+        # Held by a process at work, another user's, or just removed.
+        with contextlib.suppress(OSError), _locked(folder):
+            shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, or raise an OSError where another process does."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        os.close(handle)
 
 
 def _umask() -> int:

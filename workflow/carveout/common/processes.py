@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How other programs are run to their end: in one way, with one form of error."""
 
+import multiprocessing
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from carveout.common.errors import CarveoutError
 
 _NEEDED = ("PATH", "HOME", "TMPDIR")
+# A program ends with the job that runs it, however that ends.
+_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
 class ProgramError(CarveoutError):
@@ -51,18 +55,15 @@ def run_program(
             f"cannot {purpose}: wanted the program {command[0]}, found none in PATH; "
             "run envs/install.sh"
         )
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**_environment(is_apart=is_apart), "LC_ALL": "C", **(variables or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError as error:  # a program for another machine, say
-        raise CarveoutError(f"cannot {purpose}: {command[0]}: {error.strerror}") from error
+    done = subprocess.run(
+        [*_WITH_US, *command],
+        cwd=folder,
+        env={**_environment(is_apart=is_apart), "LC_ALL": "C", **(variables or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         print(done.stdout, done.stderr, sep="", flush=True)  # for the log of the job
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
@@ -80,3 +81,18 @@ def _environment(*, is_apart: bool) -> dict[str, str]:
 def is_success(command: Sequence[str]) -> bool:
     """Return whether a program whose answer is its exit status says yes."""
     return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def end_with_parent() -> None:
+    """Let this process, a worker of multiprocessing's, end when the one that began it ends.
+
+    A worker whose job was killed would wait for a next piece of work for ever.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker is some process's"
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()

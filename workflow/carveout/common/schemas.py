@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Checks of what people and guests write against the JSON schemas in ``workflow/schemas``."""
+"""Checks of what people, guests and carveout write against the schemas in ``workflow/schemas``."""
 
 import copy
 import functools
 import itertools
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 from jsonschema.exceptions import best_match
 from referencing import Registry, Resource
+from yaml.constructor import ConstructorError
 
 from carveout.common.errors import CarveoutError
 
@@ -23,6 +25,12 @@ _SHARED = ("kernels", "statements")
 _MOST_VALUES = 1_000_000
 _MOST_DEPTH = 60
 _MOST_SAID = 300
+# Of a number or a date in YAML; Python takes very long over long ones.
+_MOST_CHARACTERS = 100
+# Python does not write a number of more than 4300 digits, not even into an error.
+_MOST_BITS = 10_000
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_ANEW = "remove it, and the next run makes it anew"
 
 
 def _is_integer(_: Any, value: Any) -> bool:
@@ -50,23 +58,96 @@ _VALIDATOR = validators.extend(  # type: ignore[no-untyped-call]
 )
 
 
+class _Loader(yaml.CSafeLoader):
+    """Builds values; one that is not what its tag says is an error of YAML, as all others are."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return the value of a node."""
+        is_short = isinstance(node, yaml.CollectionNode) or len(node.value) <= _MOST_CHARACTERS
+        if not is_short and node.tag != _TEXT_TAG:
+            found = f"a value of {len(node.value)} characters that is no text"
+            raise ConstructorError(None, None, found, node.start_mark)
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, ValueError) as error:
+            found = f"{node.value!r}, which is no {node.tag.rpartition(':')[2]}"
+            raise ConstructorError(None, None, found, node.start_mark) from error
+
+
+def load_text(path: Path, remedy: str = "save it as UTF-8") -> str:
+    """Return the content of a text file.
+
+    A file that cannot be read, or that is no UTF-8, is an error of one line.
+
+    Args:
+        path: the file.
+        remedy: what to do about one that is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CarveoutError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeError as error:
+        raise CarveoutError(f"{path}: wanted text in UTF-8, found: {error}; {remedy}") from error
+
+
 def load_yaml(path: Path) -> Any:
     """Return the content of a YAML file.
 
     A file that cannot be read or parsed is an error of one line.
     """
+    return parse_yaml(load_text(path), str(path))
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Return what YAML says.
+
+    What cannot be parsed is an error of one line.
+
+    Args:
+        text: the YAML.
+        where: the file that it comes from, for the error.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-        _check_depth(text, str(path))
-        loader = yaml.CSafeLoader(text)
+        _check_depth(text, where)
+        loader = _Loader(text)
         root = loader.get_single_node()
-        check_extent(root, str(path))
+        check_extent(root, where)
         return root and loader.construct_document(root)
-    except OSError as error:
-        raise CarveoutError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeError) as error:
-        said = " ".join(str(error).split())
-        raise CarveoutError(f"{path}: wanted YAML, found: {said}") from error
+        said = one_line(" ".join(str(error).split()))
+        raise CarveoutError(f"{where}: wanted YAML, found: {said}") from error
+
+
+def load_made(path: Path, definition: str, remedy: str = _ANEW) -> Any:
+    """Return the content of a JSON file that carveout wrote.
+
+    A damaged file is an error of one line.
+
+    Args:
+        path: the file.
+        definition: what it is to hold, in ``made.schema.yaml``.
+        remedy: what to do about a damaged one.
+    """
+    text = load_text(path, remedy)
+    try:
+        problem = matches(content := json.loads(text), "made", definition)
+    except (ValueError, RecursionError) as error:
+        problem = f"no JSON: {one_line(str(error))}"
+    if problem:
+        raise CarveoutError(f"{path}: wanted it as carveout wrote it, found {problem}; {remedy}")
+    return content
+
+
+def load_digest(path: Path) -> str:
+    """Return the sha256 that carveout wrote into a file of its own, in hex.
+
+    A damaged file is an error of one line.
+    """
+    found = load_text(path, _ANEW).strip()
+    if not re.fullmatch("[0-9a-f]{64}", found):
+        raise CarveoutError(f"{path}: wanted a sha256 in hex, found {one_line(found)!r}; {_ANEW}")
+    return found
 
 
 def _check_depth(text: str, where: str) -> None:
@@ -84,6 +165,8 @@ def _check_depth(text: str, where: str) -> None:
 def check_extent(value: Any, where: str) -> None:
     """Refuse what is small as YAML and large when its aliases are followed, or which has no end.
 
+    A number that is too long to be written is refused, too.
+
     Args:
         value: what was read, or the YAML node of it.
         where: the file that it comes from, for the error.
@@ -91,6 +174,11 @@ def check_extent(value: Any, where: str) -> None:
     counts: dict[int, int] = {}
 
     def count(of: Any, depth: int) -> int:
+        if isinstance(of, int) and of.bit_length() > _MOST_BITS:
+            raise CarveoutError(
+                f"{where}: wanted numbers of at most {_MOST_BITS} bits, found one of "
+                f"{of.bit_length()}; is one of its numbers a text?"
+            )
         if depth > _MOST_DEPTH:
             raise CarveoutError(
                 f"{where}: wanted values at most {_MOST_DEPTH} deep, found an alias (*name) that "
@@ -184,16 +272,16 @@ def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str,
 
 
 def _describe(error: ValidationError) -> str:
-    key = _line(".".join(str(part) for part in error.absolute_path) or "(top level)")
+    key = one_line(".".join(str(part) for part in error.absolute_path) or "(top level)")
     if error.validator == "additionalProperties" and isinstance(error.schema, dict):
         known = set(error.schema.get("properties", {}))
         unknown = sorted(map(str, cast(dict[Any, Any], error.instance).keys() - known))
         names = ", ".join(sorted(known))
-        return f"key {key}: unknown key {_line(', '.join(unknown))}; known are {names}"
-    return f"key {key}: {_line(error.message)}"
+        return f"key {key}: unknown key {one_line(', '.join(unknown))}; known are {names}"
+    return f"key {key}: {one_line(error.message)}"
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return what somebody wrote as a part of one line: short, and without control characters."""
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return shown if len(shown) <= _MOST_SAID else f"{shown[:_MOST_SAID]}..."

@@ -5,7 +5,6 @@ A state is a folder: the image that QEMU wrote, and beside it, written last and 
 description of what made it. A folder without its description is no state.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +12,14 @@ from typing import Any
 
 from carveout.common.errors import CarveoutError
 from carveout.common.files import sha256_of, write_json_atomically
+from carveout.common.schemas import load_made
 
 _IMAGE = "state"
 _DESCRIPTION = "state.json"
+_REMEDY = (
+    "something has changed it on the disk of TMPDIR; run the job again, and let TMPDIR name a "
+    "folder on another disk if that does not help"
+)
 
 
 def most_snapshot_bytes(at_once: int, limit_bytes: int) -> int:
@@ -47,8 +51,7 @@ def check_digest(image: Path, wanted: str) -> None:
     if found != wanted:
         raise DamagedStateError(
             f"{image}: wanted the state that was saved, whose sha256 is {wanted[:12]}, found "
-            f"{found[:12]}: something has changed it on the disk of TMPDIR; run the job again, "
-            "and let TMPDIR name a folder on another disk if that does not help"
+            f"{found[:12]}: {_REMEDY}"
         )
 
 
@@ -99,11 +102,13 @@ class SavedState:
                 )
 
     def _read_description(self) -> dict[str, Any]:
-        try:
-            content: dict[str, Any] = json.loads(self._description.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
+        if not self._description.exists():
             raise CarveoutError(
                 f"{self._description}: wanted the description of a saved state, found none: "
                 "it was never saved whole; run the job again"
-            ) from error
+            )
+        try:
+            content: dict[str, Any] = load_made(self._description, "state", _REMEDY)
+        except CarveoutError as error:
+            raise DamagedStateError(str(error)) from error
         return content

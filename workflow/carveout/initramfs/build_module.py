@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Our kernel module, cross-built for a kernel: ``python -m carveout.initramfs.build_module``."""
+"""Our kernel module, cross-built for a kernel."""
 
-import argparse
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from carveout.common.cache import cached_folder
-from carveout.common.errors import entry_point
-from carveout.common.files import sha256_of, sha256_of_json, write_atomically
+from carveout.common.errors import CarveoutError
+from carveout.common.files import job_folder, sha256_of, sha256_of_json, write_atomically
 from carveout.common.processes import run_program
-from carveout.kernels.kernel import Kernel, unpacked_kernel
+from carveout.kernels.kernel import Kernel
 
 _CROSS = "aarch64-linux-gnu-"
 _MODULE = "module.ko"
 
 
-def build_module(kernel: Kernel, source: Path, includes: Sequence[Path], output: Path) -> None:
-    """Cross-build the module of a folder with a Kbuild file; same inputs give the same bytes.
+def build_module(kernel: Kernel, source: Path, includes: Sequence[Path]) -> bytes:
+    """Cross-build the one module of a folder with a Kbuild file; same inputs, same bytes.
 
     It is built once for all folders of results: the cache has one for each of what it is made of.
 
@@ -26,21 +24,22 @@ def build_module(kernel: Kernel, source: Path, includes: Sequence[Path], output:
         kernel: the kernel that shall load it.
         source: the folder; its one module is taken.
         includes: further folders of headers.
-        output: the .ko file to write.
     """
 
     def build(built: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix="carveout-module-") as name:
-            module = _built_module(kernel, source, includes, Path(name) / source.name)
+        with job_folder() as folder:
+            module = _built_module(kernel, source, includes, folder / source.name)
             write_atomically(built / _MODULE, module.read_bytes())
 
     made_of = _digest_of_inputs(kernel, [source, *includes])
     cached = cached_folder("modules", made_of, build)
-    write_atomically(output, (cached / _MODULE).read_bytes())
+    return (cached / _MODULE).read_bytes()
 
 
 def _built_module(kernel: Kernel, source: Path, includes: Sequence[Path], folder: Path) -> Path:
     """Return the module as it is built in a copy of its source."""
+    for name, path in {"XDG_CACHE_HOME": kernel.root, "TMPDIR": folder}.items():
+        _check_path(name, path)
     shutil.copytree(source, folder)
     command = _make_command(kernel, folder, includes)
     purpose = f"build {source} for kernel {kernel.release}"
@@ -48,6 +47,15 @@ def _built_module(kernel: Kernel, source: Path, includes: Sequence[Path], folder
     (module,) = folder.glob("*.ko")
     run_program([f"{_CROSS}strip", "--strip-debug", str(module)], f"strip {module.name}")
     return module
+
+
+def _check_path(name: str, path: Path) -> None:
+    """Refuse what the kernel's Makefiles take apart."""
+    if any(sign.isspace() or sign == ":" for sign in str(path)):
+        raise CarveoutError(
+            f"{name}: wanted a path without spaces and colons, in which kernel modules can be "
+            f"built, found {str(path)!r}; let {name} name another folder"
+        )
 
 
 def _digest_of_inputs(kernel: Kernel, folders: Sequence[Path]) -> str:
@@ -90,25 +98,3 @@ def _make_command(kernel: Kernel, folder: Path, includes: Sequence[Path]) -> lis
         "CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=",  # true of the kernel's compiler, not of older ones
         "modules",
     ]
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="carveout.initramfs.build_module", description="Cross-build a module."
-    )
-    parser.add_argument("kernel", type=Path, help="what describes the kernel")
-    parser.add_argument("source", type=Path, help="the folder with its Kbuild file")
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--include", type=Path, action="append", default=[])
-    return parser.parse_args()
-
-
-@entry_point
-def main() -> None:
-    """Build one module."""
-    args = _arguments()
-    build_module(unpacked_kernel(args.kernel), args.source, args.include, args.output)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Programs of Debian's packages for the guest, with the libraries that they link to."""
 
-import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +9,8 @@ from carveout.archive.foreign import linked_libraries
 from carveout.archive.package import Package
 from carveout.archive.unpacked import lost
 from carveout.common.errors import CarveoutError
+from carveout.common.files import job_folder
+from carveout.common.schemas import load_made
 from carveout.initramfs.cpio import Entry
 
 
@@ -23,14 +23,13 @@ def debian_programs(description: Path, programs: Mapping[str, str]) -> list[Entr
         description: the file that describes the packages.
         programs: by package, the program's path in it.
     """
-    content = json.loads(description.read_text(encoding="utf-8"))
+    content = load_made(description, "programs")
     packages = [Package.from_json(package, str(description)) for package in content["packages"]]
     try:
         debs = fetch(packages)
     except GoneError as error:
         raise lost(error, description.parents[2] / "lock.yaml") from error
-    with tempfile.TemporaryDirectory(prefix="carveout-programs-") as name:
-        root = Path(name)
+    with job_folder() as root:
         unpack(debs, root)
         files: dict[str, Path] = {}
         for package, path in programs.items():

@@ -7,16 +7,18 @@ module); an overlay adds what is a strategy's or a load's. Same inputs, same byt
 
 import argparse
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from carveout.archive.package import Package
+from carveout.archive.unpacked import unpacked_together
 from carveout.common import schemas
 from carveout.common.errors import CarveoutError, entry_point
-from carveout.common.files import write_atomically
+from carveout.common.files import job_folder, write_atomically
 from carveout.common.processes import run_program
 from carveout.initramfs import cpio
+from carveout.initramfs.build_module import build_module
 from carveout.initramfs.cpio import Entry
 from carveout.initramfs.debian_programs import debian_programs
 from carveout.initramfs.kernel_modules import MissingModuleError, Module, resolve_modules
@@ -35,23 +37,33 @@ BASE_MODULES = ("qemu_fw_cfg", "i6300esb")
 
 @dataclass(frozen=True)
 class BaseFiles:
-    """The files of the base that are no modules of the kernel's own."""
+    """What the base is made of beside a kernel and its modules.
+
+    Attributes:
+        init: the guest's first program.
+        library: what it sources.
+        busybox: what describes its package.
+        tool: sources and headers of the guest's tool.
+        module: the folder of our kernel module.
+        include: the folder of headers that both share.
+    """
 
     init: Path
     library: Sequence[Path]
     busybox: Path
-    tool: Path
+    tool: Sequence[Path]
     module: Path
+    include: Path
 
 
 def base_entries(kernel: Kernel, files: BaseFiles) -> list[Entry]:
     """Return the base: what every guest on a kernel has."""
-    own = Module("carveout", _content_of(files.module))
+    own = Module("carveout", build_module(kernel, files.module, [files.include]))
     return [
         Entry("init", _content_of(files.init), executable=True),
         *(Entry(f"lib/{source.name}", _content_of(source)) for source in files.library),
-        Entry("bin/busybox", _content_of(files.busybox), executable=True),
-        Entry("bin/carveout", _content_of(files.tool), executable=True),
+        Entry("bin/busybox", busybox_of(files.busybox), executable=True),
+        Entry("bin/carveout", compile_tool(files.tool, files.include), executable=True),
         *module_entries("lib/modules", "order", [*resolve_modules(kernel, BASE_MODULES), own]),
     ]
 
@@ -91,6 +103,19 @@ def _own_modules(kind: str, kernel: Kernel, names: Sequence[str]) -> list[Entry]
         return [Entry(f"{kind}/unavailable", f"{error}\n".encode())]
 
 
+def busybox_of(description: Path) -> bytes:
+    """Return the guest's busybox, out of the package that a file describes."""
+    package = Package.from_json(schemas.load_made(description, "package"), str(description))
+    root = unpacked_together("packages", [package], list, lambda _: None).root
+    (program,) = root.glob("**/bin/busybox")
+    return program.read_bytes()
+
+
+def compile_tool(sources: Sequence[Path], include: Path) -> bytes:
+    """Compile the guest's tool; headers among its sources are found beside them."""
+    return compile_program([path for path in sources if path.suffix in (".c", ".S")], [include])
+
+
 def module_entries(folder: str, order: str, modules: Sequence[Module]) -> list[Entry]:
     """Return kernel modules, and the file that lists them in the order in which they go in."""
     entries = [Entry(f"{folder}/{module.name}.ko", module.content) for module in modules]
@@ -100,8 +125,8 @@ def module_entries(folder: str, order: str, modules: Sequence[Module]) -> list[E
 
 def compile_program(sources: Sequence[Path], includes: Sequence[Path]) -> bytes:
     """Compile C sources to a static arm64 program and return it."""
-    with tempfile.TemporaryDirectory(prefix="carveout-") as name:
-        program = Path(name) / "program"
+    with job_folder() as folder:
+        program = folder / "program"
         run_program(
             [
                 *(COMPILER, *COMPILER_FLAGS),
@@ -131,9 +156,12 @@ def _arguments() -> argparse.Namespace:
 
     base = commands.add_parser("base", help="pack what every guest on a kernel has")
     base.add_argument("--kernel", required=True, type=Path, help="kernel.json")
+    base.add_argument("--init", required=True, type=Path)
     base.add_argument("--library", required=True, type=Path, nargs="+", help="what init sources")
-    for name in ("init", "busybox", "tool", "module"):
-        base.add_argument(f"--{name}", required=True, type=Path)
+    base.add_argument("--busybox", required=True, type=Path, help="describes its package")
+    base.add_argument("--tool", required=True, type=Path, nargs="+", help="its sources, headers")
+    base.add_argument("--module", required=True, type=Path, help="the folder of our own")
+    base.add_argument("--include", required=True, type=Path, help="folder of shared headers")
 
     overlay = commands.add_parser("overlay", help="pack what a strategy or a load adds")
     overlay.add_argument("kind", choices=("strategy", "load"))
@@ -151,8 +179,7 @@ def _arguments() -> argparse.Namespace:
 
 def _content(args: argparse.Namespace) -> bytes:
     if args.command == "tool":
-        sources = [path for path in args.sources if path.suffix in (".c", ".S")]
-        return compile_program(sources, [args.include])
+        return compile_tool(args.sources, args.include)
     kernel = unpacked_kernel(args.kernel, "usr/lib/modules")
     if args.command == "base":
         files = BaseFiles(**{field.name: getattr(args, field.name) for field in fields(BaseFiles)})

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kernels built from Debian's source in the cache: same inputs, same bytes."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from carveout.archive.debs import fetch, unpack
 from carveout.archive.package import Package
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
-from carveout.common.files import sha256_of_json
+from carveout.common.files import job_folder, sha256_of_json
 from carveout.common.processes import run_program
 from carveout.kernels.build import BUILDING, Recipe, build, compiler_version
 
@@ -59,9 +58,9 @@ class BuiltKernel:
 
     def build(self, folder: Path) -> None:
         """Build the kernel from nothing into an empty folder, whatever the cache has."""
-        with tempfile.TemporaryDirectory(prefix="carveout-kernel-") as name:
-            self.unpack(Path(name))
-            build(Path(name), self._recipe(), folder)
+        with job_folder() as tree:
+            self.unpack(tree)
+            build(tree, self._recipe(), folder)
 
     def unpack(self, tree: Path) -> None:
         """Unpack the source, as Debian has it, into an empty folder."""
@@ -77,9 +76,9 @@ class BuiltKernel:
 def source_archive(linux_source: Package) -> Iterator[Path]:
     """Yield the tar archive that is in a package linux-source-*."""
     (deb,) = fetch([linux_source])
-    with tempfile.TemporaryDirectory(prefix="carveout-source-") as name:
-        unpack([deb], Path(name))
-        found = list(Path(name).glob("usr/src/linux-source-*.tar.*"))
+    with job_folder() as folder:
+        unpack([deb], folder)
+        found = list(folder.glob("usr/src/linux-source-*.tar.*"))
         if len(found) != 1:
             raise CarveoutError(f"{linux_source}: wanted one archive in it, found {len(found)}")
         yield found[0]

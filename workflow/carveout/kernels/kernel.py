@@ -5,7 +5,6 @@ Whatever it comes from, its folder is laid out alike: Image, the modules below u
 headers below usr/src, as unpacked packages of Debian would.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from carveout.archive.package import Package, PackageSet
 from carveout.archive.unpacked import lost
 from carveout.common.cache import sound_folder
 from carveout.common.files import sha256_of
+from carveout.common.schemas import load_made
 from carveout.kernels.built import BuiltKernel
 from carveout.kernels.debian import DebianKernel
 from carveout.kernels.own import TakenKernel
@@ -114,7 +114,7 @@ def unpacked_kernel(description: Path, *parts: str) -> Kernel:
         description: the file.
         parts: what is read of the kernel's folder, if not all is: `Image` for instance.
     """
-    content = json.loads(description.read_text(encoding="utf-8"))
+    content = load_made(description, "kernel")
     try:
         root = sound_folder(_origin(content, description).root, *parts)
     except GoneError as error:

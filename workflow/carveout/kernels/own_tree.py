@@ -2,14 +2,13 @@
 """A kernel that is built from a source tree of the user's own, which is never written to."""
 
 import functools
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carveout.common.cache import cached_folder
 from carveout.common.errors import CarveoutError
-from carveout.common.files import sha256_of_json
+from carveout.common.files import job_folder, sha256_of_json
 from carveout.common.processes import run_program
 from carveout.kernels.build import BUILDING, Recipe, build, compiler_version
 from carveout.kernels.trees import copy_tree, is_git_tree, tree_digest
@@ -68,8 +67,7 @@ class OwnTree:
         return cached_folder("own", digest, self._build, is_large=True)
 
     def _build(self, folder: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix="carveout-kernel-") as name:
-            copied = Path(name)
+        with job_folder() as copied:
             copy_tree(self.tree, copied)
             if replace(self).content_digest != self.content_digest:
                 raise CarveoutError(

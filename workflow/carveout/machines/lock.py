@@ -16,6 +16,7 @@ from carveout.archive.package import Package, PackageSet
 from carveout.archive.pins import Pins, read_checked
 from carveout.archive.resolve import resolve
 from carveout.common.errors import entry_point
+from carveout.common.files import sha256_of, write_atomically
 from carveout.kernels.debian import DebianKernel
 from carveout.machines import emulators
 
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--qemu", required=True, help="a name of the pins, or a program")
     parser.add_argument("--exact", action="store_true", help="take exactly the pins")
     parser.add_argument("lock", type=Path, help="read if it is there, and written")
+    parser.add_argument("stamp", type=Path, help="output: its sha256")
     args = parser.parse_args()
     pins = Pins.read(args.pins / "kernels.yaml", args.pins / "qemus.yaml")
     lock = make_lock(
@@ -122,6 +124,7 @@ def main() -> None:
         loads=args.loads,
     )
     lock.write(args.lock)
+    write_atomically(args.stamp, f"{sha256_of(args.lock)}\n")
 
 
 if __name__ == "__main__":

@@ -6,21 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from carveout.archive.lockfile import Lock
-from carveout.archive.package import Package
 from carveout.archive.pins import Pins
-from carveout.archive.unpacked import unpacked_together
 from carveout.common.errors import entry_point
-from carveout.common.files import write_atomically, write_json_atomically
+from carveout.common.files import write_json_atomically
 from carveout.kernels import own
 from carveout.kernels.kernel import describe_kernel, packaged
 from carveout.machines.emulators import describe_host_qemu, describe_qemu
-
-
-def take_busybox(busybox: Package) -> bytes:
-    """Return the guest's busybox, out of its package."""
-    root = unpacked_together("packages", [busybox], list, lambda _: None).root
-    (program,) = root.glob("**/bin/busybox")
-    return program.read_bytes()
 
 
 def describe_load(name: str, lock: Lock) -> dict[str, Any]:
@@ -58,13 +49,12 @@ def _arguments() -> argparse.Namespace:
         "own-kernel": "what describes the kernel, of which no package is in the lock",
         "qemu": "what describes the QEMU",
         "load": "what describes the packages of the load's programs",
-        "busybox": "the program",
+        "busybox": "what describes the guest's busybox",
     }.items():
         one = commands.add_parser(command)
         if command != "busybox":
             one.add_argument("name", help="as the config has it")
         one.add_argument("output", type=Path, help=f"gets {gets}")
-    commands.choices["busybox"].add_argument("description", type=Path, help="gets what it is")
     commands.choices["own-kernel"].add_argument("kernel", help="where it lies, by own.to_words()")
     commands.choices["own-kernel"].add_argument("digest", help="of what it is to hold")
     return parser.parse_args()
@@ -72,7 +62,7 @@ def _arguments() -> argparse.Namespace:
 
 @entry_point
 def main() -> None:
-    """Take one thing out of the cache, or into it: what describes it, or the busybox itself."""
+    """Describe one thing, and take it into the cache where it is not there."""
     args = _arguments()
     if args.command == "own-kernel":
         described = _described_own_kernel(args.name, args.kernel, args.digest, args.output)
@@ -91,8 +81,7 @@ def main() -> None:
             write_json_atomically(args.output, describe_load(args.name, lock))
         case "busybox":
             busybox = lock.entries["guest"].used.packages["busybox"]
-            write_atomically(args.output, take_busybox(busybox))
-            write_json_atomically(args.description, busybox.to_json())
+            write_json_atomically(args.output, busybox.to_json())
 
 
 if __name__ == "__main__":

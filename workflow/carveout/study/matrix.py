@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What a config asks for: machines x strategy variants x scenarios, checked before any boot."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,14 @@ from carveout.study.checks import (
 )
 from carveout.study.doses import read_doses
 from carveout.study.geometry import GRANULES, RAM_START_BYTES, Geometry, geometry_of
-from carveout.study.plugins import Plugin, check_confined, find_plugins, read_plugin, render
+from carveout.study.plugins import (
+    Plugin,
+    check_confined,
+    check_memory,
+    find_plugins,
+    read_plugin,
+    render,
+)
 from carveout.study.requests import Requests, check_granule, is_lend, read_requests
 
 # Where the config does not name another, and runs it.
@@ -353,13 +361,17 @@ def _fill_variant(
     parameters = content.get("parameters", {})
     values = {**sizes_bytes, **parameters}
     boot_ram = render(content.get("boot_ram_bytes", "{{ ram_bytes }}"), values, where)
-    if not boot_ram.isdecimal():
-        raise CarveoutError(f"{where}.boot_ram_bytes: wanted a number of bytes, found {boot_ram!r}")
+    if not re.fullmatch("[0-9]{1,18}", boot_ram):
+        raise CarveoutError(
+            f"{where}.boot_ram_bytes: wanted a number of bytes, found "
+            f"{schemas.one_line(boot_ram)!r}"
+        )
     values["boot_ram_bytes"] = int(boot_ram)
     device_tree = content.get("device_tree")
     device_tree = device_tree and render(device_tree, values, where)
     qemu_args = tuple(render(text, values, where) for text in content.get("qemu_args", []))
     check_confined(qemu_args, device_tree, where)
+    check_memory(qemu_args, int(boot_ram), sizes_bytes["ram_bytes"], where)
     return Variant(
         strategy=strategy.name,
         name=name,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from carveout.common import schemas
@@ -18,8 +19,8 @@ from carveout.common.errors import CarveoutError
 _HOOKS = {"strategy": ("lend", "give_back"), "load": ("load",)}
 _FILES = {"strategy": ("guest.sh", "rules.smk"), "load": ("guest.sh",)}
 # What a strategy may give QEMU: memory, which has no way out of the guest. What is named first must
-# not be named anew further on, nor a file be.
-_PROPERTIES = r"(?:,(?!(?:driver|qom-type|romfile)=)[a-z][a-z0-9_-]*=[\w.+-]+)*"
+# not be named anew further on, nor a file be, and no memory is taken before the guest touches it.
+_PROPERTIES = r"(?:,(?!(?:driver|qom-type|romfile|prealloc[a-z-]*)=)[a-z][a-z0-9_-]*=[\w.+-]+)*"
 _QEMU_VALUES = {
     "-device": re.compile(
         rf"(?:virtio-mem-pci|virtio-balloon-pci|virtio-pmem-pci|pc-dimm|nvdimm){_PROPERTIES}"
@@ -27,13 +28,44 @@ _QEMU_VALUES = {
     "-object": re.compile(rf"memory-backend-ram{_PROPERTIES}"),
     "-m": re.compile(r"(?:size=)?\d+[A-Za-z]*(?:,(?:maxmem|slots)=\d+[A-Za-z]*)*"),
 }
+# Of memory as QEMU reads it, in bytes if no letter follows.
+_SIZE = re.compile(r"(\d{1,18})([BKMGTPE]?)")
 # What has dtc read files.
 _INCLUDES = re.compile(r"/include/|/incbin/|^\s*#\s*include", re.MULTILINE)
 _RULE = re.compile(r"use rule boot_guest as boot_\w+ with:")
 # What else is given would take the place of what `boot_guest` has: its files, and what it asks for.
 _RULE_KEYS = ("wildcard_constraints", "threads", "priority")
-# A template computes, and reaches nothing else of Python.
-_TEMPLATES = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+# What a line of rules.smk may have at most; Python's parser has bounds of its own further on.
+_MOST_CHARACTERS = 200
+# What a template consists of: nothing that is called or repeated, so that it soon ends.
+_OF_TEMPLATES = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const),
+    *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos),
+    *(nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not),
+)
+_MOST_DEPTH = 40
+# A text before % that writes a number, in no more columns than a number has.
+_FORMAT = re.compile(r"(?:[^%]|%%|%0?\d?\d?[dxX])*")
+
+
+class _Templates(ImmutableSandboxedEnvironment):
+    """Templates that compute sizes, reach nothing else of Python, and soon end."""
+
+    intercepted_binops = frozenset({"*", "%"})
+
+    def call_binop(
+        self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any
+    ) -> Any:
+        """Compute where a short template could ask for a text of any length."""
+        if operator == "*" and (isinstance(left, str) or isinstance(right, str)):
+            raise TypeError("wanted numbers around *, found a text")
+        if isinstance(left, str) and not _FORMAT.fullmatch(left):
+            raise TypeError(f"wanted %d or %x in the text before %, found {left!r}")
+        return super().call_binop(context, operator, left, right)
+
+
+_TEMPLATES = _Templates(undefined=jinja2.StrictUndefined, autoescape=False)
+_TEMPLATES.globals.clear()  # what Jinja offers by itself is none of a template's names
 
 
 @dataclass(frozen=True)
@@ -91,12 +123,27 @@ def read_plugin(kind: str, name: str, found: Mapping[str, Path], where: str) -> 
 def render(template: str, values: Mapping[str, Any], where: str) -> str:
     """Fill a Jinja template of a strategy; an unknown name is a one-line error."""
     try:
+        _check_template(_TEMPLATES.parse(template))
         return _TEMPLATES.from_string(template).render(values)
-    except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError) as error:
+    except (jinja2.TemplateError, ArithmeticError, RecursionError, TypeError, ValueError) as error:
+        shown, said = schemas.one_line(template), schemas.one_line(str(error))
         raise CarveoutError(
-            f"{where}: the template {template!r} cannot be filled: {error}; "
+            f"{where}: the template {shown!r} cannot be filled: {said}; "
             f"known names are {', '.join(sorted(values))}"
         ) from error
+
+
+def _check_template(node: nodes.Node, depth: int = 0) -> None:
+    """Refuse a template that does more than compute."""
+    if not isinstance(node, _OF_TEMPLATES):
+        raise jinja2.TemplateError(
+            "wanted names, numbers, texts, + - * / // %, comparisons and if, found "
+            f"{type(node).__name__}"
+        )
+    if depth > _MOST_DEPTH:
+        raise jinja2.TemplateError(f"wanted what is at most {_MOST_DEPTH} deep, found more")
+    for inner in node.iter_child_nodes():
+        _check_template(inner, depth + 1)
 
 
 def check_confined(qemu_args: Sequence[str], device_tree: str | None, where: str) -> None:
@@ -114,13 +161,48 @@ def check_confined(qemu_args: Sequence[str], device_tree: str | None, where: str
             raise CarveoutError(
                 f"{where}.qemu_args: wanted pairs of {', '.join(_QEMU_VALUES)} and a value: memory "
                 "or a device of memory, that reaches neither network nor files of the runner's "
-                f"machine (docs/adding-a-strategy.md); found {option} {value}"
+                "machine and allocates nothing ahead (docs/adding-a-strategy.md); found "
+                f"{option} {value}"
             )
     if device_tree and (found := _INCLUDES.search(device_tree)):
         raise CarveoutError(
             f"{where}.device_tree: wanted source that is whole, found {found[0].strip()}, which "
             "reads files of the runner's machine; write what it has into strategy.yaml"
         )
+
+
+def check_memory(qemu_args: Sequence[str], boot_ram_bytes: int, ram_bytes: int, where: str) -> None:
+    """Refuse more memory than the machine's RAM, for which a job asks the runner's machine.
+
+    Args:
+        qemu_args: of a variant, which `check_confined` has let pass.
+        boot_ram_bytes: what the guest boots with.
+        ram_bytes: what the machine is to have in all.
+        where: file and key, for errors.
+    """
+    pairs = zip(qemu_args[::2], qemu_args[1::2], strict=True)
+    backed_bytes = sum(
+        _size_bytes(size, where)
+        for option, value in pairs
+        if option == "-object"
+        for size in re.findall(r",size=([^,]*)", value)
+    )
+    if boot_ram_bytes + backed_bytes > ram_bytes:
+        raise CarveoutError(
+            f"{where}: wanted RAM at boot (boot_ram_bytes) and memory of devices (-object in "
+            f"qemu_args) that are the machine's RAM of {ram_bytes} bytes together, or less, found "
+            f"{boot_ram_bytes} and {backed_bytes} bytes; let the one leave room for the other"
+        )
+
+
+def _size_bytes(text: str, where: str) -> int:
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise CarveoutError(
+            f"{where}.qemu_args: wanted a size in bytes, or with one of B, K, M, G, T, P, E after "
+            f"a whole number, found size={schemas.one_line(text)}"
+        )
+    return int(found[1]) << 10 * "BKMGTPE".index(found[2] or "B")
 
 
 def _check_links(kind: str, folder: Path) -> None:
@@ -143,7 +225,7 @@ def _check_rules(path: Path) -> None:
     """
     lines = [
         line
-        for line in path.read_text(encoding="utf-8").splitlines()
+        for line in schemas.load_text(path).splitlines()
         if line.strip() and not line.lstrip().startswith("#")
     ]
     is_rule = bool(lines) and _RULE.fullmatch(lines[0]) is not None
@@ -163,15 +245,22 @@ def _check_rules(path: Path) -> None:
 
 def _is_literal(text: str) -> bool:
     """Return whether a line has nothing but numbers and texts, with names or without."""
+    if len(text) > _MOST_CHARACTERS:
+        return False
     try:
         call = ast.parse(f"f({text.strip()})", mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            return False
-        for value in [*call.args, *(keyword.value for keyword in call.keywords)]:
-            ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return False
-    return True
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        return False
+    return all(map(_is_plain, [*call.args, *(keyword.value for keyword in call.keywords)]))
+
+
+def _is_plain(value: ast.expr) -> bool:
+    """Return whether an expression is a number, which may have a sign, or a text."""
+    if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub):
+        value = value.operand
+    return isinstance(value, ast.Constant) and isinstance(value.value, int | float | str)
 
 
 def _check_files(kind: str, folder: Path) -> None:
@@ -181,7 +270,7 @@ def _check_files(kind: str, folder: Path) -> None:
 
 
 def _check_hooks(kind: str, script: Path) -> None:
-    defined = re.findall(r"^\s*(\w+)\s*\(\)", script.read_text(encoding="utf-8"), re.MULTILINE)
+    defined = re.findall(r"^\s*(\w+)\s*\(\)", schemas.load_text(script), re.MULTILINE)
     for hook in _HOOKS[kind]:
         if hook not in defined:
             raise CarveoutError(

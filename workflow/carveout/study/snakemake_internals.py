@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import yaml
+from carveout.common import schemas
+from carveout.common.errors import CarveoutError
 
 
 def config_files(workflow: Any) -> list[str]:
@@ -35,8 +36,8 @@ def _reread(value: Any, given: Any) -> Any:
             return [_reread(*both) for both in zip(value, given, strict=True)]
         case str():
             try:
-                read = yaml.safe_load(given)
-            except yaml.YAMLError:
+                read = schemas.parse_yaml(given, "the command line")
+            except CarveoutError:
                 return given
             return read if isinstance(read, bool | int | float) else given
         case _:

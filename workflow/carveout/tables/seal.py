@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from carveout.common.errors import CarveoutError
+from carveout.common.schemas import load_digest
 
 KEY = "seal"
 # What a writer gives as metadata, until `seal` knows better.
@@ -45,7 +46,7 @@ def check_seal(path: Path) -> None:
     if found != digest:
         raise _edited(path, found, digest)
     beside = path.with_suffix(".sha256")
-    if beside.is_file() and (stated := beside.read_text(encoding="utf-8").strip()) != whole:
+    if beside.is_file() and (stated := load_digest(beside)) != whole:
         raise CarveoutError(
             f"{path}: wanted the table of which {beside.name} beside it has the sha256, "
             f"{stated[:12]}, found another one of {whole[:12]}; {_WHAT_TO_DO}"

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -55,10 +56,7 @@ def test_qemus_that_always_stand_end_their_job_with_a_line(study: Study) -> None
 
 def test_what_a_disk_loses_of_a_guests_records_is_no_row(study: Study) -> None:
     run = study.start("lossy")
-    qemu, records = wait_until(lambda: _fork_that_has_said_more(study))
-    qemu.suspend()
-    os.truncate(records, records.stat().st_size - 5)
-    qemu.resume()
+    lose_some(wait_until(lambda: forks_that_have_said_more(study)))
     finish(run)
     logs = (study.checkout / "lossy/logs").rglob("*.log")
     begun = Counter(
@@ -72,17 +70,56 @@ def test_what_a_disk_loses_of_a_guests_records_is_no_row(study: Study) -> None:
     study.assert_nothing_is_left("lossy")
 
 
-def _fork_that_has_said_more(study: Study) -> tuple[psutil.Process, Path] | None:
-    """A QEMU whose guest has written records since its state was saved, and their file."""
-    for qemu in study.forks():
-        with contextlib.suppress(psutil.NoSuchProcess, OSError, ValueError):
-            (records,) = (
-                Path(file.path) for file in qemu.open_files() if file.path.endswith("records.jsonl")
-            )
-            by_then = records.parents[1] / "ready" / records.name
-            if records.stat().st_size > by_then.stat().st_size:
-                return qemu, records
-    return None
+def test_what_a_disk_loses_before_a_host_is_ready_is_in_no_row(study: Study) -> None:
+    run = study.start("lossy")
+    lose_some(wait_until(lambda: hosts_that_have_said_something(study)))
+    finish(run)
+    assert study.digests("lossy") == study.digests("whole")
+    study.assert_nothing_is_left("lossy")
+
+
+def lose_some(guests: Sequence[tuple[psutil.Process, Path]]) -> None:
+    """Takes the end of what a guest has said so far off its file; it goes on behind it."""
+    qemu, records = guests[0]
+    qemu.suspend()
+    os.truncate(records, records.stat().st_size - 5)
+    qemu.resume()
+
+
+def forks_that_have_said_more(study: Study) -> list[tuple[psutil.Process, Path]]:
+    """QEMUs whose guests have written records since their state was saved, and their files."""
+    return [
+        (qemu, records)
+        for qemu in study.forks()
+        for records in records_of(qemu)
+        if size_of(records) > size_of(records.parents[1] / "ready" / records.name)
+    ]
+
+
+def hosts_that_have_said_something(study: Study) -> list[tuple[psutil.Process, Path]]:
+    """QEMUs whose state is to be saved, and the files of their guests' records."""
+    return [
+        (qemu, records)
+        for qemu in study.processes("qemu")
+        for records in records_of(qemu)
+        if records.parent.name == "ready" and size_of(records)
+    ]
+
+
+def records_of(qemu: psutil.Process) -> list[Path]:
+    """The file of a guest's records; none when its QEMU is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [
+            Path(file.path) for file in qemu.open_files() if file.path.endswith("records.jsonl")
+        ]
+    return []
+
+
+def size_of(path: Path) -> int:
+    """A file's size; of one that is gone none."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
 
 
 def _is_at_work(qemu: psutil.Process) -> bool:

@@ -12,7 +12,7 @@ import yaml
 
 from carveout.archive.lockfile import Entry, Lock
 from carveout.archive.package import Package, PackageSet
-from carveout.bundle import contents
+from carveout.bundle import contents, pack
 from carveout.bundle.contents import check_config, committed_revision, made_files
 from carveout.bundle.pack import write_bundle
 from carveout.bundle.rerun import prepare
@@ -275,3 +275,20 @@ def test_a_checkout_of_another_revision_is_told(
 def test_no_open_bundle_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CarveoutError, match="wanted a bundle there; open one with: make BUNDLE="):
         prepare(tmp_path)
+
+
+def test_a_compiler_that_made_other_bytes_than_the_images_have_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack, "qemu_version", lambda _: "1.0")
+    compiler = tmp_path / "tools/usr/bin/aarch64-linux-gnu-gcc"
+    compiler.parent.mkdir(parents=True)
+    compiler.write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\nprintf newer >"$2"\n')
+    compiler.chmod(0o755)
+    same, other = tmp_path / "same.cpio", tmp_path / "other.cpio"
+    same.write_bytes(b"init newer busybox")
+    other.write_bytes(b"init older busybox")
+    tool = [tmp_path / "tool.c"]
+    pack.check_tools(tmp_path / "tools", tool, tmp_path, [same])
+    with pytest.raises(CarveoutError, match=r"the compiler that made the tool in .*other\.cpio"):
+        pack.check_tools(tmp_path / "tools", tool, tmp_path, [same, other])

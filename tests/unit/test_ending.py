@@ -49,7 +49,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 IMPORTS = """
 import asyncio, time
-from carveout.guests.ending import exit_on_sigterm, run_until_sigterm
+from carveout.common.errors import exit_on_sigterm
+from carveout.guests.ending import run_until_sigterm
 exit_on_sigterm()
 """
 

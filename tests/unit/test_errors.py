@@ -3,11 +3,13 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from carveout.common.errors import CarveoutError, entry_point
+from carveout.common.errors import SIGTERM_STATUS, CarveoutError, entry_point
 from carveout.common.files import append_line, write_atomically
 
 FULL = Path("/dev/full")
@@ -52,4 +54,31 @@ def test_a_full_disk_is_told_with_the_file_that_was_written(
     with pytest.raises(OSError, match="No space left on device") as error:
         write_atomically(tmp_path / "file", "text")
     assert error.value.filename == str(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+_WRITES = """
+import sys
+import time
+from pathlib import Path
+from carveout.common.errors import entry_point
+from carveout.common.files import file_made_aside
+
+@entry_point
+def main():
+    with file_made_aside(Path(sys.argv[1], "made")):
+        print("begun", flush=True)
+        time.sleep(60)
+
+main()
+"""
+
+
+def test_a_program_that_is_told_to_end_leaves_nothing_half_written(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _WRITES, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        assert program.stdout.readline() == "begun\n"
+        program.terminate()
+    assert program.returncode == SIGTERM_STATUS
     assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ rule write_bundle:
         stamp="<results>/lock.sha256",
         qemu="<results>/qemu.json",
         kernels=expand("<results>/kernels/{kernel}/kernel.json", kernel=MATRIX.kernels),
+        images=expand("<results>/guest/{kernel}/base.cpio", kernel=MATRIX.kernels),
         tool=GUEST_TOOL,
         headers=GUEST_HEADERS,
         requirements=["envs/requirements-build.txt", "envs/requirements.txt"],
@@ -29,7 +30,7 @@ rule write_bundle:
         config=json.dumps(config),
     shell:
         "python -m carveout.bundle.pack --config {params.config:q} --lock {input.lock:q}"
-        " --kernels {input.kernels:q} --tool {input.tool:q}"
+        " --kernels {input.kernels:q} --tool {input.tool:q} --images {input.images:q}"
         " --include workflow/guest/include {output:q} >{log:q}"
 
 

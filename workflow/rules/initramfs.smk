@@ -29,7 +29,7 @@ rule pack_base_image:
         "python -m carveout.initramfs.pack base --kernel {input.kernel:q} --init {input.init:q}"
         " --library {input.library:q} --busybox {input.busybox:q} --tool {input.tool:q}"
         " --module workflow/guest/module --include workflow/guest/include"
-        " --output {output.image:q} --digest {output.digest:q} >{log:q} 2>&1"
+        " --output {output.image:q} --digest {output.digest:q} >{log:q}"
 
 
 rule pack_strategy_overlay:

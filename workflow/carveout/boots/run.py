@@ -30,7 +30,7 @@ from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import job_folder, sha256_of, write_atomically
 from carveout.common.schemas import load_digest
 from carveout.guests.command_line import most_memory_bytes
-from carveout.guests.ending import exit_on_sigterm, run_until_sigterm
+from carveout.guests.ending import run_until_sigterm
 from carveout.guests.engines import ENGINES, Boot
 from carveout.guests.limits import check_memory, check_room
 from carveout.guests.snapshots import most_snapshot_bytes
@@ -222,7 +222,6 @@ def _run_job(args: argparse.Namespace, progress: Progress) -> None:
 @entry_point
 def main() -> None:
     """Run one cell, or a part of it."""
-    exit_on_sigterm()
     args = _arguments()
     progress = Progress(args.progress)
     try:

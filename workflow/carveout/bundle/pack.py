@@ -80,13 +80,14 @@ def _add(archive: tarfile.TarFile, name: str, path: Path) -> None:
         archive.addfile(about, content)
 
 
-def check_tools(tools: Path, tool: Sequence[Path], include: Path) -> None:
-    """Refuse tools that would not make the bytes that this machine's own programs make.
+def check_tools(tools: Path, tool: Sequence[Path], include: Path, images: Sequence[Path]) -> None:
+    """Refuse tools that would not make the bytes that the results were made with.
 
     Args:
         tools: the folder in which they are unpacked.
         tool: sources and headers of the guest's tool.
         include: the folder of further headers.
+        images: archives of guests, which have the tool.
     """
     programs = tools / "usr/bin"
     bundled, here = qemu_version(str(programs / HOST_QEMU)), qemu_version(HOST_QEMU)
@@ -95,16 +96,6 @@ def check_tools(tools: Path, tool: Sequence[Path], include: Path) -> None:
             f"wanted to bundle QEMU {here}, which runs here, found {bundled} in the archive; "
             "upgrade the system's packages and make the results anew"
         )
-    path = os.environ["PATH"]
-    if _compiled(tool, include, f"{programs}:{path}") != _compiled(tool, include, path):
-        raise CarveoutError(
-            "wanted to bundle the cross compiler of this machine, found another in the archive; "
-            "upgrade the system's packages and make the results anew"
-        )
-
-
-def _compiled(tool: Sequence[Path], include: Path, path: str) -> bytes:
-    """Return the guest's tool as the compiler in a PATH makes it."""
     with job_folder() as folder:
         output = folder / "tool"
         run_program(
@@ -112,10 +103,16 @@ def _compiled(tool: Sequence[Path], include: Path, path: str) -> bytes:
                 *(sys.executable, "-m", "carveout.initramfs.pack", "tool", "--include"),
                 *(str(include), "--sources", *map(str, tool), "--output", str(output)),
             ],
-            "build the guest's tool",
-            variables={"PATH": path},
+            "build the guest's tool with the tools of the bundle",
+            variables={"PATH": f"{programs}:{os.environ['PATH']}"},
         )
-        return output.read_bytes()
+        content = output.read_bytes()
+    for image in images:
+        if content not in image.read_bytes():  # an archive of cpio is not compressed
+            raise CarveoutError(
+                f"wanted the compiler that made the tool in {image}, found another in the archive; "
+                "upgrade the system's packages and make the results anew"
+            )
 
 
 def _generated_files(folder: Path, config: Mapping[str, Any], lock: Lock, revision: str) -> Files:
@@ -134,6 +131,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kernels", nargs="*", type=Path, default=[], help="what describes each")
     parser.add_argument("--tool", nargs="+", type=Path, required=True, help="the guest's: sources")
     parser.add_argument("--include", type=Path, required=True, help="folder of its headers")
+    parser.add_argument("--images", nargs="*", type=Path, default=[], help="that have the tool")
     parser.add_argument("output", type=Path)
     return parser.parse_args()
 
@@ -147,7 +145,7 @@ def main() -> None:
     revision = committed_revision()
     lock = Lock.read(args.lock)
     tools = tools_folder()
-    check_tools(tools, args.tool, args.include)
+    check_tools(tools, args.tool, args.include, args.images)
     with job_folder() as folder, checkout_files() as tree:
         files = {
             **tree,

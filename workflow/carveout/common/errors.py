@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The one error that a user is meant to read, and how an entry point prints it."""
+"""The one error that a user is meant to read, how an entry point prints it, and how it is ended."""
 
 import errno
 import functools
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
+
+SIGTERM_STATUS = 128 + signal.SIGTERM  # as a shell says it
 
 # What a disk says of itself; all else may be an error of ours, which its traceback tells.
 _OF_DISKS = {
@@ -21,11 +25,14 @@ class CarveoutError(Exception):
 def entry_point(main: Callable[[], None]) -> Callable[[], int]:
     """Turn a `CarveoutError` of `main`, or an error of a disk, into one line and exit status 1.
 
-    A Ctrl-C prints nothing and gives exit status 130.
+    A Ctrl-C prints nothing and gives exit status 130. A program that is told to end (SIGTERM), as
+    it is when its Snakemake ends, first tidies up.
     """
 
     @functools.wraps(main)
     def run() -> int:
+        if main.__module__ == "__main__":  # and not a function that Snakemake calls
+            exit_on_sigterm()
         try:
             main()
         except CarveoutError as error:
@@ -45,3 +52,13 @@ def entry_point(main: Callable[[], None]) -> Callable[[], int]:
         return 0
 
     return run
+
+
+def exit_on_sigterm() -> None:
+    """Leave Python by SystemExit at SIGTERM, so that all is cleaned up, with a shell's status."""
+    signal.signal(signal.SIGTERM, _exit)
+
+
+def _exit(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(SIGTERM_STATUS)

@@ -55,22 +55,27 @@ def run_program(
             f"cannot {purpose}: wanted the program {command[0]}, found none in PATH; "
             "run envs/install.sh"
         )
-    done = subprocess.run(
+    with subprocess.Popen(
         [*_WITH_US, *command],
         cwd=folder,
         env={**_environment(is_apart=is_apart), "LC_ALL": "C", **(variables or {})},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        print(done.stdout, done.stderr, sep="", flush=True)  # for the log of the job
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    ) as process:
+        try:
+            printed, complained = process.communicate()
+        except BaseException:
+            process.terminate()  # and not killed: make ends what it runs
+            raise
+    if process.returncode != 0:
+        print(printed, complained, sep="", flush=True)  # for the log of the job
+        said = (complained.strip() or printed.strip()).splitlines()
         errors = [line for line in said if "rror" in line or line.startswith("E:")]
         words = " ".join(errors[:3] or said[-1:] or ["it said nothing"])
         raise ProgramError(f"could not {purpose}: {words}", "\n".join(said))
-    return done.stdout.strip()
+    return printed.strip()
 
 
 def _environment(*, is_apart: bool) -> dict[str, str]:

@@ -11,14 +11,9 @@ from collections.abc import Coroutine
 from types import FrameType
 from typing import Any, TypeVar
 
+from carveout.common.errors import SIGTERM_STATUS, exit_on_sigterm
+
 Result = TypeVar("Result")
-
-_STATUS = 128 + signal.SIGTERM  # as a shell says it
-
-
-def exit_on_sigterm() -> None:
-    """Leave Python by SystemExit at SIGTERM, so that all is cleaned up, with a shell's status."""
-    signal.signal(signal.SIGTERM, _exit)
 
 
 def run_until_sigterm(work: Coroutine[Any, Any, Result]) -> Result:
@@ -29,7 +24,7 @@ def run_until_sigterm(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return asyncio.run(_cancelled_by_sigterm(work))
     except asyncio.CancelledError:
-        sys.exit(_STATUS)
+        sys.exit(SIGTERM_STATUS)
 
 
 async def _cancelled_by_sigterm(work: Coroutine[Any, Any, Result]) -> Result:
@@ -45,9 +40,7 @@ async def _cancelled_by_sigterm(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return await work
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if task.cancelling() else _exit)
-
-
-def _exit(number: int, _: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)
-    sys.exit(_STATUS)
+        if task.cancelling():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        else:
+            exit_on_sigterm()

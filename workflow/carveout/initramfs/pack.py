@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from carveout.archive.debs import GoneError
 from carveout.archive.package import Package
-from carveout.archive.unpacked import unpacked_together
+from carveout.archive.unpacked import lost, unpacked_together
 from carveout.common import schemas
 from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import job_folder, write_atomically
@@ -106,7 +107,10 @@ def _own_modules(kind: str, kernel: Kernel, names: Sequence[str]) -> list[Entry]
 def busybox_of(description: Path) -> bytes:
     """Return the guest's busybox, out of the package that a file describes."""
     package = Package.from_json(schemas.load_made(description, "package"), str(description))
-    root = unpacked_together("packages", [package], list, lambda _: None).root
+    try:
+        root = unpacked_together("packages", [package], list, lambda _: None).root
+    except GoneError as error:
+        raise lost(error, description.parents[1] / "lock.yaml") from error
     (program,) = root.glob("**/bin/busybox")
     return program.read_bytes()
 
@@ -180,10 +184,11 @@ def _arguments() -> argparse.Namespace:
 def _content(args: argparse.Namespace) -> bytes:
     if args.command == "tool":
         return compile_tool(args.sources, args.include)
-    kernel = unpacked_kernel(args.kernel, "usr/lib/modules")
     if args.command == "base":
+        kernel = unpacked_kernel(args.kernel)  # its headers make our module
         files = BaseFiles(**{field.name: getattr(args, field.name) for field in fields(BaseFiles)})
         return cpio.pack(base_entries(kernel, files))
+    kernel = unpacked_kernel(args.kernel, "usr/lib/modules")
     return cpio.pack(overlay_entries(args.kind, args.folder, kernel, args.include, args.packages))
 
 

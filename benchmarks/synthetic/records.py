@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from carveout.common.files import write_json_atomically
+from carveout.common.schemas import write_sealed
 from carveout.common.sizes import GIB, MIB
 from carveout.records.channel import RECORDS_VERSION
 from carveout.tables.accounts import ACCOUNTS
@@ -273,7 +273,7 @@ def write_kernel(results: Path, name: str) -> None:
         "pinned": KERNEL_FACTS["kernel_pinned"],
         "image_sha256": KERNEL_SHA256,
     }
-    write_json_atomically(results / "kernels" / name / "kernel.json", kernel)
+    write_sealed(results / "kernels" / name / "kernel.json", kernel)
 
 
 def run(made: Mapping[str, Any]) -> dict[str, Any]:

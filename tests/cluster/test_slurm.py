@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs through a real Slurm with two nodes: the bytes of a local run, whatever becomes of one."""
 
-import json
-
 import pytest
 
+from carveout.common.schemas import load_sealed, write_sealed
 from tests.cluster.runs import RUN_LIMIT_S, digest_of, finish, made_trials, start, submitted
 from tests.cluster.slurm import Slurm
 from tests.conftest import Checkout, wait_until
@@ -58,14 +57,14 @@ def test_a_node_with_another_qemu_makes_no_trial(
 ) -> None:
     results = checkout.path / "cluster"
     described = results / "qemu.json"
-    content = described.read_text()
-    described.write_text(json.dumps({**json.loads(content), "version": "0.1 (of elsewhere)"}))
+    content = load_sealed(described, "qemu")
+    write_sealed(described, {**content, "version": "0.1 (of elsewhere)"})
     said = finish(start(slurm, checkout, *_CONFIG, "results=cluster", "--retries", "0"), fails=True)
     told = [line for line in said.splitlines() if line.startswith("carveout: ") and "QEMU" in line]
     (line,) = dict.fromkeys(told)
     assert "wanted QEMU 0.1 (of elsewhere) (cluster/qemu.json), found QEMU " in line
     assert made_trials(results) == 0
-    described.write_text(content)
+    write_sealed(described, content)
     finish(start(slurm, checkout, *_CONFIG, "results=cluster"))
     assert made_trials(results) == 0, "those that were made are taken over"
     assert digest_of(results) == local_digest

@@ -22,13 +22,11 @@ class Built:
         self.kernel = Kernel("6.12.9", 4096, folder / "0123")
         self.times = 0
 
-    def compile(self, kernel: Kernel, source: Path, includes: list[Path], folder: Path) -> Path:
+    def compile(self, kernel: Kernel, source: Path, includes: list[Path], _: Path) -> bytes:
         """Stands for the compiler: the module is its sources."""
         self.times += 1
-        folder.mkdir()
         texts = [path.read_text() for of in (source, *includes) for path in sorted(of.iterdir())]
-        (folder / "carveout.ko").write_text(kernel.root.name + "".join(texts))
-        return folder / "carveout.ko"
+        return (kernel.root.name + "".join(texts)).encode()
 
     def build(self) -> bytes:
         """What is built, or taken from the cache."""
@@ -75,9 +73,9 @@ def test_a_damaged_module_is_built_anew(built: Built) -> None:
     assert built.build() == before == cached.read_bytes()
 
 
-@pytest.mark.parametrize("sign", [" ", ":", "\n"])
+@pytest.mark.parametrize("sign", [*" :\n#'(=&$%;,~@"])
 def test_a_cache_in_which_make_builds_nothing_is_named(tmp_path: Path, sign: str) -> None:
     kernel = Kernel("6.12.9", 4096, tmp_path / f"a{sign}b")
     (tmp_path / "module").mkdir()
-    with pytest.raises(CarveoutError, match="XDG_CACHE_HOME: wanted a path without spaces"):
+    with pytest.raises(CarveoutError, match="XDG_CACHE_HOME: wanted a path of letters"):
         building.build_module(kernel, tmp_path / "module", [])

@@ -12,6 +12,7 @@ from carveout.archive.lockfile import Lock
 from carveout.archive.package import PackageSet
 from carveout.archive.pins import Pins
 from carveout.common.errors import CarveoutError
+from carveout.common.schemas import write_sealed
 from carveout.kernels.kernel import describe_kernel, packaged, unpacked_kernel
 from carveout.machines.lock import make_lock
 from tests.unit.made_kernels import CONFIG, RELEASE, SOURCE, source_archive_of
@@ -50,10 +51,9 @@ def described(
 ) -> Path:
     """The file that describes a built kernel, in its results folder."""
     path = folder / "results/kernels/made/kernel.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     origin = packaged(source, config, patches)
     content = describe_kernel("made", 4096, origin, "6.12.8-1", "made.yaml: made")
-    path.write_text(json.dumps(content))
+    write_sealed(path, content)
     return path
 
 

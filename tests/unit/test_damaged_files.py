@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A small file that carveout wrote and something damaged: one line says what to remove."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from carveout.bundle import contents
 from carveout.collection.collect import KernelFacts
 from carveout.common.errors import CarveoutError
 from carveout.common.files import write_atomically, write_json_atomically
+from carveout.common.schemas import load_sealed, write_sealed
 from carveout.guests.snapshots import DamagedStateError, SavedState
 from carveout.initramfs.debian_programs import debian_programs
 from carveout.initramfs.pack import busybox_of
@@ -23,6 +26,16 @@ from carveout.tables import seal
 
 REMOVE = "; remove it, and the next run makes it anew"
 PACKAGE = Package("a", "1", "amd64", "aa", ("bookworm",)).to_json()
+KERNEL = {
+    "kernel": "one",
+    "release": "6.12.9-arm64",
+    "version": "6.12.9-1",
+    "pinned": "6.12.8-1",
+    "image_sha256": "0123" * 16,
+    "page_bytes": 4096,
+    "packages": [PACKAGE],
+}
+QEMU = {"qemu": "debian-13", "version": "10.0 (Debian)", "packages": [PACKAGE]}
 DAMAGES = {
     "cut": b'{"packages": [',
     "empty": b"",
@@ -33,6 +46,9 @@ DAMAGES = {
     "no UTF-8": b'{"version": "\xe9"}',
     "long number": b"9" * 5000,
     "deep": b"[" * 100_000,
+    "no seal": json.dumps({**KERNEL, **QEMU}).encode(),
+    "null": b"null",
+    "another's seal": json.dumps({**KERNEL, **QEMU, "seal": "0" * 64}).encode(),
 }
 READERS: dict[str, Callable[[Path], object]] = {
     "qemu.json": lambda path: qemu_program(str(path)),
@@ -58,6 +74,33 @@ def test_a_damaged_description_is_to_be_removed(reader: str, damage: str, tmp_pa
     with pytest.raises(CarveoutError, match=r"what\.json: wanted ") as error:
         READERS[reader](path)
     assert one_line(error).endswith(REMOVE)
+
+
+@pytest.mark.parametrize(
+    ("definition", "content"),
+    [
+        ("kernel", KERNEL),
+        ("kernel_facts", KERNEL),
+        ("qemu", QEMU),
+        ("package", PACKAGE),
+        ("state", {"made_by": {"qemu": "10.0"}, "image_sha256": "0123" * 16}),
+    ],
+)
+def test_no_bit_flips_unseen(definition: str, content: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "what.json"
+    write_sealed(path, content)
+    written = path.read_bytes()
+    told = 0
+    for bit in range(8 * len(written)):
+        flipped = bytearray(written)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with contextlib.suppress(CarveoutError):
+            # What flipped was space between values.
+            assert load_sealed(path, definition) == content
+            continue
+        told += 1
+    assert told > 6 * len(written)
 
 
 @pytest.mark.parametrize("damage", [d for d in DAMAGES if not d.startswith("of ")])

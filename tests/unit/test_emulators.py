@@ -16,6 +16,7 @@ from carveout.archive.apt import UnreachableError
 from carveout.archive.debs import fetch
 from carveout.archive.package import Package, PackageSet
 from carveout.common.errors import CarveoutError
+from carveout.common.schemas import write_sealed
 from carveout.guests.command_line import synchronous_args
 from carveout.machines import emulators
 from carveout.machines.emulators import QEMU_PROGRAM
@@ -45,7 +46,7 @@ def program_of(packages: PackageSet) -> Package:
 def described(folder: Path, packages: PackageSet) -> Path:
     """The file that describes a QEMU."""
     path = folder / "qemu.json"
-    path.write_text(json.dumps(emulators.describe_qemu("other", packages)))
+    write_sealed(path, emulators.describe_qemu("other", packages))
     return path
 
 
@@ -143,7 +144,7 @@ def test_a_qemu_whose_libraries_cannot_be_asked_for_waits(
 
 def test_the_hosts_own_qemu_is_described_and_started_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "qemu.json"
-    path.write_text(json.dumps(emulators.describe_host_qemu("bash", ["other"])))
+    write_sealed(path, emulators.describe_host_qemu("bash", ["other"]))
     content = json.loads(path.read_text())
     assert (content["qemu"], content["packages"]) == ("bash", [])
     assert content["version"] == emulators.host_qemu_version("bash")
@@ -190,9 +191,9 @@ def test_a_machine_with_another_qemu_than_the_one_described_is_refused(
 ) -> None:
     path = tmp_path / "qemu.json"
     content = emulators.describe_host_qemu("bash", [])
-    path.write_text(json.dumps(content))
+    write_sealed(path, content)
     assert emulators.checked_qemu(str(path)) == ("bash", content["version"])
-    path.write_text(json.dumps({**content, "version": "0.1"}))
+    write_sealed(path, {**content, "version": "0.1"})
     words = rf"wanted QEMU 0.1 \({path}\), found QEMU {re.escape(content['version'])} on this"
     with pytest.raises(CarveoutError, match=words):
         emulators.checked_qemu(str(path))

@@ -14,6 +14,7 @@ import pytest
 
 from carveout.archive.package import PackageSet
 from carveout.common.errors import CarveoutError
+from carveout.common.schemas import write_sealed
 from carveout.initramfs import kernel_modules as modules
 from carveout.kernels.debian import DebianKernel
 from carveout.kernels.kernel import Kernel, describe_kernel, unpacked_kernel
@@ -65,10 +66,8 @@ def made_kernel(folder: Path, image: bytes) -> PackageSet:
 def described(folder: Path, packages: PackageSet) -> Path:
     """The file that describes a kernel, in its results folder."""
     path = folder / "results/kernels/made/kernel.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(
-        json.dumps(describe_kernel("made", 4096, DebianKernel(packages), PINNED, "made.yaml: made"))
-    )
+    origin = DebianKernel(packages)
+    write_sealed(path, describe_kernel("made", 4096, origin, PINNED, "made.yaml: made"))
     return path
 
 

@@ -4,7 +4,6 @@
 A small signed archive stands for Debian's, and the host's own `ls` for the program.
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from carveout.archive.lockfile import Lock
 from carveout.archive.package import Package, PackageSet
 from carveout.archive.pins import Pins
 from carveout.common.errors import CarveoutError
+from carveout.common.schemas import write_sealed
 from carveout.initramfs.debian_programs import debian_programs
 from carveout.machines.lock import make_lock
 from carveout.machines.take import describe_load
@@ -65,8 +65,7 @@ class Bench:
     def description(self, lock: Lock) -> Path:
         """The file that describes what a lock has for the load."""
         path = self.load.parents[1] / "results/guest/loads/made.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(describe_load("made", lock)))
+        write_sealed(path, describe_load("made", lock))
         return path
 
 

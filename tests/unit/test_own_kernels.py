@@ -2,7 +2,6 @@
 """Kernels of the user's own: trees and built kernels of a few bytes."""
 
 import gzip
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from carveout.common import schemas
 from carveout.common.errors import CarveoutError
+from carveout.common.schemas import write_sealed
 from carveout.kernels import own
 from carveout.kernels.kernel import Kernel, describe_kernel, unpacked_kernel
 from carveout.kernels.trees import tree_digest
@@ -36,7 +36,7 @@ def taken(folder: Path, kernel: own.OwnKernel) -> Kernel:
     kernel = own.from_words(own.to_words(kernel))
     origin = own.take("mine", kernel, kernel.content_digest, path)
     content = describe_kernel("mine", kernel.page_bytes, origin, origin.version, kernel.where)
-    path.write_text(json.dumps(content))
+    write_sealed(path, content)
     assert str(folder) not in path.read_text()
     return unpacked_kernel(path)
 

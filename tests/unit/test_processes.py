@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Other programs: what they print is returned, and what they fail with is one line."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from carveout.common import processes
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import is_success, run_program
 from tests.conftest import wait_until
@@ -52,14 +54,19 @@ def test_missing_program_is_named_with_what_to_do() -> None:
     )
 
 
-def test_program_that_this_machine_cannot_run_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"\x7fELF of another machine", b"echo done\n", b""])
+def test_program_that_this_machine_cannot_run_is_named(tmp_path: Path, content: bytes) -> None:
     program = tmp_path / "program"
-    program.write_bytes(b"\x7fELF of another machine")
+    program.write_bytes(content)
     program.chmod(0o755)
     with pytest.raises(CarveoutError) as error:
         run_program([str(program)], "ask")
-    assert str(error.value).startswith(f"could not ask: {program}: ")
-    assert "\n" not in str(error.value)
+    assert str(error.value) == f"cannot ask: {program}: Exec format error"
+
+
+def test_what_is_said_in_no_utf_8_is_said() -> None:
+    with pytest.raises(CarveoutError, match="could not ask: caf\ufffd"):
+        run_program(["sh", "-c", r"printf 'caf\351' >&2; exit 1"], "ask")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +123,22 @@ def test_what_a_job_began_ends_with_it_however_it_ends(program: str, children: i
     job.wait()
     _, left = psutil.wait_procs(begun, timeout=20)
     assert left == []
+
+
+def test_a_program_that_does_not_end_when_told_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_MOST_ENDING_S", 0.5)
+    begun = []
+
+    def interrupt(program: subprocess.Popen[str]) -> None:
+        begun.append(program)
+        assert program.stdout is not None
+        program.stdout.readline()  # it ignores what it is told from here on
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_program(["sh", "-c", "trap '' TERM; echo; while :; do sleep 0.1; done"], "wait")
+    assert begun[0].returncode == -signal.SIGKILL
 
 
 def _offspring(pid: int, least: int) -> list[psutil.Process]:

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from carveout.archive.relock import relock
+from carveout.initramfs.build_module import _built_module
+from carveout.kernels.kernel import unpacked_kernel
 from tests.conftest import Checkout, copy_checkout, snakemake_command
 
 
@@ -175,4 +177,10 @@ def test_paths_that_look_like_commands_are_paths(tmp_path: Path) -> None:
     strange.snakemake(image, "--configfile", config)
     assert (strange.path / image).is_file()
     folders = (tmp_path, strange.path, strange.path / results)
+    # The cache may have had the module, which is the same wherever its sources lie.
+    kernel = unpacked_kernel(strange.path / results / "kernels/debian-6.12/kernel.json")
+    guest, folder = strange.path / "workflow/guest", tmp_path / "building"
+    folder.mkdir()
+    module = _built_module(kernel, guest / "module", [guest / "include"], folder)
+    assert module in (strange.path / image).read_bytes()
     assert not {"x", "y", "z"} & {path.name for folder in folders for path in folder.iterdir()}

@@ -22,7 +22,7 @@ from carveout.common.errors import CarveoutError, entry_point
 from carveout.common.files import sha256_of, sha256_of_json, write_atomically
 from carveout.common.processes import end_with_parent
 from carveout.common.revision import git_revision
-from carveout.common.schemas import load_made
+from carveout.common.schemas import load_sealed
 from carveout.records.channel import RECORDS_VERSION
 from carveout.records.lines import read_line
 from carveout.records.outcomes import Object, was_run
@@ -55,7 +55,7 @@ class KernelFacts:
     @classmethod
     def read(cls, results: Path, kernel: str) -> "KernelFacts":
         """Return what the folder's description of a kernel says."""
-        content = load_made(results / "kernels" / kernel / "kernel.json", "kernel_facts")
+        content = load_sealed(results / "kernels" / kernel / "kernel.json", "kernel_facts")
         return cls(content["version"], content["pinned"], content["image_sha256"])
 
 
@@ -187,7 +187,7 @@ def _describe(
 def _locked_names(results: Path, cells: Sequence[CellPath]) -> set[str]:
     """Return what the lock calls the packages that the trials were made with."""
     qemu = results / "qemu.json"
-    name = load_made(qemu, "qemu")["qemu"] if qemu.exists() else ""
+    name = load_sealed(qemu, "qemu")["qemu"] if qemu.exists() else ""
     kernels = {f"kernels.{cell.kernel}" for cell in cells}
     loads = {f"loads.{cell.scenario.partition('.')[0]}" for cell in cells}
     return {"guest", f"qemus.{name}"} | kernels | loads

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _END_BYTES = 2**20
-_NEW, _ASIDE, _JOB = ".new-", ".aside-", "carveout-job-"
+_ASIDE, _JOB = ".aside-", "carveout-job-"
 
 
 def sha256_of(path: Path) -> str:
@@ -44,19 +44,36 @@ def read_ends(path: Path) -> str:
 
 @contextlib.contextmanager
 def file_made_aside(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file to fill; it gets its name `path` only when the block ends well."""
+    """Yield a file to fill; it gets its name `path` only when the block ends well.
+
+    Who is killed leaves the file aside, and the next on the machine that makes the same fills it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with contextlib.ExitStack() as held:
+        aside, handle = _file_aside(path, held)
+        try:
+            with os.fdopen(handle, "w+b", closefd=False) as stream:
+                stream.truncate()
+                yield stream
+            os.chmod(aside, 0o666 & ~_umask())
+            os.replace(aside, path)
+        except BaseException as error:
+            aside.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(path)  # a write knows no name
+            raise
+
+
+def _file_aside(path: Path, held: contextlib.ExitStack) -> tuple[Path, int]:
+    """Return a file that this process alone has, and its handle, which `held` closes."""
+    aside = path.with_name(f".{path.name}.{platform.node()}")
     try:
-        with os.fdopen(handle, "w+b") as stream:
-            yield stream
-        os.chmod(aside, 0o666 & ~_umask())
-        os.replace(aside, path)
-    except BaseException as error:
-        Path(aside).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a write knows no name
-        raise
+        return aside, held.enter_context(_held(aside, os.O_RDWR | os.O_CREAT))
+    except OSError:
+        # Another process is filling it, or it is another user's, or nothing can be held there.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        held.callback(os.close, handle)
+        return Path(name), handle
 
 
 def append_line(path: Path, line: str) -> None:
@@ -122,30 +139,43 @@ def _held_folder(parent: Path, prefix: str) -> Iterator[Path]:
     # machine's name has a plus, so that none begins as another's with it.
     prefix = f"{prefix}{platform.node()}+"
     _remove_left_over(parent, prefix)
-    new = Path(tempfile.mkdtemp(prefix=f"{_NEW}{prefix}", dir=parent))
-    with _locked(new):
-        # Only now may another process see it, which would remove a folder that nobody holds.
-        folder = new.rename(new.with_name(new.name.removeprefix(_NEW)))
+    with contextlib.ExitStack() as held:
+        folder = _new_folder(parent, prefix, held)
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _new_folder(parent: Path, prefix: str, held: contextlib.ExitStack) -> Path:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        # Another process may be faster, and take it for what a killed one left.
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            held.enter_context(_held(folder, os.O_RDONLY | os.O_DIRECTORY))
+            return folder
+
+
 def _remove_left_over(parent: Path, prefix: str) -> None:
     for folder in parent.glob(f"{prefix}*"):
         # Held by a process at work, another user's, or just removed.
-        with contextlib.suppress(OSError), _locked(folder):
+        with contextlib.suppress(OSError), _held(folder, os.O_RDONLY | os.O_DIRECTORY):
             shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, or raise an OSError where another process does."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+def _held(path: Path, flags: int) -> Iterator[int]:
+    """Yield the handle of a file or folder that no other process holds until the block ends.
+
+    Raises:
+        OSError: another holds it, has removed it or has given it another name.
+    """
+    handle = os.open(path, flags | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        if not os.path.samestat(os.fstat(handle), os.lstat(path)):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        yield handle
     finally:
         os.close(handle)
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """How other programs are run to their end: in one way, with one form of error."""
 
+import ctypes
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -12,8 +14,9 @@ from pathlib import Path
 from carveout.common.errors import CarveoutError
 
 _NEEDED = ("PATH", "HOME", "TMPDIR")
-# A program ends with the job that runs it, however that ends.
-_WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
+_MOST_ENDING_S = 10
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class ProgramError(CarveoutError):
@@ -47,35 +50,64 @@ def run_program(
             temporary files are: what decides about bytes that are to be the same everywhere.
 
     Raises:
-        CarveoutError: the program is missing, or it failed; then the message has the first errors
-            that it printed, and all of its output is printed.
+        CarveoutError: the program is missing or not for this machine, or it failed; then the
+            message has the first errors that it printed, and all of its output is printed.
     """
     if shutil.which(command[0]) is None:
         raise CarveoutError(
             f"cannot {purpose}: wanted the program {command[0]}, found none in PATH; "
             "run envs/install.sh"
         )
-    with subprocess.Popen(
-        [*_WITH_US, *command],
-        cwd=folder,
-        env={**_environment(is_apart=is_apart), "LC_ALL": "C", **(variables or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            printed, complained = process.communicate()
-        except BaseException:
-            process.terminate()  # and not killed: make ends what it runs
-            raise
-    if process.returncode != 0:
+    environment = {**_environment(is_apart=is_apart), "LC_ALL": "C", **(variables or {})}
+    try:
+        status, printed, complained = _run(command, folder, environment)
+    except OSError as error:  # a program for another machine, say
+        raise CarveoutError(f"cannot {purpose}: {command[0]}: {error.strerror}") from error
+    if status != 0:
         print(printed, complained, sep="", flush=True)  # for the log of the job
         said = (complained.strip() or printed.strip()).splitlines()
         errors = [line for line in said if "rror" in line or line.startswith("E:")]
         words = " ".join(errors[:3] or said[-1:] or ["it said nothing"])
         raise ProgramError(f"could not {purpose}: {words}", "\n".join(said))
     return printed.strip()
+
+
+def _run(
+    command: Sequence[str], folder: Path | None, environment: Mapping[str, str]
+) -> tuple[int, str, str]:
+    """Return how a program ended, what it printed and what it complained of."""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        # Not setpriv, which gives to a shell what is no program of this machine. And no thread of
+        # a job holds a lock that this would wait for.
+        preexec_fn=_end_with_our_job,  # noqa: PLW1509
+    ) as process:
+        try:
+            printed, complained = process.communicate()
+        except BaseException:
+            _end(process)
+            raise
+    return process.returncode, printed, complained
+
+
+def _end_with_our_job() -> None:
+    """Let this process end when the job that has begun it ends, however that ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()  # and not killed at once: make ends what it runs
+    try:
+        process.wait(_MOST_ENDING_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _environment(*, is_apart: bool) -> dict[str, str]:

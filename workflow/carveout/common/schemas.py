@@ -18,6 +18,7 @@ from referencing import Registry, Resource
 from yaml.constructor import ConstructorError
 
 from carveout.common.errors import CarveoutError
+from carveout.common.files import sha256_of_json, write_json_atomically
 
 _SCHEMA_FOLDER = Path(__file__).parents[2] / "schemas"
 _SHARED = ("kernels", "statements")
@@ -31,6 +32,7 @@ _MOST_CHARACTERS = 100
 _MOST_BITS = 10_000
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _ANEW = "remove it, and the next run makes it anew"
+_SEAL = "seal"
 
 
 def _is_integer(_: Any, value: Any) -> bool:
@@ -120,7 +122,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def load_made(path: Path, definition: str, remedy: str = _ANEW) -> Any:
-    """Return the content of a JSON file that carveout wrote.
+    """Return the content of a JSON file that carveout wrote, and that a list has the digest of.
 
     A damaged file is an error of one line.
 
@@ -129,14 +131,49 @@ def load_made(path: Path, definition: str, remedy: str = _ANEW) -> Any:
         definition: what it is to hold, in ``made.schema.yaml``.
         remedy: what to do about a damaged one.
     """
+    content = _load_json(path, remedy)
+    _check_made(content, definition, path, remedy)
+    return content
+
+
+def write_sealed(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file aside and rename it, for `load_sealed` to read.
+
+    Args:
+        path: the file.
+        content: what follows its definition in ``made.schema.yaml``.
+    """
+    write_json_atomically(path, {**content, _SEAL: sha256_of_json(content)})
+
+
+def load_sealed(path: Path, definition: str, remedy: str = _ANEW) -> dict[str, Any]:
+    """Return what `write_sealed` wrote; the arguments are those of `load_made`.
+
+    A damaged file, of which one bit may have flipped, is an error of one line.
+    """
+    content = _load_json(path, remedy)
+    seal = content.pop(_SEAL, None) if isinstance(content, dict) else None
+    if seal != sha256_of_json(content):
+        raise _damaged(path, f"content that its {_SEAL} is not the sha256 of", remedy)
+    _check_made(content, definition, path, remedy)
+    return cast(dict[str, Any], content)
+
+
+def _load_json(path: Path, remedy: str) -> Any:
     text = load_text(path, remedy)
     try:
-        problem = matches(content := json.loads(text), "made", definition)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        problem = f"no JSON: {one_line(str(error))}"
-    if problem:
-        raise CarveoutError(f"{path}: wanted it as carveout wrote it, found {problem}; {remedy}")
-    return content
+        raise _damaged(path, f"no JSON: {one_line(str(error))}", remedy) from error
+
+
+def _check_made(content: Any, definition: str, path: Path, remedy: str) -> None:
+    if problem := matches(content, "made", definition):
+        raise _damaged(path, problem, remedy)
+
+
+def _damaged(path: Path, found: str, remedy: str) -> CarveoutError:
+    return CarveoutError(f"{path}: wanted it as carveout wrote it, found {found}; {remedy}")
 
 
 def load_digest(path: Path) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from carveout.common.errors import CarveoutError
-from carveout.common.files import sha256_of, write_json_atomically
-from carveout.common.schemas import load_made
+from carveout.common.files import sha256_of
+from carveout.common.schemas import load_sealed, write_sealed
 
 _IMAGE = "state"
 _DESCRIPTION = "state.json"
@@ -69,7 +69,7 @@ class SavedState:
             made_by: all that a guest must have in common with the one saved, each under its name.
         """
         content = {"made_by": dict(made_by), "image_sha256": sha256_of(self.image)}
-        write_json_atomically(self._description, content)
+        write_sealed(self._description, content)
 
     def copy_to(self, image: Path, wanted: Mapping[str, str]) -> None:
         """Copy the image, if the state is the wanted one, and as it was saved.
@@ -108,7 +108,6 @@ class SavedState:
                 "it was never saved whole; run the job again"
             )
         try:
-            content: dict[str, Any] = load_made(self._description, "state", _REMEDY)
+            return load_sealed(self._description, "state", _REMEDY)
         except CarveoutError as error:
             raise DamagedStateError(str(error)) from error
-        return content

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Our kernel module, cross-built for a kernel."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from carveout.kernels.kernel import Kernel
 
 _CROSS = "aarch64-linux-gnu-"
 _MODULE = "module.ko"
+_BUILT, _INCLUDED = "module", "include"
+_SAFE_PATH = re.compile(r"[\w/.+-]+")
 
 
 def build_module(kernel: Kernel, source: Path, includes: Sequence[Path]) -> bytes:
@@ -28,33 +31,36 @@ def build_module(kernel: Kernel, source: Path, includes: Sequence[Path]) -> byte
 
     def build(built: Path) -> None:
         with job_folder() as folder:
-            module = _built_module(kernel, source, includes, folder / source.name)
-            write_atomically(built / _MODULE, module.read_bytes())
+            write_atomically(built / _MODULE, _built_module(kernel, source, includes, folder))
 
     made_of = _digest_of_inputs(kernel, [source, *includes])
     cached = cached_folder("modules", made_of, build)
     return (cached / _MODULE).read_bytes()
 
 
-def _built_module(kernel: Kernel, source: Path, includes: Sequence[Path], folder: Path) -> Path:
-    """Return the module as it is built in a copy of its source."""
+def _built_module(kernel: Kernel, source: Path, includes: Sequence[Path], folder: Path) -> bytes:
+    """Return the module as it is built of copies of all its sources, in a folder."""
     for name, path in {"XDG_CACHE_HOME": kernel.root, "TMPDIR": folder}.items():
         _check_path(name, path)
-    shutil.copytree(source, folder)
-    command = _make_command(kernel, folder, includes)
+    built = folder / _BUILT
+    shutil.copytree(source, built)
+    copies = [folder / f"{_INCLUDED}{number}" for number in range(len(includes))]
+    for include, copy in zip(includes, copies, strict=True):
+        shutil.copytree(include, copy)
+    command = _make_command(kernel, built, copies)
     purpose = f"build {source} for kernel {kernel.release}"
     print(run_program(command, purpose, is_apart=True), flush=True)
-    (module,) = folder.glob("*.ko")
+    (module,) = built.glob("*.ko")
     run_program([f"{_CROSS}strip", "--strip-debug", str(module)], f"strip {module.name}")
-    return module
+    return module.read_bytes()
 
 
 def _check_path(name: str, path: Path) -> None:
-    """Refuse what the kernel's Makefiles take apart."""
-    if any(sign.isspace() or sign == ":" for sign in str(path)):
+    """Refuse what the kernel's Makefiles take apart, or hand to a shell."""
+    if not _SAFE_PATH.fullmatch(str(path)):
         raise CarveoutError(
-            f"{name}: wanted a path without spaces and colons, in which kernel modules can be "
-            f"built, found {str(path)!r}; let {name} name another folder"
+            f"{name}: wanted a path of letters, digits and / . _ + - alone, in which kernel "
+            f"modules can be built, found {str(path)!r}; let {name} name another folder"
         )
 
 
@@ -78,9 +84,9 @@ def _digest_of_inputs(kernel: Kernel, folders: Sequence[Path]) -> str:
 
 
 def _make_command(kernel: Kernel, folder: Path, includes: Sequence[Path]) -> list[str]:
-    include_flags = [f"-I{include.resolve()}" for include in includes]
+    include_flags = [f"-I{include}" for include in includes]
     # No path of this machine may reach the module: __FILE__ is shown by WARN().
-    prefixes = [folder, kernel.root, *(include.resolve() for include in includes)]
+    prefixes = [folder, kernel.root, *includes]
     map_flags = [f"-ffile-prefix-map={prefix}/=" for prefix in prefixes]
     return [
         "make",

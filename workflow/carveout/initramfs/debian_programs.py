@@ -10,7 +10,7 @@ from carveout.archive.package import Package
 from carveout.archive.unpacked import lost
 from carveout.common.errors import CarveoutError
 from carveout.common.files import job_folder
-from carveout.common.schemas import load_made
+from carveout.common.schemas import load_sealed
 from carveout.initramfs.cpio import Entry
 
 
@@ -23,7 +23,7 @@ def debian_programs(description: Path, programs: Mapping[str, str]) -> list[Entr
         description: the file that describes the packages.
         programs: by package, the program's path in it.
     """
-    content = load_made(description, "programs")
+    content = load_sealed(description, "programs")
     packages = [Package.from_json(package, str(description)) for package in content["packages"]]
     try:
         debs = fetch(packages)

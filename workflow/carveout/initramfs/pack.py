@@ -106,7 +106,7 @@ def _own_modules(kind: str, kernel: Kernel, names: Sequence[str]) -> list[Entry]
 
 def busybox_of(description: Path) -> bytes:
     """Return the guest's busybox, out of the package that a file describes."""
-    package = Package.from_json(schemas.load_made(description, "package"), str(description))
+    package = Package.from_json(schemas.load_sealed(description, "package"), str(description))
     try:
         root = unpacked_together("packages", [package], list, lambda _: None).root
     except GoneError as error:

@@ -15,7 +15,7 @@ from carveout.archive.package import Package, PackageSet
 from carveout.archive.unpacked import lost
 from carveout.common.cache import sound_folder
 from carveout.common.files import sha256_of
-from carveout.common.schemas import load_made
+from carveout.common.schemas import load_sealed
 from carveout.kernels.built import BuiltKernel
 from carveout.kernels.debian import DebianKernel
 from carveout.kernels.own import TakenKernel
@@ -114,7 +114,7 @@ def unpacked_kernel(description: Path, *parts: str) -> Kernel:
         description: the file.
         parts: what is read of the kernel's folder, if not all is: `Image` for instance.
     """
-    content = load_made(description, "kernel")
+    content = load_sealed(description, "kernel")
     try:
         root = sound_folder(_origin(content, description).root, *parts)
     except GoneError as error:

@@ -13,7 +13,7 @@ from carveout.archive.package import Package, PackageSet
 from carveout.archive.unpacked import Unpacked, lost, unpacked_together
 from carveout.common.errors import CarveoutError
 from carveout.common.processes import run_program
-from carveout.common.schemas import load_made
+from carveout.common.schemas import load_sealed
 
 # Where the program lies in its package.
 QEMU_PROGRAM = "usr/bin/qemu-system-aarch64"
@@ -54,7 +54,7 @@ def qemu_program(name: str) -> str:
     """
     if not name.endswith(".json"):
         return name
-    content = load_made(Path(name), "qemu")
+    content = load_sealed(Path(name), "qemu")
     packages = [Package.from_json(package, name) for package in content["packages"]]
     if not packages:
         return str(content["qemu"])
@@ -78,7 +78,7 @@ def checked_qemu(name: str) -> tuple[str, str]:
     program = qemu_program(name)
     if not name.endswith(".json"):
         return program, qemu_version(program)
-    wanted = load_made(Path(name), "qemu")["version"]
+    wanted = load_sealed(Path(name), "qemu")["version"]
     found = qemu_version(program) if shutil.which(program) else None
     if found != wanted:
         raise CarveoutError(

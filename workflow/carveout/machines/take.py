@@ -8,7 +8,7 @@ from typing import Any
 from carveout.archive.lockfile import Lock
 from carveout.archive.pins import Pins
 from carveout.common.errors import entry_point
-from carveout.common.files import write_json_atomically
+from carveout.common.schemas import write_sealed
 from carveout.kernels import own
 from carveout.kernels.kernel import describe_kernel, packaged
 from carveout.machines.emulators import describe_host_qemu, describe_qemu
@@ -66,7 +66,7 @@ def main() -> None:
     args = _arguments()
     if args.command == "own-kernel":
         described = _described_own_kernel(args.name, args.kernel, args.digest, args.output)
-        write_json_atomically(args.output, described)
+        write_sealed(args.output, described)
         return
     lock, pins = (
         Lock.read(args.lock),
@@ -74,14 +74,14 @@ def main() -> None:
     )
     match args.command:
         case "kernel":
-            write_json_atomically(args.output, _described_kernel(args.name, lock, pins))
+            write_sealed(args.output, _described_kernel(args.name, lock, pins))
         case "qemu":
-            write_json_atomically(args.output, _described_qemu(args.name, lock, pins))
+            write_sealed(args.output, _described_qemu(args.name, lock, pins))
         case "load":
-            write_json_atomically(args.output, describe_load(args.name, lock))
+            write_sealed(args.output, describe_load(args.name, lock))
         case "busybox":
             busybox = lock.entries["guest"].used.packages["busybox"]
-            write_json_atomically(args.output, busybox.to_json())
+            write_sealed(args.output, busybox.to_json())
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ _OF_TEMPLATES = (
     *(nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not),
 )
 _MOST_DEPTH = 40
+_MOST_OF_TEMPLATE = 10_000  # characters
 # A text before % that writes a number, in no more columns than a number has.
 _FORMAT = re.compile(r"(?:[^%]|%%|%0?\d?\d?[dxX])*")
 
@@ -123,6 +124,10 @@ def read_plugin(kind: str, name: str, found: Mapping[str, Path], where: str) -> 
 def render(template: str, values: Mapping[str, Any], where: str) -> str:
     """Fill a Jinja template of a strategy; an unknown name is a one-line error."""
     try:
+        if len(template) > _MOST_OF_TEMPLATE:
+            raise jinja2.TemplateError(
+                f"wanted at most {_MOST_OF_TEMPLATE} characters, found {len(template)}"
+            )
         _check_template(_TEMPLATES.parse(template))
         return _TEMPLATES.from_string(template).render(values)
     except (jinja2.TemplateError, ArithmeticError, RecursionError, TypeError, ValueError) as error:

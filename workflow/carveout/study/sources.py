@@ -11,7 +11,6 @@ import contextlib
 import functools
 import hashlib
 import io
-import json
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any, TypeGuard
 
 from carveout.common.cache import cache_folder
 from carveout.common.errors import CarveoutError
-from carveout.common.files import sha256_of_json, write_json_atomically
+from carveout.common.files import sha256_of_json
+from carveout.common.schemas import load_sealed, write_sealed
 
 PACKAGE_PARENT = Path(__file__).parents[2]
 _MOST_KEPT = 2000
@@ -105,9 +105,9 @@ def _facts_of(source: str) -> Mapping[str, Any]:
 @functools.cache
 def _known() -> dict[str, Mapping[str, Any]]:
     try:
-        content = json.loads(_kept().read_text(encoding="utf-8"))
-        return content["facts"] if sha256_of_json(content["facts"]) == content["seal"] else {}
-    except (OSError, ValueError, KeyError, TypeError, CarveoutError):
+        facts: dict[str, Mapping[str, Any]] = load_sealed(_kept(), "sources")["facts"]
+        return facts
+    except CarveoutError:
         return {}
 
 
@@ -115,7 +115,7 @@ def _keep() -> None:
     """Keep what was read; whoever cannot reads it again."""
     with contextlib.suppress(OSError, CarveoutError):
         facts = dict(list(_known().items())[-_MOST_KEPT:])
-        write_json_atomically(_kept(), {"facts": facts, "seal": sha256_of_json(facts)})
+        write_sealed(_kept(), {"facts": facts})
 
 
 def _kept() -> Path:

@@ -22,6 +22,8 @@ INFO_BYTES = 8192
 LABEL_BYTES = 128 * 1024
 REGION_MEMMAP_BYTES = REGION_BYTES // 4096 * STRUCT_PAGE_BYTES
 PURE = ("memmap_in_host_ram", "memmap_on_itself")
+# On kernels other than the usual one it takes long.
+MADE = ["usual", *(pytest.param(name, marks=pytest.mark.long) for name in ("newer", "large_pages"))]
 HOT_ADDED = ("kmem", "kmem_memmap_in_host_ram")
 
 
@@ -138,7 +140,7 @@ def test_all_but_the_head_of_the_region_is_lent(usual: Run, variant: str, lost_b
     assert whole["exhausted"]
 
 
-@pytest.mark.parametrize("made", ["usual", "newer", "large_pages"])
+@pytest.mark.parametrize("made", MADE)
 def test_every_lent_page_is_verified(made: str, request: pytest.FixtureRequest) -> None:
     trials = request.getfixturevalue(made).table("trials")
     lent = trials[trials["lent_bytes"] > 0]
@@ -147,7 +149,7 @@ def test_every_lent_page_is_verified(made: str, request: pytest.FixtureRequest) 
     assert (lent["verify_pages_checked"] * lent["page_bytes"] == lent["lent_bytes"]).all()
 
 
-@pytest.mark.parametrize("made", ["usual", "newer", "large_pages"])
+@pytest.mark.parametrize("made", MADE)
 def test_the_host_is_as_it_was_when_it_is_back(made: str, request: pytest.FixtureRequest) -> None:
     phases = request.getfixturevalue(made).table("phases")
     kept = [
@@ -196,6 +198,7 @@ def test_what_is_lent_begins_where_granules_do(pieces: Run) -> None:
     assert set(trials["lent_bytes"]) == {256 * MIB}
 
 
+@pytest.mark.long
 def test_a_kernel_without_a_way_says_so(usual: Run, large_pages: Run) -> None:
     (lacks,) = set(trials_of(usual, "ramdax")["message"])
     assert lacks.startswith("the running kernel has no /sys/bus/platform/drivers/ramdax")
@@ -205,6 +208,7 @@ def test_a_kernel_without_a_way_says_so(usual: Run, large_pages: Run) -> None:
         assert set(trials["outcome"]) == {"not_available"}
 
 
+@pytest.mark.long
 def test_with_larger_pages_less_is_memmap_and_more_is_alignment(large_pages: Run) -> None:
     _, whole = trials_of(large_pages, "memmap_on_itself").sort_values("cycle").to_dict("records")
     assert whole["granted_bytes"] == REGION_BYTES - ALIGN_BYTES[16384]
@@ -212,6 +216,7 @@ def test_with_larger_pages_less_is_memmap_and_more_is_alignment(large_pages: Run
     assert before["account_memmap_self_bytes"] == REGION_BYTES // 16384 * STRUCT_PAGE_BYTES
 
 
+@pytest.mark.long
 def test_what_is_made_when_it_is_lent_costs_nothing_before(newer: Run) -> None:
     idle, lent = (memory(newer, "ramdax", phase) for phase in ("before", "lent"))
     assert idle["account_hidden_bytes"] == REGION_BYTES
@@ -224,6 +229,7 @@ def test_what_is_made_when_it_is_lent_costs_nothing_before(newer: Run) -> None:
     assert lent["memmap_counter_bytes"] == lent["memmap_bytes"]
 
 
+@pytest.mark.long
 def test_one_region_is_divided_while_the_kernel_runs(newer: Run) -> None:
     _, whole = trials_of(newer, "ramdax").sort_values("cycle").to_dict("records")
     # A device of whole sections, and a smaller one of the rest but the label area.
@@ -236,6 +242,7 @@ def test_one_region_is_divided_while_the_kernel_runs(newer: Run) -> None:
     assert whole["granted_bytes"] == sum(usable)
 
 
+@pytest.mark.long
 def test_newer_kernels_keep_a_block_whose_memmap_is_on_itself(newer: Run) -> None:
     """They refuse to split an entry of the vmemmap, and what such a block hands out is not one."""
     kept = trials_of(newer, "kmem")

@@ -112,6 +112,7 @@ def ladder_trials(checkout: Checkout, results: str, *args: str, **changes: objec
     return Path(checkout.path / target).read_bytes()
 
 
+@pytest.mark.long
 def test_a_ladder_is_the_same_in_any_order(checkout: Checkout) -> None:
     forked = ladder_trials(checkout, "ladder")
     points = [(t["dose_permille"], t["seed"]) for t in map(json.loads, forked.splitlines())]

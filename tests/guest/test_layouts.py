@@ -59,6 +59,7 @@ def test_the_load_comes_after_the_first_census(forked: Run) -> None:
     assert (phases["cycle"] == 1).all()
 
 
+@pytest.mark.long
 def test_cold_boots_give_the_same_trials(forked: Run, checkout: Checkout) -> None:
     cold = run_config(checkout, CONFIG | {"results": "layouts_cold", "boot": "cold"})
     for name in ("trials", "phases"):

@@ -96,6 +96,7 @@ def test_all_of_it_holds_its_pattern(forked: Run) -> None:
     assert (trials["verify_pages_checked"] * 4096 == trials["lent_bytes"]).all()
 
 
+@pytest.mark.long
 def test_forks_and_cold_boots_give_the_same_bytes(checkout: Checkout, forked: Run) -> None:
     cold = run(checkout, "memmap_cold", boot="cold")
     tables = [of.results / "tables/trials.parquet" for of in (forked, cold)]

@@ -244,6 +244,7 @@ def censuses_of(run: Run, variant: str) -> pd.DataFrame:
     return phases[phases["variant"] == variant].set_index("phase")
 
 
+@pytest.mark.long
 def test_forked_as_cold(run: Run, checkout: Checkout) -> None:
     config = ("--configfile", CONFIG, "--config", "results=blocks_cold", "boot=cold")
     checkout.snakemake("collect_trials", *config)

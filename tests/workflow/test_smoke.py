@@ -207,7 +207,7 @@ def test_a_cell_that_failed_after_an_edit_is_run_again(clone: Checkout) -> None:
     assert jobs_to_run(clone)["pack_strategy_overlay"] == 1, "it is not forgotten"
     (clone.path / "workflow/strategies/mem/broken.c").unlink()
     script.write_text(working + "\nlend() { false; }\n")
-    clone.snakemake(*SMOKE, fails=False)
+    clone.snakemake("collect_trials", *SMOKE)
     trials = Run(clone, clone.path / "first").table("trials")
     assert set(trials.loc[trials["strategy"] == "mem", "cause"]) == {"error"}
     assert trials.loc[trials["strategy"] != "mem", "cause"].isna().all()
@@ -235,7 +235,7 @@ def test_exact_pins_that_are_gone_stop_every_run(clone: Checkout) -> None:
     for _ in range(2):
         done = clone.snakemake(*SMOKE, "exact_pins=True", fails=True)
         assert "key exact_pins of the config asks for exactly the pins" in done.stderr
-    done = clone.snakemake(*SMOKE)
+    done = clone.snakemake("collect_trials", *SMOKE)
     assert "kernels.debian-6.12: stays with " in done.stderr
     cells = len(list((clone.path / "first/trials").glob("**/*.jsonl")))
     assert f"carveout: 0/0 trials, {cells}/{cells} cells" in done.stderr
@@ -350,7 +350,7 @@ def test_parts_of_a_study_merge_to_the_bytes_of_the_whole(smoke: Run, tmp_path: 
     give_part(smoke, checkout.path / "site a", {"cma", "mem", "baseline"}, {2})
     give_part(smoke, checkout.path / "site b", names - {"cma", "mem"}, {1})
     args = ("--configfile", "config/smoke.yaml", "--config", 'from=["site a", "site b"]')
-    done = checkout.snakemake("tables", *args, "results=merged")
+    done = checkout.snakemake("collect_trials", *args, "results=merged")
     assert "boot_" not in done.stderr
     assert re.search(
         r"carveout: merged \d+ trials: \d+ of site a, \d+ of site b; \d+ more", done.stderr
